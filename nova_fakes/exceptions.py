@@ -1,0 +1,103 @@
+"""Every error that nova-fakes raises on its own account.
+
+Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; the core raises nothing else.
+
+::
+
+    NovaFakesError
+    ├── InvalidInput              a field, its value and what to do about it
+    │   └── UnknownRealizer
+    ├── NotFound
+    │   ├── HostNotFound
+    │   └── GuestNotFound
+    ├── Conflict
+    │   ├── GuestExists
+    │   ├── HostExists
+    │   ├── InvalidTransition     the guest's power state does not allow the operation
+    │   └── InsufficientCapacity
+    ├── InjectedFault             a FaultRule said so
+    ├── RealizerError             a network operation failed; what was done before it has been undone
+    │   └── NamespacesUnavailable
+    └── SandboxError
+        ├── StateInUse            another sandbox owns the state directory
+        ├── NotRunning
+        └── PortTaken
+"""
+
+
+class NovaFakesError(Exception):
+    """Root of the tree."""
+
+
+class InvalidInput(NovaFakesError):
+    """A value that cannot be used: names the field, the value and the cure."""
+
+    def __init__(self, field: str, value: object, cure: str) -> None:
+        super().__init__(f"{field}: {value!r} cannot be used: {cure}")
+        self.field = field
+        self.value = value
+        self.cure = cure
+
+
+class UnknownRealizer(InvalidInput):
+    """No VIF realizer is registered under that name."""
+
+
+class NotFound(NovaFakesError):
+    """Something that was named is not there."""
+
+
+class HostNotFound(NotFound):
+    """The fleet has no hypervisor of that name."""
+
+
+class GuestNotFound(NotFound):
+    """The hypervisor or fleet has no such guest."""
+
+
+class Conflict(NovaFakesError):
+    """The present state does not allow what was asked."""
+
+
+class GuestExists(Conflict):
+    """A guest with that uuid is already on the hypervisor."""
+
+
+class HostExists(Conflict):
+    """The fleet already has a hypervisor of that name."""
+
+
+class InvalidTransition(Conflict):
+    """The guest's power state does not allow the operation."""
+
+
+class InsufficientCapacity(Conflict):
+    """A claim does not fit into what the hypervisor has left."""
+
+
+class InjectedFault(NovaFakesError):
+    """A fault rule asked for this failure."""
+
+
+class RealizerError(NovaFakesError):
+    """A network operation failed; what was done before it has been undone."""
+
+
+class NamespacesUnavailable(RealizerError):
+    """This machine or user may not make network namespaces; the message names the cure."""
+
+
+class SandboxError(NovaFakesError):
+    """A sandbox could not be started, reached or stopped."""
+
+
+class StateInUse(SandboxError):
+    """Another running sandbox owns the state directory."""
+
+
+class NotRunning(SandboxError):
+    """No sandbox runs on the state directory."""
+
+
+class PortTaken(SandboxError):
+    """The TCP port is in use by another program."""
