@@ -18,11 +18,14 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     ├── InjectedFault             a FaultRule said so
     ├── RealizerError             a network operation failed; what was done before it has been undone
     │   └── NamespacesUnavailable
+    ├── ApiError                  an API fake refuses a request: HTTP status, message and kind
     └── SandboxError
         ├── StateInUse            another sandbox owns the state directory
         ├── NotRunning
         └── PortTaken
 """
+
+from collections.abc import Mapping
 
 
 class NovaFakesError(Exception):
@@ -85,6 +88,24 @@ class RealizerError(NovaFakesError):
 
 class NamespacesUnavailable(RealizerError):
     """This machine or user may not make network namespaces; the message names the cure."""
+
+
+class ApiError(NovaFakesError):
+    """An API fake refuses a request.
+
+    Args:
+        status: HTTP status.
+        message: what the body tells the client.
+        kind: the error's name where the service's body has one ("NetworkNotFound"); "" elsewhere.
+        headers: further headers of the response.
+    """
+
+    def __init__(self, status: int, message: str, *, kind: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.headers = dict(headers or {})
 
 
 class SandboxError(NovaFakesError):
