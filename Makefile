@@ -1,0 +1,50 @@
+# Everything a newcomer or a contributor types. Each target does its own set-up.
+
+PYTHON := .venv/bin/python
+# Passed on to what the target runs:  make demo ARGS="--servers 8",  make test ARGS="-k ledger"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages demo test test-all lint docs bench clean distclean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Boot a real nova and servers that ping each other
+	@scripts/setup.sh run
+	@.venv/bin/nova-fakes demo $(ARGS)
+
+setup: ## Make the environment in .venv, with all that development needs
+	@scripts/setup.sh dev
+
+packages: ## Install the Debian packages that the tests use
+	@scripts/packages.sh test
+
+test: setup packages lint ## Lint, types, import contracts and all tests but the slow ones
+	$(PYTHON) -m pytest -m "not slow" tests/unit tests/functional tests/net $(ARGS)
+
+test-all: setup packages lint ## The same with the slow tests
+	$(PYTHON) -m pytest tests $(ARGS)
+
+lint: setup ## ruff, mypy and the import contracts
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+docs: setup ## Build the documentation into build/docs
+	$(PYTHON) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
+bench: setup packages ## Measure; writes build/bench.json (ARGS=--quick for a short run)
+	$(PYTHON) scripts/bench.py $(ARGS)
+
+clean: ## Remove what was built, but not the environment
+	rm -rf build/docs build/bench.json dist report.html
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	find nova_fakes tests benchmarks scripts docs packaging -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environment as well
+	rm -rf build .venv
+
+.NOTPARALLEL:

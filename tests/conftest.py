@@ -1,0 +1,76 @@
+"""What every test stands on: nova in native threads, and nothing left on the machine afterwards."""
+
+import os
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything else of nova is imported: nova decides at import between eventlet and native threads.
+os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
+
+import nova.monkey_patch
+
+nova.monkey_patch.patch(backend="threading")
+
+# Every process that a test starts inherits this, daemons included: that is how the leak check knows them.
+RUN_MARK = f"NOVA_FAKES_TEST_RUN={uuid.uuid4().hex}"
+# How long what is being torn down in the background may take to be gone.
+GRACE_S = 10.0
+
+
+def _namespaces() -> set[str]:
+    directory = Path("/run/netns")
+    return {f"namespace {name}" for name in os.listdir(directory)} if directory.is_dir() else set()
+
+
+def _links() -> set[str]:
+    return {f"network device {name}" for _, name in socket.if_nameindex()}
+
+
+def _processes() -> set[str]:
+    found = set()
+    mark = RUN_MARK.encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                found.add(f"process {entry.name} ({command[:120].strip()})")
+        except OSError:
+            continue  # gone, or another user's
+    return found
+
+
+def _files() -> set[str]:
+    return {f"file {path}" for path in Path(tempfile.gettempdir()).glob("nova-fakes*")}
+
+
+KINDS: tuple[Callable[[], set[str]], ...] = (_namespaces, _links, _processes, _files)
+
+
+def _everything() -> set[str]:
+    return set().union(*(kind() for kind in KINDS))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def leak_check() -> Iterator[None]:
+    """Fail the run if a namespace, network device, process or temporary file outlives it."""
+    name, value = RUN_MARK.split("=")
+    os.environ[name] = value
+    before = _everything()
+    yield
+    deadline = time.monotonic() + GRACE_S
+    while (leaked := _everything() - before) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if leaked:
+        pytest.fail(
+            "left behind by the tests (or made meanwhile by another run on this machine):\n  "
+            + "\n  ".join(sorted(leaked)),
+            pytrace=False,
+        )

@@ -1,0 +1,115 @@
+"""What holds for every module: it imports, it is light where it has to be, and its `__all__` tells the truth."""
+
+import importlib
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import nova_fakes
+
+PACKAGE = Path(nova_fakes.__file__).parent
+# The adapters: what may import nova, a web framework or the terminal's libraries.
+ADAPTERS = (
+    "nova_fakes.api",
+    "nova_fakes.cmd",
+    "nova_fakes.conf",
+    "nova_fakes.fixtures",
+    "nova_fakes.sandbox",
+    "nova_fakes.scenario",
+    "nova_fakes.virt.connection",
+    "nova_fakes.virt.fake",
+)
+# Importing the largest of them takes hundreds of milliseconds, or drags in most of OpenStack.
+HEAVY = (
+    "nova",
+    "placement",
+    "openstack",
+    "keystoneauth1",
+    "oslo_config",
+    "oslo_utils",
+    "oslo_log",
+    "oslo_concurrency",
+    "oslo_messaging",
+    "eventlet",
+    "flask",
+    "werkzeug",
+    "click",
+    "rich",
+    "pyroute2",
+    "fixtures",
+)
+# A module of the core with all of the standard library that it needs; the interpreter itself starts with about 60.
+MODULE_BUDGET = 150
+
+
+def module_names() -> list[str]:
+    names = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return names
+
+
+def within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+CORE = [name for name in module_names() if not within(name, ADAPTERS)]
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_core_module_imports_alone_and_lightly(name: str) -> None:
+    program = (
+        "import json, sys; before = set(sys.modules); __import__(sys.argv[1]);"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    imported = json.loads(done.stdout)
+    assert [module for module in imported if module.split(".")[0] in HEAVY] == []
+    assert len(imported) <= MODULE_BUDGET, imported
+
+
+@pytest.mark.parametrize("name", [name for name in module_names() if not name.endswith("__main__")])
+def test_every_name_in_all_exists(name: str) -> None:
+    module = importlib.import_module(name)
+    names = getattr(module, "__all__", [])
+    assert len(names) == len(set(names)), "a name is listed twice"
+    assert [entry for entry in names if not hasattr(module, entry)] == []
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_module_tells_what_it_is(name: str) -> None:
+    module = importlib.import_module(name)
+    assert isinstance(module, types.ModuleType)
+    assert (module.__doc__ or "").strip()
+
+
+def test_error_tree_in_the_docstring_is_the_real_one() -> None:
+    from nova_fakes import exceptions
+
+    classes = {
+        name: value
+        for name, value in vars(exceptions).items()
+        if isinstance(value, type) and issubclass(value, exceptions.NovaFakesError)
+    }
+    drawn: dict[str, str] = {}
+    parents: list[tuple[int, str]] = []
+    for line in (exceptions.__doc__ or "").splitlines():
+        entry = line.lstrip(" │├└─")
+        name = entry.split(" ")[0]
+        if name not in classes:
+            continue
+        depth = len(line) - len(entry)
+        while parents and parents[-1][0] >= depth:
+            parents.pop()
+        drawn[name] = parents[-1][1] if parents else ""
+        parents.append((depth, name))
+    assert set(drawn) == set(classes)
+    for name, parent in drawn.items():
+        if parent:
+            assert classes[parent] in classes[name].__bases__, f"{name} is drawn below {parent}"
