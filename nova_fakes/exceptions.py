@@ -19,6 +19,9 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     ├── RealizerError             a network operation failed; what was done before it has been undone
     │   └── NamespacesUnavailable
     ├── ApiError                  an API fake refuses a request: HTTP status, message and kind
+    ├── ScenarioError
+    │   ├── StepFailed            a step of a scenario found something other than it should be
+    │   └── ProbeFailed           a ping could not be sent from inside an instance
     └── SandboxError
         ├── StateInUse            another sandbox owns the state directory
         ├── NotRunning
@@ -122,3 +125,15 @@ class NotRunning(SandboxError):
 
 class PortTaken(SandboxError):
     """The TCP port is in use by another program."""
+
+
+class ScenarioError(NovaFakesError):
+    """A scenario could not be carried through."""
+
+
+class StepFailed(ScenarioError):
+    """A step of a scenario found something other than it should be."""
+
+
+class ProbeFailed(ScenarioError):
+    """A ping could not be sent from inside an instance."""
