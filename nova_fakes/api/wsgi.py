@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -83,6 +84,11 @@ def application(name: str, service: str, render: Callable[[ApiError], flask.Resp
         LOG.error("%s %s failed", request.method, request.path, exc_info=error)
         return respond(ApiError(500, f"An unexpected error prevented the {service} API from fulfilling your request."))
 
+    def identify(response: flask.Response) -> flask.Response:
+        response.headers["x-openstack-request-id"] = f"req-{uuid.uuid4()}"
+        return response
+
+    app.after_request(identify)
     app.register_error_handler(ApiError, respond)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unexpected)
