@@ -1,0 +1,46 @@
+"""`nova-fakes doctor`: what this machine and this user allow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from nova_fakes.cmd import exits
+
+if TYPE_CHECKING:
+    from nova_fakes.virt.vif.capabilities import Finding
+
+__all__ = ["doctor"]
+
+_COLOURS = {"ok": "green", "warning": "yellow", "missing": "yellow", "failed": "red", "no": "red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list of findings.")
+def doctor(as_json: bool) -> int:
+    """Tell what this machine allows, each lack with its cure."""
+    from nova_fakes.virt.vif.capabilities import probe
+
+    findings = probe()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print_table(findings)
+    return exits.OK
+
+
+def _print_table(findings: Sequence[Finding]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("what", "status", "found", "cure", box=None, pad_edge=False, header_style="bold")
+    for finding in findings:
+        colour = _COLOURS.get(finding.status, "default")
+        status = f"[{colour}]{escape(finding.status)}[/]"
+        table.add_row(finding.name, status, escape(str(finding.value)), escape(finding.cure or ""))
+    Console(highlight=False).print(table)
