@@ -9,15 +9,22 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     │   └── UnknownRealizer
     ├── NotFound
     │   ├── HostNotFound
-    │   └── GuestNotFound
+    │   ├── GuestNotFound
+    │   ├── DeviceNotFound        a guest's disk, volume or interface
+    │   └── MigrationNotFound
     ├── Conflict
     │   ├── GuestExists
     │   ├── HostExists
     │   ├── InvalidTransition     the guest's power state does not allow the operation
-    │   └── InsufficientCapacity
+    │   ├── InsufficientCapacity
+    │   ├── DeviceInUse           the device name or interface is taken already
+    │   ├── HostDown              the hypervisor has crashed and answers nothing
+    │   └── MigrationAborted      somebody ended a live migration before its switch-over
+    ├── SignatureMismatch         the installed nova calls the driver in another way than it was written for
     ├── InjectedFault             a FaultRule said so
     ├── RealizerError             a network operation failed; what was done before it has been undone
-    │   └── NamespacesUnavailable
+    │   ├── NamespacesUnavailable
+    │   └── KernelRefused         netlink answered with an error number
     ├── ApiError                  an API fake refuses a request: HTTP status, message and kind
     ├── ScenarioError
     │   ├── StepFailed            a step of a scenario found something other than it should be
@@ -61,6 +68,14 @@ class GuestNotFound(NotFound):
     """The hypervisor or fleet has no such guest."""
 
 
+class DeviceNotFound(NotFound):
+    """The guest has no such disk, volume or interface."""
+
+
+class MigrationNotFound(NotFound):
+    """The guest is not being live-migrated."""
+
+
 class Conflict(NovaFakesError):
     """The present state does not allow what was asked."""
 
@@ -81,6 +96,22 @@ class InsufficientCapacity(Conflict):
     """A claim does not fit into what the hypervisor has left."""
 
 
+class DeviceInUse(Conflict):
+    """The device name or interface is taken already."""
+
+
+class HostDown(Conflict):
+    """The hypervisor has crashed; it answers nothing until it recovers."""
+
+
+class MigrationAborted(Conflict):
+    """Somebody ended the live migration before its switch-over; the guest stays where it was."""
+
+
+class SignatureMismatch(NovaFakesError):
+    """The installed nova calls the driver with other arguments than it was written for."""
+
+
 class InjectedFault(NovaFakesError):
     """A fault rule asked for this failure."""
 
@@ -91,6 +122,21 @@ class RealizerError(NovaFakesError):
 
 class NamespacesUnavailable(RealizerError):
     """This machine or user may not make network namespaces; the message names the cure."""
+
+
+class KernelRefused(RealizerError):
+    """The kernel refused a netlink message.
+
+    :param doing: what the message was to do
+    :param code: the error number
+    :param text: the kernel's own words, where it had any
+    :param failed: the positions of all refused messages in their batch
+    """
+
+    def __init__(self, doing: str, code: int, text: str, failed: tuple[int, ...] = ()) -> None:
+        super().__init__(f"the kernel refused to {doing}: {text} (errno {code})")
+        self.errno = code
+        self.failed = failed
 
 
 class ApiError(NovaFakesError):

@@ -1,0 +1,137 @@
+"""The bridge realizer: each instance a network namespace, each VIF a veth pair into a Linux bridge."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nova_fakes.exceptions import InvalidInput
+from nova_fakes.virt.vif import namespaces
+from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
+from nova_fakes.virt.vif.fabric import Fabric
+from nova_fakes.virt.vif.ledger import Ledger
+
+__all__ = ["BridgeRealizer"]
+
+_VIF_TYPES = frozenset({"bridge", "ovs", "tap", "other"})
+_VNIC_TYPES = frozenset({"normal"})
+LEDGER_NAME = "ledger.jsonl"
+
+
+class BridgeRealizer:
+    """Wires the instances of one host into a fabric.
+
+    :param host: the name of the hypervisor
+    :param fabric: the fabric that the host shares with others; None makes one in the process's own network namespace
+    :param state_directory: where a fabric of one's own keeps its ledger; by default ``/run/nova-fakes/<host>`` for root
+        and ``$XDG_RUNTIME_DIR/nova-fakes/<host>`` for others
+    :param persistent: `close` leaves the instances wired, and a realizer on the same state directory finds them again
+    :raises NamespacesUnavailable: no namespaces can be made here
+    """
+
+    name = "bridge"
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        fabric: Fabric | None = None,
+        *,
+        state_directory: str | os.PathLike[str] | None = None,
+        persistent: bool = False,
+    ) -> None:
+        self.host = host
+        self._own_ledger: Ledger | None = None
+        self._persistent = persistent
+        if fabric is None:
+            state = Path(state_directory) if state_directory is not None else _default_state(host)
+            self._own_ledger = Ledger(state / LEDGER_NAME)
+            directory = state / "netns" if namespaces.in_user_namespace() else namespaces.RUN_NETNS
+            try:
+                fabric = Fabric(self._own_ledger, directory=directory)
+            except BaseException:
+                self._own_ledger.close()
+                raise
+        self.fabric = fabric
+
+    def describe(self) -> RealizerDescription:
+        """Tell that normal VIFs become real interfaces."""
+        return RealizerDescription(
+            name=self.name,
+            vif_types=_VIF_TYPES,
+            vnic_types=_VNIC_TYPES,
+            needs_namespaces=True,
+            real_counters=True,
+            hot_plug=True,
+            live_migration=True,
+            summary="a network namespace for each instance, veth pairs into Linux bridges",
+        )
+
+    def plug(self, instance: str, vifs: Sequence[VIF], *, up: bool = True) -> None:
+        """Make whatever of these VIFs is missing; all of them or none.
+
+        :raises InvalidInput: a VIF of a type that is no ordinary interface, or VIFs that clash
+        :raises RealizerError: something failed; what had been made is gone again
+        """
+        for vif in vifs:
+            _check_type(vif)
+        self.fabric.plug(self.host, instance, vifs, up=up)
+
+    def unplug(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
+        """Remove these VIFs of an instance on this host, or all and its namespace where None."""
+        self.fabric.unplug(self.host, instance, vifs)
+
+    def set_link(self, instance: str, up: bool) -> None:
+        """Give an instance on this host its link or take it."""
+        if self.fabric.host_of(instance) == self.host:
+            self.fabric.set_link(instance, up)
+
+    def counters(self, instance: str) -> Mapping[str, InterfaceCounters]:
+        """Read the counters of an instance on this host, by VIF id."""
+        return self.fabric.counters(instance) if self.fabric.host_of(instance) == self.host else {}
+
+    def prepare_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
+        """Make this host's bridges ahead of the switch-over."""
+        for vif in vifs:
+            _check_type(vif)
+        self.fabric.prepare_migration(self.host, vifs)
+
+    def migrate(self, instance: str, vifs: Sequence[VIF], source: Realizer) -> None:
+        """Take the instance over: on one fabric its connections live on, else it is made anew here and removed there."""
+        if isinstance(source, BridgeRealizer) and source.fabric is self.fabric:
+            self.fabric.migrate(self.host, instance, vifs)
+            return
+        self.plug(instance, vifs)
+        source.unplug(instance)
+
+    def abort_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
+        """Remove what `prepare_migration` made, where nothing else uses it."""
+        self.fabric.abort_migration(self.host, vifs)
+
+    def namespace(self, instance: str) -> str | None:
+        """Return the path of the namespace of an instance on this host, None where it is not here."""
+        return self.fabric.namespace(instance) if self.fabric.host_of(instance) == self.host else None
+
+    def close(self) -> None:
+        """Close a fabric of one's own; a shared one is its owner's to close."""
+        if self._own_ledger is not None:
+            self.fabric.close(keep=self._persistent)
+            self._own_ledger.close()
+
+
+def _check_type(vif: VIF) -> None:
+    if vif.type not in _VIF_TYPES:
+        raise InvalidInput(
+            f"type of VIF {vif.id}", vif.type, f"the bridge realizer plugs {', '.join(sorted(_VIF_TYPES))}; use null"
+        )
+    if vif.vnic_type not in _VNIC_TYPES:
+        raise InvalidInput(f"vnic_type of VIF {vif.id}", vif.vnic_type, "the bridge realizer plugs normal ports alone")
+
+
+def _default_state(host: str) -> Path:
+    if os.geteuid() == 0 and not namespaces.in_user_namespace():
+        base = Path("/run")
+    else:
+        runtime = os.environ.get("XDG_RUNTIME_DIR")
+        if not runtime:
+            raise InvalidInput("state_directory", None, "set it, or XDG_RUNTIME_DIR, to a directory that you may write")
+        base = Path(runtime)
+    return base / "nova-fakes" / host

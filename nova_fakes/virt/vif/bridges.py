@@ -1,0 +1,213 @@
+"""The bridges of a fabric: one for each network and host, joined where a network has several.
+
+Two bridges of one network are never joined directly but through a trunk bridge, to which each has one uplink: a star
+has no loop whatever the number of hosts, so no spanning tree is needed. The trunk is made when a network gets its second
+host, and everything of a network goes with the last VIF on it.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nova_fakes.exceptions import KernelRefused
+from nova_fakes.virt.vif import netlink
+from nova_fakes.virt.vif.ledger import Entry, Ledger
+
+__all__ = ["Bridge", "Bridges"]
+
+#: An uplink carries whatever its network's instances send: the largest that a veth takes.
+_UPLINK_MTU = 65535
+
+
+@dataclass(slots=True)
+class Bridge:
+    """A bridge of the fabric. `host` is None for a trunk; `ports` are the host ends of VIFs on it."""
+
+    name: str
+    index: int
+    network_id: str
+    host: str | None
+    entry: Entry
+    ports: set[str] = field(default_factory=set)
+    uplink: Entry | None = None
+
+
+class Bridges:
+    """Makes and removes a fabric's bridges; used by the fabric's worker alone.
+
+    :param socket: the netlink socket of the namespace in which the bridges live
+    :param within: that namespace's path where it belongs to the fabric, None where it is the process's own
+    :param quiet: new devices of that namespace have no IPv6 of their own already
+    """
+
+    def __init__(self, socket: netlink.Socket, ledger: Ledger, within: str | None, quiet: bool) -> None:
+        self._socket = socket
+        self._ledger = ledger
+        self._within = within
+        self._quiet = quiet
+        self._token = os.urandom(8).hex()  # two fabrics may share a namespace
+        self._bridges: dict[tuple[str, str | None], Bridge] = {}
+
+    def ensure(self, network_id: str, host: str, mtu: int) -> Bridge:
+        """Return the host's bridge of the network, made where it is missing and joined to the others.
+
+        :raises KernelRefused: it cannot be made; nothing of it is left
+        """
+        bridge = self._bridges.get((network_id, host))
+        if bridge is None:
+            bridge = self._make(network_id, host, mtu)
+            try:
+                self._join(network_id, mtu)
+            except BaseException:
+                self.release(network_id, host)
+                raise
+        return bridge
+
+    def get(self, network_id: str, host: str) -> Bridge | None:
+        """Return the host's bridge of the network, None where there is none."""
+        return self._bridges.get((network_id, host))
+
+    def release(self, network_id: str, host: str) -> None:
+        """Remove the host's bridge of the network where no VIF is on it, and the trunk after the last bridge."""
+        bridge = self._bridges.get((network_id, host))
+        if bridge is None or bridge.ports:
+            return
+        self._remove(bridge)
+        trunk = self._bridges.get((network_id, None))
+        if trunk is not None and not any(self._of_network(network_id)):
+            self._remove(trunk)
+
+    def adopt(self, entry: Entry) -> bool:
+        """Take over a bridge that an earlier process made; False where it is not there any more."""
+        link = self._socket.link(entry.name)
+        if link is None or (self._within is None and link.alias != entry.mark):
+            return False
+        network_id, host = str(entry.attributes["network"]), entry.attributes.get("host")
+        key = (network_id, None if host is None else str(host))
+        if entry.attributes["role"] == "uplink":
+            self._bridges[key].uplink = entry
+        else:
+            self._bridges[key] = Bridge(entry.name, link.index, key[0], key[1], entry)
+        return True
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the names of all the devices that are there for the bridges."""
+        uplinks = [bridge.uplink.name for bridge in self._bridges.values() if bridge.uplink is not None]
+        return (*(bridge.name for bridge in self._bridges.values()), *uplinks)
+
+    def clear(self, keep_in_kernel: bool = False) -> None:
+        """Forget every bridge, and remove it unless the whole namespace goes anyway."""
+        for bridge in list(self._bridges.values()):
+            self._remove(bridge, keep_in_kernel)
+
+    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+        """List what a new device of ours needs before it may go up: no IPv6 of its own, and our mark."""
+        messages = []
+        if not self._quiet:
+            messages.append(netlink.NO_AUTOCONF.fill(devname=netlink.name(devname)))
+        if self._within is None:
+            messages.append(netlink.LINK_ALIAS.fill(devname=netlink.name(devname), alias=entry.mark.encode()))
+        return messages
+
+    def _of_network(self, network_id: str) -> Iterable[Bridge]:
+        return [b for (network, host), b in self._bridges.items() if network == network_id and host is not None]
+
+    def _name(self, kind: str, network_id: str, host: str | None) -> str:
+        key = f"{self._token} {kind} {network_id} {host}".encode()
+        return f"nf{kind}{hashlib.blake2b(key, digest_size=5).hexdigest()}"
+
+    def _make(self, network_id: str, host: str | None, mtu: int) -> Bridge:
+        devname = self._name("b" if host else "t", network_id, host)
+        entry = self._ledger.add(
+            "device",
+            devname,
+            within=self._within,
+            role="bridge" if host else "trunk",
+            network=network_id,
+            host=host,
+        )
+        try:
+            encoded = netlink.name(devname)
+            # The first three characters are letters; the rest, hex digits, make a stable MAC, so that the bridge's
+            # does not change with its ports.
+            mac = b"\x02" + bytes.fromhex(devname[3:])
+            self._create(
+                devname,
+                [netlink.BRIDGE.fill(devname=encoded, mac=mac, mtu=mtu, flags=0), *self.prepare(devname, entry)],
+            )
+            link = self._socket.link(devname)
+            if link is None:
+                raise KernelRefused("make a bridge", 19, f"{devname} is gone already")
+        except BaseException:
+            self._ledger.done(entry)
+            raise
+        bridge = Bridge(devname, link.index, network_id, host, entry)
+        self._bridges[network_id, host] = bridge
+        return bridge
+
+    def _join(self, network_id: str, mtu: int) -> None:
+        bridges = list(self._of_network(network_id))
+        if len(bridges) < 2:
+            return
+        trunk = self._bridges.get((network_id, None)) or self._make(network_id, None, mtu)
+        for bridge in bridges:
+            if bridge.uplink is None:
+                bridge.uplink = self._uplink(bridge, trunk)
+
+    def _uplink(self, bridge: Bridge, trunk: Bridge) -> Entry:
+        near, far = (self._name(kind, bridge.network_id, bridge.host) for kind in "uf")
+        entry = self._ledger.add(
+            "device", near, within=self._within, role="uplink", network=bridge.network_id, host=bridge.host
+        )
+        macs = (b"\x02" + bytes.fromhex(devname[3:]) for devname in (near, far))
+        messages = [
+            netlink.VETH.fill(
+                devname=netlink.name(near),
+                mac=next(macs),
+                bridge=bridge.index,
+                flags=0,
+                mtu=_UPLINK_MTU,
+                peer_index=0,
+                peer_name=netlink.name(far),
+                peer_mac=next(macs),
+            ),
+            *self.prepare(near, entry),
+            *self.prepare(far, entry),
+            netlink.LINK_ATTACH.fill(devname=netlink.name(far), bridge=trunk.index),
+            netlink.LINK_UP.fill(devname=netlink.name(far)),
+        ]
+        try:
+            self._create(near, messages)
+        except BaseException:
+            self._ledger.done(entry)
+            raise
+        return entry
+
+    def _create(self, devname: str, messages: list[netlink.Message]) -> None:
+        """Make a device by the first message, prepare it by the others and bring it up; whole or not at all."""
+        encoded = netlink.name(devname)
+        try:
+            self._socket.send([*messages, netlink.LINK_UP.fill(devname=encoded)])
+        except KernelRefused as error:
+            if 0 not in error.failed:  # the device was made, something after it failed
+                self._socket.send([netlink.DELETE_LINK.fill(devname=encoded)])
+            raise
+
+    def _remove(self, bridge: Bridge, keep_in_kernel: bool = False) -> None:
+        del self._bridges[bridge.network_id, bridge.host]
+        for entry in (bridge.uplink, bridge.entry):
+            if entry is None:
+                continue
+            if not keep_in_kernel:
+                delete(self._socket, entry.name)
+            self._ledger.done(entry)
+
+
+def delete(socket: netlink.Socket, devname: str) -> None:
+    """Delete a device; one that is gone already is no error."""
+    try:
+        socket.send([netlink.DELETE_LINK.fill(devname=netlink.name(devname))])
+    except KernelRefused as error:
+        if error.errno != 19:  # ENODEV
+            raise

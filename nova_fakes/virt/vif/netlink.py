@@ -1,0 +1,461 @@
+"""Route netlink: message shapes encoded once, values patched in, many messages in one send.
+
+The kernel handles a netlink message inside ``send()`` and queues an answer only where one was asked for or something
+failed. So a batch is one system call without acknowledgements, and a second that finds the queue empty (RFC 3549,
+``net/netlink/af_netlink.c``). Attribute numbers are those of ``include/uapi/linux/{rtnetlink,if_link,if_addr}.h``.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nova_fakes.exceptions import KernelRefused
+from nova_fakes.virt.vif.base import InterfaceCounters
+
+__all__ = [
+    "ADDRESS4",
+    "ADDRESS6",
+    "BRIDGE",
+    "DELETE_LINK",
+    "LINK_ALIAS",
+    "LINK_ATTACH",
+    "LINK_DOWN",
+    "LINK_UP",
+    "NEIGHBOUR4",
+    "NEIGHBOUR6",
+    "NO_AUTOCONF",
+    "NO_AUTOCONF_INDEX",
+    "ON_LINK",
+    "ROUTE4",
+    "ROUTE6",
+    "UP",
+    "UP_INDEX",
+    "VETH",
+    "VETH_INTO",
+    "Link",
+    "Message",
+    "Socket",
+    "Template",
+    "counters_of",
+    "name",
+]
+
+# Message types, flags and families.
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK = 16, 17, 18, 19
+_RTM_NEWADDR, _RTM_NEWROUTE, _RTM_NEWNEIGH = 20, 24, 28
+_RTM_NEWNSID, _RTM_GETNSID = 88, 90
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_REQUEST, _ACK, _REPLACE, _EXCL, _CREATE, _DUMP = 0x1, 0x4, 0x100, 0x200, 0x400, 0x300
+_SOL_NETLINK, _EXT_ACK, _CAP_ACK = 270, 11, 10
+#: The interface flag for the ``flags`` of a new link.
+UP = 1
+
+# Attributes.
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
+_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 20, 23, 26, 28
+_IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES, _IFLA_TARGET_NETNSID = 31, 32, 46
+_INFO_KIND, _INFO_DATA, _VETH_PEER, _INET6_ADDR_GEN_MODE = 1, 2, 1, 8
+_BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFA_F_PERMANENT_NODAD = 0x82
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
+_NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
+_NETNSA_NSID, _NETNSA_FD = 1, 3
+
+_HEADER = struct.Struct("=IHHII")
+_IFINFO = struct.Struct("=BxHiII")
+_ATTR = struct.Struct("=HH")
+_SEQUENCE_OFFSET = 8
+_RECEIVE_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Encoded bytes and the places in them that change: (name, offset, format)."""
+
+    data: bytes
+    slots: tuple[tuple[str, int, struct.Struct], ...] = ()
+
+
+def _slot(slot_name: str, layout: str) -> _Part:
+    form = struct.Struct("=" + layout)
+    return _Part(bytes(form.size), ((slot_name, 0, form),))
+
+
+def _join(*parts: _Part | bytes) -> _Part:
+    data, slots = b"", []
+    for part in parts:
+        if isinstance(part, bytes):
+            data += part
+            continue
+        slots += [(slot_name, len(data) + offset, form) for slot_name, offset, form in part.slots]
+        data += part.data
+    return _Part(data, tuple(slots))
+
+
+def _attr(kind: int, *parts: _Part | bytes) -> _Part:
+    body = _join(*parts)
+    length = _ATTR.size + len(body.data)
+    return _join(_ATTR.pack(length, kind), body, bytes(-length % 4))
+
+
+def _u32(value: int) -> bytes:
+    return struct.pack("=I", value)
+
+
+class Template:
+    """A message whose shape is fixed: `fill` copies it and patches the values in."""
+
+    __slots__ = ("_data", "_slots", "summary")
+
+    def __init__(self, summary: str, kind: int, flags: int, *parts: _Part | bytes) -> None:
+        whole = _join(bytes(_HEADER.size), *parts)
+        header = _HEADER.pack(len(whole.data), kind, _REQUEST | flags, 0, 0)
+        self.summary = summary
+        self._data = header + whole.data[_HEADER.size :]
+        self._slots: dict[str, list[tuple[int, struct.Struct]]] = {}
+        for slot_name, offset, form in whole.slots:
+            self._slots.setdefault(slot_name, []).append((offset, form))
+
+    def fill(self, **values: int | bytes) -> "Message":
+        """Return the message with these values: names and MACs as bytes, everything else as integers."""
+        data = bytearray(self._data)
+        for slot_name, value in values.items():
+            for offset, form in self._slots[slot_name]:
+                form.pack_into(data, offset, value)
+        return Message(self, data)
+
+
+@dataclass(slots=True)
+class Message:
+    """A filled template, ready to be sent."""
+
+    template: Template
+    data: bytearray
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the kernel says of an interface."""
+
+    index: int
+    name: str
+    up: bool
+    master: int
+    alias: str
+    mac: bytes
+    stats: bytes
+
+
+def name(text: str) -> bytes:
+    """Encode an interface name for a slot."""
+    return text.encode()
+
+
+def _ifinfo(index: _Part | bytes = bytes(4), flags: _Part | bytes | None = None) -> _Part:
+    """Encode ``struct ifinfomsg``; `flags` None leaves the interface's flags alone."""
+    if flags is None:
+        return _join(bytes(4), index, bytes(8))
+    return _join(bytes(4), index, flags, _u32(UP))
+
+
+_IFNAME = _attr(_IFLA_IFNAME, _slot("devname", "16s"))
+_ONE_QUEUE = _join(_attr(_IFLA_NUM_TX_QUEUES, _u32(1)), _attr(_IFLA_NUM_RX_QUEUES, _u32(1)))
+#: IN6_ADDR_GEN_MODE_NONE: no link-local address, and so no reports that flood the bridges.
+_ADDR_GEN_NONE = _attr(_IFLA_AF_SPEC, _attr(socket.AF_INET6, _attr(_INET6_ADDR_GEN_MODE, b"\x01")))
+_PEER = _join(
+    _ifinfo(_slot("peer_index", "i")),
+    _attr(_IFLA_IFNAME, _slot("peer_name", "16s")),
+    _attr(_IFLA_ADDRESS, _slot("peer_mac", "6s")),
+    _attr(_IFLA_MTU, _slot("mtu", "I")),
+    _ONE_QUEUE,
+)
+
+
+def _veth(summary: str, peer: _Part) -> Template:
+    return Template(
+        summary,
+        _RTM_NEWLINK,
+        _CREATE | _EXCL,
+        _ifinfo(flags=_slot("flags", "I")),
+        _IFNAME,
+        _attr(_IFLA_ADDRESS, _slot("mac", "6s")),
+        _attr(_IFLA_MTU, _slot("mtu", "I")),
+        _attr(_IFLA_MASTER, _slot("bridge", "I")),
+        _ONE_QUEUE,
+        _attr(_IFLA_LINKINFO, _attr(_INFO_KIND, b"veth"), _attr(_INFO_DATA, _attr(_VETH_PEER, peer))),
+    )
+
+
+VETH_INTO = _veth("make a veth pair into a namespace", _join(_PEER, _attr(_IFLA_NET_NS_FD, _slot("namespace", "i"))))
+VETH = _veth("make a veth pair", _PEER)
+BRIDGE = Template(
+    "make a bridge",
+    _RTM_NEWLINK,
+    _CREATE | _EXCL,
+    _ifinfo(flags=_slot("flags", "I")),
+    _IFNAME,
+    _attr(_IFLA_ADDRESS, _slot("mac", "6s")),
+    _attr(_IFLA_MTU, _slot("mtu", "I")),
+    _attr(
+        _IFLA_LINKINFO,
+        _attr(_INFO_KIND, b"bridge"),
+        _attr(
+            _INFO_DATA,
+            _attr(_BR_FORWARD_DELAY, _u32(0)),
+            _attr(_BR_STP_STATE, _u32(0)),
+            # Without a querier on the bridge snooping would cut neighbour discovery off after a while.
+            _attr(_BR_MCAST_SNOOPING, b"\x00"),
+        ),
+    ),
+)
+NO_AUTOCONF = Template("switch IPv6 autoconfiguration off", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _ADDR_GEN_NONE)
+NO_AUTOCONF_INDEX = Template(
+    "switch IPv6 autoconfiguration off", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i")), _ADDR_GEN_NONE
+)
+LINK_ATTACH = Template(
+    "attach to a bridge", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_MASTER, _slot("bridge", "I"))
+)
+LINK_UP = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(flags=_u32(UP)), _IFNAME)
+LINK_DOWN = Template("take an interface down", _RTM_SETLINK, 0, _ifinfo(flags=_u32(0)), _IFNAME)
+LINK_ALIAS = Template(
+    "mark an interface", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_IFALIAS, _slot("alias", "64s"))
+)
+UP_INDEX = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i"), _u32(UP)))
+DELETE_LINK = Template("delete an interface", _RTM_DELLINK, 0, _ifinfo(), _IFNAME)
+
+
+def _address(summary: str, family: int, size: int, flags: _Part | bytes) -> Template:
+    return Template(
+        summary,
+        _RTM_NEWADDR,
+        _CREATE | _REPLACE,
+        struct.pack("=B", family),
+        _slot("prefix_length", "B"),
+        b"\x00\x00",
+        _slot("index", "I"),
+        _attr(_IFA_LOCAL, _slot("address", f"{size}s")),
+        _attr(_IFA_ADDRESS, _slot("address", f"{size}s")),
+        flags,
+    )
+
+
+def _route(summary: str, family: int, size: int) -> Template:
+    # rtmsg: family, destination and source length, tos, table main, protocol static, scope universe, type unicast.
+    return Template(
+        summary,
+        _RTM_NEWROUTE,
+        _CREATE | _REPLACE,
+        struct.pack("=B", family),
+        _slot("prefix_length", "B"),
+        struct.pack("=BBBBBB", 0, 0, 254, 4, 0, 1),
+        _slot("flags", "I"),
+        _attr(_RTA_DST, _slot("destination", f"{size}s")),
+        _attr(_RTA_GATEWAY, _slot("nexthop", f"{size}s")),
+        _attr(_RTA_OIF, _slot("index", "I")),
+        _attr(_RTA_PRIORITY, _slot("metric", "I")),
+    )
+
+
+def _neighbour(summary: str, family: int, size: int) -> Template:
+    return Template(
+        summary,
+        _RTM_NEWNEIGH,
+        _CREATE | _REPLACE,
+        struct.pack("=Bxxx", family),
+        _slot("index", "i"),
+        struct.pack("=HBB", _NUD_PERMANENT, 0, 0),
+        _attr(_NDA_DST, _slot("address", f"{size}s")),
+        _attr(_NDA_LLADDR, _slot("mac", "6s")),
+    )
+
+
+#: RTNH_F_ONLINK, for the ``flags`` of a route whose nexthop lies outside the subnet.
+ON_LINK = 4
+ADDRESS4 = _address("add an IPv4 address", socket.AF_INET, 4, b"")
+ADDRESS6 = _address("add an IPv6 address", socket.AF_INET6, 16, _attr(_IFA_FLAGS, _u32(_IFA_F_PERMANENT_NODAD)))
+ROUTE4 = _route("add an IPv4 route", socket.AF_INET, 4)
+ROUTE6 = _route("add an IPv6 route", socket.AF_INET6, 16)
+NEIGHBOUR4 = _neighbour("add an IPv4 neighbour", socket.AF_INET, 4)
+NEIGHBOUR6 = _neighbour("add an IPv6 neighbour", socket.AF_INET6, 16)
+
+_GET_LINK = Template("look an interface up", _RTM_GETLINK, 0, _ifinfo(), _IFNAME)
+_GET_LINKS = Template("list the interfaces", _RTM_GETLINK, _DUMP, _ifinfo())
+_GET_GUEST_LINK = Template(
+    "read an interface's counters",
+    _RTM_GETLINK,
+    0,
+    _ifinfo(_slot("index", "i")),
+    _attr(_IFLA_TARGET_NETNSID, _slot("nsid", "i")),
+)
+_GET_NSID = Template("look a namespace's number up", _RTM_GETNSID, 0, bytes(4), _attr(_NETNSA_FD, _slot("fd", "i")))
+_NEW_NSID = Template(
+    "give a namespace a number",
+    _RTM_NEWNSID,
+    _ACK,
+    bytes(4),
+    _attr(_NETNSA_FD, _slot("fd", "i")),
+    _attr(_NETNSA_NSID, struct.pack("=i", -1)),
+)
+
+
+class Socket:
+    """A route netlink socket of the namespace in which the calling thread is when it makes it.
+
+    Not safe for several threads at once; its owner serialises.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+        self._sequence = 0
+
+    def __enter__(self) -> "Socket":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Send the messages in one system call; the kernel has handled them all when this returns.
+
+        :raises KernelRefused: the kernel refused some; its ``failed`` lists their positions, the others were handled
+        """
+        if not messages:
+            return
+        first = self._sequence + 1
+        for message in messages:
+            self._sequence += 1
+            struct.pack_into("=I", message.data, _SEQUENCE_OFFSET, self._sequence & 0xFFFFFFFF)
+        self._socket.send(b"".join(message.data for message in messages))
+        refusals: dict[int, tuple[int, bytes]] = {}
+        while True:
+            try:
+                answer = self._socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            for kind, sequence, body in _split(answer):
+                position = (sequence - first) & 0xFFFFFFFF
+                if kind == _NLMSG_ERROR and (code := -struct.unpack_from("=i", body)[0]) and position < len(messages):
+                    refusals[position] = (code, body)
+        if refusals:
+            position = min(refusals)
+            raise _refusal(messages[position].template.summary, *refusals[position], failed=tuple(sorted(refusals)))
+
+    def link(self, devname: str) -> Link | None:
+        """Look an interface up by name; None where there is none."""
+        return next(self._ask(_GET_LINK.fill(devname=name(devname))), None)
+
+    def links(self) -> list[Link]:
+        """List the namespace's interfaces."""
+        return list(self._ask(_GET_LINKS.fill()))
+
+    def guest_link(self, nsid: int, index: int) -> Link | None:
+        """Look an interface of another namespace up, by that namespace's number here; None where there is none."""
+        return next(self._ask(_GET_GUEST_LINK.fill(nsid=nsid, index=index)), None)
+
+    def nsid(self, fd: int) -> int:
+        """Return the number under which this namespace knows the one behind the descriptor; gives it one first.
+
+        :raises KernelRefused: the descriptor is no network namespace, or not one that we may manage
+        """
+        for _attempt in range(2):
+            for _kind, body in self._request(_GET_NSID.fill(fd=fd)):
+                number: int = struct.unpack("=i", _attributes(body, 4)[_NETNSA_NSID])[0]
+                if number >= 0:
+                    return number
+            try:
+                self.send([_NEW_NSID.fill(fd=fd)])
+            except KernelRefused as error:
+                if error.errno != errno.EEXIST:  # another thread was faster
+                    raise
+        raise KernelRefused(_GET_NSID.summary, errno.ENOENT, "")
+
+    def _ask(self, message: Message) -> Iterator[Link]:
+        try:
+            for kind, body in self._request(message):
+                if kind == _RTM_NEWLINK:
+                    yield _link(body)
+        except KernelRefused as error:
+            if error.errno not in (errno.ENODEV, errno.EINVAL):
+                raise
+
+    def _request(self, message: Message) -> list[tuple[int, bytes]]:
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        struct.pack_into("=I", message.data, _SEQUENCE_OFFSET, self._sequence)
+        self._socket.send(message.data)
+        answers: list[tuple[int, bytes]] = []
+        dump = struct.unpack_from("=H", message.data, 6)[0] & _DUMP == _DUMP
+        while True:
+            for kind, sequence, body in _split(self._socket.recv(_RECEIVE_BYTES)):
+                if sequence != self._sequence:
+                    continue
+                if kind == _NLMSG_ERROR and (code := -struct.unpack_from("=i", body)[0]):
+                    raise _refusal(message.template.summary, code, body)
+                if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+                    return answers
+                answers.append((kind, body))
+            if answers and not dump:
+                return answers
+
+
+def counters_of(link: Link) -> InterfaceCounters:
+    """Read ``struct rtnl_link_stats64`` (``include/uapi/linux/if_link.h``)."""
+    rx_packets, tx_packets, rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped = struct.unpack_from(
+        "=8Q", link.stats
+    )
+    return InterfaceCounters(
+        rx_bytes=rx_bytes,
+        rx_packets=rx_packets,
+        rx_errors=rx_errors,
+        rx_dropped=rx_dropped,
+        tx_bytes=tx_bytes,
+        tx_packets=tx_packets,
+        tx_errors=tx_errors,
+        tx_dropped=tx_dropped,
+    )
+
+
+def _split(answer: bytes) -> Iterator[tuple[int, int, bytes]]:
+    offset = 0
+    while offset + _HEADER.size <= len(answer):
+        length, kind, _flags, sequence, _port = _HEADER.unpack_from(answer, offset)
+        yield kind, sequence, answer[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _attributes(body: bytes, offset: int) -> dict[int, bytes]:
+    found = {}
+    while offset + _ATTR.size <= len(body):
+        length, kind = _ATTR.unpack_from(body, offset)
+        found[kind & 0x3FFF] = body[offset + _ATTR.size : offset + length]
+        offset += max(_ATTR.size, (length + 3) & ~3)
+    return found
+
+
+def _link(body: bytes) -> Link:
+    _family, _type, index, flags, _change = _IFINFO.unpack_from(body)
+    found = _attributes(body, _IFINFO.size)
+    return Link(
+        index=index,
+        name=found.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(),
+        up=bool(flags & UP),
+        master=struct.unpack("=I", found.get(_IFLA_MASTER, bytes(4)))[0],
+        alias=found.get(_IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace"),
+        mac=found.get(_IFLA_ADDRESS, b""),
+        stats=found.get(_IFLA_STATS64, b""),
+    )
+
+
+def _refusal(summary: str, code: int, body: bytes, failed: tuple[int, ...] = ()) -> KernelRefused:
+    # nlmsgerr: the error, the header of the refused message (its body is capped away), then NLMSGERR_ATTR_MSG = 1.
+    text = _attributes(body, 4 + _HEADER.size).get(1, b"").rstrip(b"\0").decode(errors="replace")
+    return KernelRefused(summary, code, text or os.strerror(code), failed)

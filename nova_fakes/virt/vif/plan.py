@@ -1,0 +1,333 @@
+"""From VIFs to operations, and the executor that applies them or leaves nothing.
+
+`interfaces` decides everything about the inside of an instance that can be decided without a kernel: names, addresses,
+routes, metrics, neighbours. `plug_operations` and `migrate_operations` put the steps in order. `execute` applies them
+through an `Operator` and, where one fails, undoes those before it in reverse.
+
+Each operation is whole or nothing on its own: `Operator.do` cleans up after itself when it raises, so the executor
+never has to guess how far a failed step got.
+"""
+
+import hashlib
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nova_fakes.exceptions import InvalidInput
+from nova_fakes.virt.vif.base import VIF, Subnet
+
+__all__ = [
+    "Announce",
+    "ConfigureGuest",
+    "GuestAddress",
+    "GuestNeighbour",
+    "GuestRoute",
+    "Interface",
+    "MakeBridge",
+    "MakeLinks",
+    "MakeNamespace",
+    "MoveLinks",
+    "Operation",
+    "Operator",
+    "Seat",
+    "execute",
+    "gateway_mac",
+    "interface",
+    "interfaces",
+    "migrate_operations",
+    "plug_operations",
+]
+
+#: The loopback has index 1 in every namespace, so guests' interfaces follow it.
+_FIRST_INDEX = 2
+#: What the kernel gives an IPv6 route without a metric of its own (IP6_RT_PRIO_USER, ``include/uapi/linux/route.h``).
+_IPV6_METRIC = 1024
+#: Room between two interfaces' metrics for the subnets of one.
+_METRIC_STEP = 100
+_IPV6_MIN_MTU = 1280
+
+
+@dataclass(frozen=True, slots=True)
+class GuestAddress:
+    """An address inside an instance, with its subnet's prefix length."""
+
+    address: bytes
+    prefix_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuestRoute:
+    """A route inside an instance; `on_link` where the nexthop is outside the subnet, which Neutron allows."""
+
+    destination: bytes
+    prefix_length: int
+    nexthop: bytes
+    metric: int
+    on_link: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GuestNeighbour:
+    """A permanent neighbour inside an instance."""
+
+    address: bytes
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The place of an interface in its instance: its number and its MAC."""
+
+    ordinal: int
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a VIF becomes inside its instance: eth0, eth1… with everything that is configured on it."""
+
+    vif: VIF
+    ordinal: int
+    addresses: tuple[GuestAddress, ...]
+    routes: tuple[GuestRoute, ...]
+    neighbours: tuple[GuestNeighbour, ...]
+
+    @property
+    def name(self) -> str:
+        """The interface's name inside the instance."""
+        return f"eth{self.ordinal}"
+
+    @property
+    def index(self) -> int:
+        """The interface's index inside the instance."""
+        return _FIRST_INDEX + self.ordinal
+
+    @property
+    def seat(self) -> Seat:
+        """The interface's place in its instance."""
+        return Seat(self.ordinal, self.vif.address)
+
+    @property
+    def mac(self) -> bytes:
+        """The port's MAC as six bytes."""
+        return bytes.fromhex(self.vif.address.replace(":", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class MakeNamespace:
+    """Make the instance's network namespace."""
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakeBridge:
+    """Make the host's bridge of a network, joined to the network's bridges on the other hosts."""
+
+    network_id: str
+    host: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLinks:
+    """Make a pair of interfaces for each VIF: one end in the instance, one on the host's bridge of its network."""
+
+    instance: str
+    host: str
+    interfaces: tuple[Interface, ...]
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureGuest:
+    """Give the instance its addresses, routes and neighbours; `loopback` also brings lo up."""
+
+    instance: str
+    interfaces: tuple[Interface, ...]
+    loopback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MoveLinks:
+    """Take the instance's host ends off the source's bridges and put them on the destination's."""
+
+    instance: str
+    source: str
+    destination: str
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the network from inside where the instance's addresses are now."""
+
+    instance: str
+    interfaces: tuple[Interface, ...]
+
+
+Operation = MakeNamespace | MakeBridge | MakeLinks | ConfigureGuest | MoveLinks | Announce
+
+
+class Operator(Protocol):
+    """Knows how to do an operation and how to undo one that was done."""
+
+    def do(self, operation: Operation) -> None:
+        """Do it whole; where that fails, leave nothing of it and raise."""
+
+    def undo(self, operation: Operation) -> None:
+        """Undo an operation that was done."""
+
+
+def execute(
+    operations: Iterable[Operation], operator: Operator, before: Callable[[Operation], None] | None = None
+) -> None:
+    """Apply the operations in order; where one fails, undo those before it in reverse and raise its error.
+
+    :param before: called ahead of each operation; what it raises counts as that operation's failure
+    :raises Exception: whatever the failed operation raised; errors of undoing are added to it as notes
+    """
+    done: list[Operation] = []
+    try:
+        for operation in operations:
+            if before is not None:
+                before(operation)
+            operator.do(operation)
+            done.append(operation)
+    except BaseException as error:
+        for operation in reversed(done):
+            try:
+                operator.undo(operation)
+            except Exception as second:
+                error.add_note(f"{type(operation).__name__} could not be undone: {second}")
+        raise
+
+
+def plug_operations(
+    instance: str, host: str, planned: Sequence[Interface], *, up: bool, new: bool
+) -> tuple[Operation, ...]:
+    """Order the steps that plug these interfaces.
+
+    :param new: the instance has no namespace yet
+    """
+    mtus: dict[str, int] = {}
+    for interface in planned:
+        network = interface.vif.network_id
+        mtus[network] = max(interface.vif.mtu, mtus.get(network, 0))
+    operations: list[Operation] = [MakeBridge(network, host, mtu) for network, mtu in mtus.items()]
+    if new:
+        operations.append(MakeNamespace(instance))
+    if planned:
+        operations.append(MakeLinks(instance, host, tuple(planned), up))
+    if planned or new:
+        operations.append(ConfigureGuest(instance, tuple(planned), loopback=new))
+    return tuple(operations)
+
+
+def migrate_operations(
+    instance: str, source: str, destination: str, planned: Sequence[Interface]
+) -> tuple[Operation, ...]:
+    """Order the steps that move an instance's interfaces from one host of the fabric to another."""
+    networks = {interface.vif.network_id: interface.vif.mtu for interface in planned}
+    everything = tuple(planned)
+    return (
+        *(MakeBridge(network, destination, mtu) for network, mtu in networks.items()),
+        MoveLinks(instance, source, destination, everything),
+        Announce(instance, everything),
+    )
+
+
+def interfaces(vifs: Sequence[VIF], have: Mapping[str, Seat]) -> tuple[Interface, ...]:
+    """Plan the VIFs that the instance does not have yet.
+
+    An interface takes the lowest free number; the number decides its routes' metrics, so that the first interface with
+    a gateway wins and the others stand behind it, also when interfaces come and go.
+
+    :param have: what the instance has already, by VIF id
+    :raises InvalidInput: two VIFs share an id or a MAC, or an MTU cannot carry the addresses
+    """
+    macs = {seat.mac: vif_id for vif_id, seat in have.items()}
+    taken = {seat.ordinal for seat in have.values()}
+    planned: dict[str, Interface] = {}
+    for vif in vifs:
+        if vif.id in planned:
+            raise InvalidInput("id", vif.id, "two VIFs of one instance have it; list each port once")
+        if vif.id in have:
+            continue
+        other = macs.setdefault(vif.address, vif.id)
+        if other != vif.id:
+            raise InvalidInput(f"address of VIF {vif.id}", vif.address, f"VIF {other} has this MAC; give each its own")
+        ordinal = next(number for number in range(len(taken) + 1) if number not in taken)
+        taken.add(ordinal)
+        planned[vif.id] = interface(vif, ordinal)
+    return tuple(planned.values())
+
+
+def gateway_mac(network_id: str, gateway: str) -> str:
+    """Return the MAC under which the instances of a network know their gateway, as ``02:6e:…``.
+
+    Nova does not tell a driver the gateway's MAC. Without an entry, a thousand instances that look for a gateway fill
+    the machine's neighbour table (``gc_thresh3``, one for all namespaces), and half of them answer nobody. The MAC is a
+    function of network and address, so whatever plays the router can take it and be reached at once.
+    """
+    digest = hashlib.blake2b(f"{network_id} {gateway}".encode(), digest_size=4).hexdigest()
+    return "02:6e:" + ":".join(digest[i : i + 2] for i in range(0, 8, 2))
+
+
+def interface(vif: VIF, ordinal: int) -> Interface:
+    """Plan one VIF as the interface of that number.
+
+    :raises InvalidInput: its MTU cannot carry its addresses
+    """
+    addresses: list[GuestAddress] = []
+    routes: dict[tuple[bytes, int, int], GuestRoute] = {}
+    neighbours: list[GuestNeighbour] = []
+    for position, subnet in enumerate(vif.subnets):
+        network = ipaddress.ip_network(subnet.cidr)
+        if network.version == 6 and vif.mtu < _IPV6_MIN_MTU:
+            raise InvalidInput(f"mtu of VIF {vif.id}", vif.mtu, f"IPv6 needs {_IPV6_MIN_MTU} bytes (RFC 8200 §5)")
+        own = [ipaddress.ip_address(address) for address in subnet.addresses]
+        addresses += (GuestAddress(address.packed, network.prefixlen) for address in own)
+        if not own:
+            continue  # a gateway that no address of ours can reach
+        metric = ordinal * _METRIC_STEP + position + (_IPV6_METRIC if network.version == 6 else 0)
+        for route in _routes(subnet, network, metric):
+            if route.nexthop not in {address.packed for address in own}:
+                routes.setdefault((route.destination, route.prefix_length, route.metric), route)
+        # An appliance that holds the gateway's address itself must not have a neighbour of that name.
+        if subnet.gateway is not None and ipaddress.ip_address(subnet.gateway) not in own:
+            mac = bytes.fromhex(gateway_mac(vif.network_id, subnet.gateway).replace(":", ""))
+            neighbours.append(GuestNeighbour(ipaddress.ip_address(subnet.gateway).packed, mac))
+    # Direct routes first: the kernel refuses a nexthop that it cannot reach yet.
+    ordered = sorted(routes.values(), key=lambda route: -route.prefix_length)
+    return Interface(vif, ordinal, tuple(addresses), tuple(ordered), tuple(neighbours))
+
+
+def _routes(
+    subnet: Subnet, network: ipaddress.IPv4Network | ipaddress.IPv6Network, metric: int
+) -> Iterable[GuestRoute]:
+    """List the host routes, then the default route by the gateway unless a host route already is one.
+
+    Neutron's DHCP agent leaves the gateway out in that case too (RFC 3442: with classless routes a client ignores the
+    router option).
+    """
+    has_default = False
+    for route in subnet.routes:
+        destination = ipaddress.ip_network(route.destination)
+        has_default = has_default or destination.prefixlen == 0
+        yield _route(destination, route.nexthop, network, metric)
+    if subnet.gateway is not None and not has_default:
+        everywhere = ipaddress.ip_network("0.0.0.0/0" if network.version == 4 else "::/0")
+        yield _route(everywhere, subnet.gateway, network, metric)
+
+
+def _route(
+    destination: ipaddress.IPv4Network | ipaddress.IPv6Network,
+    nexthop: str,
+    subnet: ipaddress.IPv4Network | ipaddress.IPv6Network,
+    metric: int,
+) -> GuestRoute:
+    via = ipaddress.ip_address(nexthop)
+    on_link = via not in subnet and not via.is_link_local
+    return GuestRoute(destination.network_address.packed, destination.prefixlen, via.packed, metric, on_link)
