@@ -1,0 +1,107 @@
+"""What the volume service keeps: volumes, attachments, snapshots, types and its own services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Attachment", "BackendService", "Snapshot", "Volume", "VolumeType"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Volume:
+    """A volume. Times are seconds since the epoch.
+
+    `status` is one of Cinder's: "creating", "available", "reserved", "attaching", "in-use", "detaching", "extending",
+    "downloading", "deleting", "error" and what `os-reset_status` may set besides.
+    """
+
+    id: str
+    project_id: str
+    user_id: str
+    name: str | None
+    description: str | None
+    size_gb: int
+    status: str
+    availability_zone: str
+    type_id: str
+    created_at: float
+    attach_status: str = "detached"
+    host: str | None = None
+    updated_at: float | None = None
+    snapshot_id: str | None = None
+    source_id: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    image_metadata: dict[str, str] = field(default_factory=dict)
+    bootable: bool = False
+    multiattach: bool = False
+    read_only: bool | None = None
+    migration_status: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Attachment:
+    """A volume's bond to a server, or to a host where there is no server.
+
+    `status` goes from "reserved" (no connector yet) over "attaching" (connection made) to "attached".
+    """
+
+    id: str
+    volume_id: str
+    instance_id: str | None
+    status: str = "reserved"
+    mode: str | None = None
+    host: str | None = None
+    mountpoint: str | None = None
+    connector: dict[str, Any] | None = None
+    connection_info: dict[str, Any] = field(default_factory=dict)
+    attached_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Snapshot:
+    """A volume's state at one moment, with what a new volume inherits from it."""
+
+    id: str
+    volume_id: str
+    project_id: str
+    user_id: str
+    name: str | None
+    description: str | None
+    size_gb: int
+    status: str
+    type_id: str
+    created_at: float
+    updated_at: float | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    image_metadata: dict[str, str] = field(default_factory=dict)
+    bootable: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class VolumeType:
+    """A kind of volume; `projects` may use it where it is not public."""
+
+    id: str
+    name: str
+    description: str | None = None
+    is_public: bool = True
+    extra_specs: dict[str, str] = field(default_factory=dict)
+    projects: list[str] = field(default_factory=list)
+
+    @property
+    def multiattach(self) -> bool:
+        """Whether volumes of this type can be attached to several servers at once."""
+        return self.extra_specs.get("multiattach", "").strip().lower() == "<is> true"
+
+
+@dataclass(slots=True, kw_only=True)
+class BackendService:
+    """A process of the volume service, as `openstack volume service list` shows it."""
+
+    binary: str
+    host: str
+    zone: str
+    uuid: str
+    disabled: bool = False
+    disabled_reason: str | None = None

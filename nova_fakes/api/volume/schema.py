@@ -1,0 +1,200 @@
+"""What request bodies have to look like: the constraints of cinder/api/schemas, checked and worded as Cinder does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+
+from nova_fakes.exceptions import ApiError
+
+__all__ = ["boolean", "validate"]
+
+UUID = {
+    "type": "string",
+    "pattern": "^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$",
+}
+OPTIONAL_UUID = {"oneOf": [UUID, {"type": "null"}]}
+TEXT = {"type": ["string", "null"], "maxLength": 255}
+NAME = {"type": "string", "minLength": 1, "maxLength": 255}
+BOOLEAN = {
+    "enum": [
+        *(True, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "y", "t"),
+        *(False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", "n", "f"),
+    ]
+}
+SIZE = {"type": ["integer", "string"], "pattern": "^[0-9]+$", "minimum": 1, "maximum": 2**31 - 1}
+METADATA = {
+    "type": "object",
+    "patternProperties": {"^[a-zA-Z0-9-_:. /]{1,255}$": {"type": "string", "maxLength": 255}},
+    "additionalProperties": False,
+}
+CONNECTOR = {"type": ["object", "null"]}
+
+
+def _object(properties: Mapping[str, Any], *, required: tuple[str, ...] = (), closed: bool = True, **more: Any) -> Any:
+    schema = {"type": "object", "properties": dict(properties), "additionalProperties": not closed, **more}
+    return {**schema, "required": list(required)} if required else schema
+
+
+def _action(name: str, properties: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """Return the schema of an action with arguments."""
+    return {name: _object({name: _object(properties, **options)}, required=(name,))}
+
+
+def _bare(name: str) -> dict[str, Any]:
+    """Return the schema of an action without arguments, of which Cinder does not care what it carries."""
+    return {name: _object({name: {}}, required=(name,))}
+
+
+_DESCRIBED = {"name": TEXT, "description": TEXT, "display_name": TEXT, "display_description": TEXT}
+_ANY_DESCRIBED = [{"required": [name]} for name in _DESCRIBED]
+_VOLUME = {
+    **_DESCRIBED,
+    "volume_type": TEXT,
+    "metadata": {**METADATA, "type": ["object", "null"]},
+    "snapshot_id": OPTIONAL_UUID,
+    "source_volid": OPTIONAL_UUID,
+    "consistencygroup_id": OPTIONAL_UUID,
+    "size": {**SIZE, "type": ["integer", "string", "null"]},
+    "availability_zone": {"type": ["string", "null"], "minLength": 1, "maxLength": 255},
+    "multiattach": {"oneOf": [BOOLEAN, {"type": "null"}]},
+    "image_id": TEXT,
+    "imageRef": TEXT,
+}
+_HINTS = {"OS-SCH-HNT:scheduler_hints": {"type": ["object", "null"]}}
+_ATTACHMENT = {"instance_uuid": UUID, "connector": CONNECTOR, "volume_uuid": UUID}
+_TYPE = {"name": NAME, "description": TEXT, "extra_specs": METADATA, "os-volume-type-access:is_public": BOOLEAN}
+
+SCHEMAS: Mapping[str, Any] = {
+    "volume create": _object({"volume": _object(_VOLUME, closed=False), **_HINTS}, required=("volume",)),
+    "volume create strict": _object(
+        {"volume": _object({**_VOLUME, "group_id": TEXT, "backup_id": OPTIONAL_UUID}), **_HINTS}, required=("volume",)
+    ),
+    "volume update": _object(
+        {"volume": _object({**_DESCRIBED, "metadata": METADATA})},
+        required=("volume",),
+    ),
+    "volume update strict": _object(
+        {"volume": _object({**_DESCRIBED, "metadata": METADATA}, anyOf=[*_ANY_DESCRIBED, {"required": ["metadata"]}])},
+        required=("volume",),
+    ),
+    "metadata": _object({"metadata": METADATA}, required=("metadata",)),
+    "meta": _object({"meta": METADATA}, required=("meta",)),
+    "attachment create": _object(
+        {"attachment": _object(_ATTACHMENT, required=("volume_uuid",))}, required=("attachment",)
+    ),
+    "attachment create mode": _object(
+        {"attachment": _object({**_ATTACHMENT, "mode": {"enum": ["rw", "ro"]}}, required=("volume_uuid",))},
+        required=("attachment",),
+    ),
+    "attachment update": _object(
+        {"attachment": _object({"connector": {"type": "object", "minProperties": 1}}, required=("connector",))},
+        required=("attachment",),
+    ),
+    "snapshot create": _object(
+        {
+            "snapshot": _object(
+                {
+                    "name": TEXT,
+                    "display_name": TEXT,
+                    "description": TEXT,
+                    "volume_id": OPTIONAL_UUID,
+                    "force": {"anyOf": [BOOLEAN, {"type": "null"}]},
+                    "metadata": {**METADATA, "type": ["object", "null"]},
+                },
+                required=("volume_id",),
+            )
+        },
+        required=("snapshot",),
+    ),
+    "snapshot update": _object({"snapshot": _object(_DESCRIBED, anyOf=_ANY_DESCRIBED)}, required=("snapshot",)),
+    "type create": _object({"volume_type": _object(_TYPE, required=("name",))}, required=("volume_type",)),
+    "type update": _object(
+        {"volume_type": _object({"name": TEXT, "description": TEXT, "is_public": BOOLEAN})}, required=("volume_type",)
+    ),
+    "extra specs": _object({"extra_specs": METADATA}, required=("extra_specs",)),
+    "quota set": _object({"quota_set": {"type": "object"}}, required=("quota_set",)),
+    "service": _object(
+        {"host": NAME, "binary": NAME, "service": TEXT, "disabled_reason": {**NAME}}, required=("host",)
+    ),
+    **_bare("os-complete"),
+    **_bare("os-reserve"),
+    **_bare("os-unreserve"),
+    **_bare("os-begin_detaching"),
+    **_bare("os-roll_detaching"),
+    **_bare("os-force_delete"),
+    **_bare("os-show_image_metadata"),
+    **_action(
+        "os-attach",
+        {
+            "instance_uuid": UUID,
+            "mountpoint": NAME,
+            "host_name": {"type": "string", "maxLength": 255},
+            "mode": {"enum": ["rw", "ro"]},
+        },
+        required=("mountpoint",),
+        anyOf=[{"required": ["instance_uuid"]}, {"required": ["host_name"]}],
+    ),
+    "os-detach": _object(
+        {"os-detach": {**_object({"attachment_id": OPTIONAL_UUID}), "type": ["object", "null"]}},
+        required=("os-detach",),
+    ),
+    **_action("os-force_detach", {"attachment_id": OPTIONAL_UUID, "connector": CONNECTOR}),
+    **_action("os-initialize_connection", {"connector": {"type": "object"}}, required=("connector",), closed=False),
+    **_action("os-terminate_connection", {"connector": CONNECTOR}, required=("connector",), closed=False),
+    **_action("os-extend", {"new_size": SIZE}, required=("new_size",)),
+    **_action(
+        "os-reset_status",
+        {
+            "status": {"type": ["string", "null"]},
+            "attach_status": {"type": ["string", "null"]},
+            "migration_status": {"type": ["string", "null"]},
+        },
+    ),
+    **_action("os-set_bootable", {"bootable": BOOLEAN}, required=("bootable",), closed=False),
+    **_action("os-update_readonly_flag", {"readonly": BOOLEAN}, required=("readonly",), closed=False),
+    **_action(
+        "os-retype",
+        {"new_type": NAME, "migration_policy": {"enum": ["on-demand", "never", None]}},
+        required=("new_type",),
+    ),
+    **_action("os-reimage", {"image_id": UUID, "reimage_reserved": BOOLEAN}, required=("image_id",)),
+    **_action("os-set_image_metadata", {"metadata": METADATA}, required=("metadata",)),
+    **_action("os-unset_image_metadata", {"key": NAME}, required=("key",)),
+    **_action(
+        "os-update_snapshot_status",
+        {"status": {"type": "string"}, "progress": {"type": ["string", "null"]}},
+        required=("status",),
+    ),
+    **_action("addProjectAccess", {"project": NAME}, required=("project",)),
+    **_action("removeProjectAccess", {"project": NAME}, required=("project",)),
+}
+
+
+@cache
+def _validator(name: str) -> Any:
+    return jsonschema.Draft4Validator(SCHEMAS[name])
+
+
+def validate(name: str, body: Mapping[str, Any]) -> None:
+    """Refuse a body that the schema of that name (`SCHEMAS`) does not allow.
+
+    Raises:
+        ApiError: 400, naming the field, its value and what is wrong with it.
+    """
+    error = next(_validator(name).iter_errors(body), None)
+    if error is None:
+        return
+    if error.path:
+        raise ApiError(
+            400, f"Invalid input for field/attribute {error.path[-1]}. Value: {error.instance}. {error.message}"
+        )
+    raise ApiError(400, error.message)
+
+
+def boolean(value: object) -> bool:
+    """Return what one of the spellings of a boolean means that the schemas allow."""
+    return value is True or str(value).lower() in ("true", "1", "on", "yes", "y", "t")

@@ -1,0 +1,305 @@
+"""Volumes: made, changed, extended, deleted."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nova_fakes.api.auth import Token
+from nova_fakes.api.volume import images
+from nova_fakes.api.volume.images import ImageSource
+from nova_fakes.api.volume.quotas import Quotas
+from nova_fakes.api.volume.records import Volume
+from nova_fakes.api.volume.refusals import (
+    invalid_input,
+    invalid_volume,
+    key_not_found,
+    not_found,
+    one_of,
+)
+from nova_fakes.api.volume.store import Store
+from nova_fakes.api.volume.volume_types import VolumeTypes
+from nova_fakes.exceptions import ApiError
+
+__all__ = ["Volumes"]
+
+LOG = logging.getLogger(__name__)
+
+
+DELETABLE = ("available", "error", "error_restoring", "error_extending", "error_managing")
+
+
+class Volumes:
+    """The volumes of one volume service.
+
+    What takes the real service time (creating, deleting) is done when the call returns; what the call
+    returns shows the volume as the real service would, on its way.
+
+    Args:
+        store: the records.
+        quotas: what projects may use.
+        types: the volume types.
+        zones: availability zones; the first is the default.
+        images: where images are looked up; None: volumes cannot be made from images.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        quotas: Quotas,
+        types: VolumeTypes,
+        *,
+        zones: tuple[str, ...],
+        images: ImageSource | None,
+    ) -> None:
+        self._store = store
+        self._quotas = quotas
+        self._types = types
+        self._zones = zones
+        self._images = images
+
+    def get(self, token: Token, volume_id: str) -> Volume:
+        """Return the volume.
+
+        Raises:
+            ApiError: 404, there is none, or it is another project's.
+        """
+        volume = self._store.volumes.get(volume_id)
+        if volume is None or not (token.is_admin or volume.project_id == token.project_id):
+            raise not_found("Volume", volume_id)
+        return volume
+
+    def visible(self, token: Token, *, all_projects: bool = False) -> list[Volume]:
+        """Return the project's volumes, the newest first; every project's if an administrator asks for that."""
+        with self._store.lock:
+            return list(self._store.volumes_of(None if all_projects and token.is_admin else token.project_id))
+
+    def create(
+        self,
+        token: Token,
+        *,
+        size_gb: int | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        type_reference: str | None = None,
+        availability_zone: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        snapshot_id: str | None = None,
+        source_id: str | None = None,
+        image_reference: str | None = None,
+    ) -> Volume:
+        """Make a volume, empty or from a snapshot, a volume or an image.
+
+        Args:
+            token: who asks; the volume becomes his project's.
+            size_gb: size in GiB; the source's if None.
+            name: free text.
+            description: free text.
+            type_reference: id or name of its type; the default type if None.
+            availability_zone: the source's or the default if None.
+            metadata: the user's own.
+            snapshot_id: the snapshot that it is to be a copy of.
+            source_id: the volume that it is to be a copy of.
+            image_reference: id or name of the image to put on it.
+
+        Returns:
+            The volume while it is "creating". It is "available" by now, or in "error" where every cinder-volume
+            service is disabled.
+
+        Raises:
+            ApiError: 400, sizes, zones or states do not fit; 404, the type or source is unknown; 413, a quota.
+        """
+        if token.project_id is None:
+            raise ApiError(400, "Malformed request url")
+        # The image service may be another process's; it is not asked while everybody waits for the lock.
+        image = images.find(self._images, image_reference, token) if image_reference is not None else None
+        with self._store.lock:
+            kind = self._types.find(token, type_reference) if type_reference else self._types.default
+            snapshot = source = None
+            if snapshot_id is not None:
+                snapshot = self._store.snapshots.get(snapshot_id)
+                if snapshot is None or not (token.is_admin or snapshot.project_id == token.project_id):
+                    raise not_found("Snapshot", snapshot_id)
+                if snapshot.status not in ("available", "backing-up"):
+                    raise invalid_input("Originating snapshot status must be one of 'available, backing-up' values")
+                original = self._store.volumes.get(snapshot.volume_id)
+                availability_zone = availability_zone or (original.availability_zone if original else None)
+                kind = kind if type_reference else self._store.types[snapshot.type_id]
+            elif source_id is not None:
+                source = self.get(token, source_id)
+                if source.status not in ("available", "in-use"):
+                    raise invalid_input("Originating source volume status must be one of 'available, in-use' values")
+                availability_zone = availability_zone or source.availability_zone
+                kind = kind if type_reference else self._store.types[source.type_id]
+            origin_gb = snapshot.size_gb if snapshot else source.size_gb if source else 0
+            size_gb = origin_gb or None if size_gb is None else size_gb
+            self._check_size(size_gb, snapshot.size_gb if snapshot else None, source.size_gb if source else None)
+            assert size_gb is not None
+            zone = availability_zone or self._zones[0]
+            if zone not in self._zones:
+                raise ApiError(400, f"Availability zone '{zone}' is invalid.")
+            if image is not None:
+                images.check_fits(image, size_gb)
+            self._quotas.check_size(token.project_id, size_gb)
+            self._quotas.charge(token.project_id, kind.name, volumes=1, gigabytes=size_gb)
+            origin = snapshot or source
+            volume = Volume(
+                id=self._store.new_id(),
+                project_id=token.project_id,
+                user_id=token.user_id,
+                name=name,
+                description=description,
+                size_gb=size_gb,
+                status="creating",
+                availability_zone=zone,
+                type_id=kind.id,
+                created_at=self._store.clock.now(),
+                snapshot_id=snapshot_id,
+                source_id=source_id,
+                metadata=dict(metadata or {}),
+                multiattach=kind.multiattach,
+            )
+            self._store.add_volume(volume)
+            answer = copy.deepcopy(volume)
+            backend = self._backend(zone)
+            volume.updated_at = self._store.clock.now()
+            if backend is None:
+                LOG.warning("volume %s: no cinder-volume service of zone %s is enabled", volume.id, zone)
+                volume.status = "error"
+                return answer
+            volume.host = backend
+            volume.status = "available"
+            if image is not None:
+                volume.image_metadata = images.metadata(image)
+                volume.bootable = True
+            elif origin is not None:
+                volume.image_metadata = dict(origin.image_metadata)
+                volume.bootable = origin.bootable
+            return answer
+
+    def update(self, token: Token, volume_id: str, **changes: Any) -> Volume:
+        """Change name, description or metadata (the whole of it).
+
+        Raises:
+            ApiError: 404, unknown volume; 400, it is in maintenance.
+        """
+        with self._store.lock:
+            volume = self.get(token, volume_id)
+            if volume.status == "maintenance":
+                raise invalid_volume("The volume cannot be updated during maintenance.")
+            for name, value in changes.items():
+                setattr(volume, name, dict(value) if isinstance(value, Mapping) else value)
+            self._touch(volume)
+            return volume
+
+    def delete(self, token: Token, volume_id: str, *, force: bool = False, cascade: bool = False) -> None:
+        """Delete a volume.
+
+        Args:
+            token: who asks.
+            volume_id: the volume.
+            force: whatever its status is; an attached one stays refused.
+            cascade: its snapshots too, which it may not have otherwise.
+
+        Raises:
+            ApiError: 404, unknown volume; 400, it is attached, in the wrong status, or has snapshots.
+        """
+        with self._store.lock:
+            volume = self.get(token, volume_id)
+            snapshots = self._store.snapshots_of(volume_id)
+            stuck = [snapshot for snapshot in snapshots if snapshot.status not in ("available", "error", "deleting")]
+            if (
+                volume.attach_status == "attached"
+                or volume.migration_status not in (None, "deleting", "error", "success")
+                or (not force and volume.status not in DELETABLE)
+                or (snapshots and not cascade)
+                or (stuck and not force)
+            ):
+                status = "None" if force else f"status must be {one_of(DELETABLE)} and"
+                raise invalid_volume(
+                    f"Volume {status} must not be migrating, attached, belong to a group, have snapshots, awaiting a "
+                    f"transfer, or be disassociated from snapshots after volume transfer."
+                )
+            for snapshot in snapshots:
+                self._quotas.charge(
+                    snapshot.project_id,
+                    self._store.types[snapshot.type_id].name,
+                    snapshots=-1,
+                    gigabytes=-snapshot.size_gb,
+                )
+                self._store.remove_snapshot(snapshot)
+            self._quotas.charge(
+                volume.project_id, self._store.types[volume.type_id].name, volumes=-1, gigabytes=-volume.size_gb
+            )
+            self._store.remove_volume(volume)
+
+    def set_metadata(
+        self, token: Token, volume_id: str, values: Mapping[str, str], *, replace: bool = False, image: bool = False
+    ) -> dict[str, str]:
+        """Add to a volume's metadata, or replace all of it; return what it is then.
+
+        Args:
+            token: who asks.
+            volume_id: the volume.
+            values: strings by key.
+            replace: forget all other keys.
+            image: the metadata of its image rather than the user's own.
+
+        Raises:
+            ApiError: 404, unknown volume; 400, it is in maintenance.
+        """
+        with self._store.lock:
+            volume = self.get(token, volume_id)
+            if volume.status == "maintenance":
+                raise invalid_volume("The volume metadata cannot be updated when the volume is in maintenance mode.")
+            table = volume.image_metadata if image else volume.metadata
+            if replace:
+                table.clear()
+            table.update(values)
+            self._touch(volume)
+            return dict(table)
+
+    def unset_metadata(self, token: Token, volume_id: str, key: str, *, image: bool = False) -> None:
+        """Forget one key of a volume's metadata, or of its image's.
+
+        Raises:
+            ApiError: 404, unknown volume or key.
+        """
+        with self._store.lock:
+            volume = self.get(token, volume_id)
+            table = volume.image_metadata if image else volume.metadata
+            if key not in table:
+                if image:
+                    raise ApiError(404, f"Glance metadata for volume/snapshot {volume_id} cannot be found.")
+                raise key_not_found("Volume", volume_id, key)
+            del table[key]
+            self._touch(volume)
+
+    def _check_size(self, size_gb: int | None, snapshot_gb: int | None, source_gb: int | None) -> None:
+        if size_gb is None or size_gb <= 0:
+            raise invalid_input(f"Volume size '{size_gb}' must be an integer and greater than 0")
+        if snapshot_gb is not None and size_gb < snapshot_gb:
+            raise invalid_input(
+                f"Volume size '{size_gb}'GB cannot be smaller than the snapshot size {snapshot_gb}GB. They must be >= "
+                f"original snapshot size."
+            )
+        if source_gb is not None and size_gb < source_gb:
+            raise invalid_input(
+                f"Volume size '{size_gb}'GB cannot be smaller than original volume size  {source_gb}GB. They must be "
+                f">= original volume size."
+            )
+
+    def _backend(self, zone: str) -> str | None:
+        """Return the host that the scheduler would choose, as host@backend#pool."""
+        fitting: Iterable[str] = (
+            service.host
+            for service in self._store.services
+            if service.binary == "cinder-volume" and not service.disabled and service.zone == zone
+        )
+        host = next(iter(fitting), None)
+        return None if host is None else f"{host}#{host.rpartition('@')[2]}"
+
+    def _touch(self, volume: Volume) -> None:
+        volume.updated_at = self._store.clock.now()
