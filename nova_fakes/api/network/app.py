@@ -1,0 +1,313 @@
+"""The network API (Neutron v2.0) over a `NetworkService`: paths, bodies and statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import flask
+
+from nova_fakes.api.auth import TokenValidator, authenticate
+from nova_fakes.api.network.caller import Caller
+from nova_fakes.api.network.collection import Collection
+from nova_fakes.api.network.extensions import EXTENSIONS
+from nova_fakes.api.network.query import Page, Query
+from nova_fakes.api.network.refusals import bad_request, not_found
+from nova_fakes.api.network.service import NetworkService
+from nova_fakes.api.network.table import Record
+from nova_fakes.api.wsgi import application, base_url, json_object, next_link, reply
+from nova_fakes.exceptions import ApiError
+
+__all__ = ["create_app"]
+
+_KINDS: Final[Mapping[int, str]] = {
+    400: "HTTPBadRequest",
+    403: "HTTPForbidden",
+    404: "HTTPNotFound",
+    405: "HTTPMethodNotAllowed",
+    500: "HTTPInternalServerError",
+}
+_TAGGED: Final = ("networks", "subnets", "ports", "routers", "floatingips", "security-groups")
+
+
+def create_app(service: NetworkService, tokens: TokenValidator) -> flask.Flask:
+    """Return the WSGI application.
+
+    Args:
+        service: what answers.
+        tokens: who knows the callers' tokens.
+    """
+    app = application(__name__, "network", _render)
+    authenticate(app, tokens, public=("",))
+    _add_discovery(app, service)
+    _add_bindings(app, service)
+    _add_routers(app, service)
+    _add_quotas(app, service)
+    for collection in service.collections:
+        _add_collection(app, collection)
+    return app
+
+
+def _render(error: ApiError) -> flask.Response:
+    if error.status == 401:  # keystonemiddleware answers this, in front of Neutron
+        return reply({"error": {"code": 401, "title": "Unauthorized", "message": error.message}}, 401)
+    kind = error.kind or _KINDS.get(error.status, "HTTPError")
+    return reply({"NeutronError": {"type": kind, "message": error.message, "detail": ""}}, error.status)
+
+
+def _caller() -> Caller:
+    return Caller.from_token(flask.g.token)
+
+
+def _arguments() -> dict[str, list[str]]:
+    return dict(flask.request.args.lists())
+
+
+def _fields(record: Record, fields: frozenset[str]) -> Record:
+    return {name: value for name, value in record.items() if name in fields} if fields else record
+
+
+def _asked() -> frozenset[str]:
+    return frozenset(name for value in flask.request.args.getlist("fields") for name in value.split(",") if name)
+
+
+def _body(name: str) -> Record:
+    body = json_object()
+    if name not in body:
+        raise bad_request(f"Unable to find '{name}' in request body")
+    if not isinstance(body[name], dict):
+        raise bad_request(f"Object '{name}' contains invalid data")
+    return cast(Record, body[name])
+
+
+def _add_discovery(app: flask.Flask, service: NetworkService) -> None:
+    def versions() -> flask.Response:
+        link = {"rel": "self", "href": f"{base_url()}/v2.0/"}
+        return reply({"versions": [{"id": "v2.0", "status": "CURRENT", "links": [link]}]})
+
+    def resources() -> flask.Response:
+        root = f"{base_url()}/v2.0"
+        paths = sorted(_path(collection) for collection in service.collections)
+        return reply(
+            {
+                "resources": [
+                    {
+                        "name": path.rstrip("s").replace("-", "_"),
+                        "collection": path.replace("-", "_"),
+                        "links": [{"rel": "self", "href": f"{root}/{path}"}],
+                    }
+                    for path in paths
+                ]
+            }
+        )
+
+    def extensions() -> flask.Response:
+        return reply({"extensions": [_fields(extension, _asked()) for extension in EXTENSIONS]})
+
+    def extension(alias: str) -> flask.Response:
+        for known in EXTENSIONS:
+            if known["alias"] == alias:
+                return reply({"extension": known})
+        raise not_found("ExtensionsNotFound", f"Extensions not found: ['{alias}'].")
+
+    app.add_url_rule("/", "versions", versions)
+    app.add_url_rule("/v2.0", "resources", resources)
+    app.add_url_rule("/v2.0/extensions", "extensions", extensions)
+    app.add_url_rule("/v2.0/extensions/<alias>", "extension", extension)
+
+
+def _path(collection: Collection) -> str:
+    return collection.plural.replace("_", "-")
+
+
+def _add_collection(app: flask.Flask, collection: Collection) -> None:
+    name, plural, path = collection.name, collection.plural, _path(collection)
+
+    def index() -> flask.Response:
+        query = Query.parse(_arguments(), collection.schema, collection.filters)
+        page = collection.list(_caller(), query)
+        body: Record = {plural: [_fields(record, query.fields) for record in page.records]}
+        links = _links(path, page, query)
+        if links:
+            body[f"{plural}_links"] = links
+        return reply(body)
+
+    def create() -> flask.Response:
+        body = json_object()
+        if plural not in body:
+            return reply({name: collection.create(_caller(), _body(name))}, 201)
+        items = body[plural]
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise bad_request("Body contains invalid data")
+        unwrapped = [item[name] if isinstance(item.get(name), dict) else item for item in items]
+        return reply({plural: collection.create_many(_caller(), unwrapped)}, 201)
+
+    def show(record_id: str) -> flask.Response:
+        return reply({name: _fields(collection.get(_caller(), record_id), _asked())})
+
+    def update(record_id: str) -> flask.Response:
+        return reply({name: collection.update(_caller(), record_id, _body(name))})
+
+    def delete(record_id: str) -> flask.Response:
+        collection.delete(_caller(), record_id)
+        return flask.Response(status=204)
+
+    app.add_url_rule(f"/v2.0/{path}", f"{plural}_index", index, methods=["GET"])
+    app.add_url_rule(f"/v2.0/{path}", f"{plural}_create", create, methods=["POST"])
+    app.add_url_rule(f"/v2.0/{path}/<record_id>", f"{plural}_show", show, methods=["GET"])
+    app.add_url_rule(f"/v2.0/{path}/<record_id>", f"{plural}_update", update, methods=["PUT"])
+    app.add_url_rule(f"/v2.0/{path}/<record_id>", f"{plural}_delete", delete, methods=["DELETE"])
+    if path in _TAGGED:
+        _add_tags(app, collection, f"/v2.0/{path}/<record_id>/tags")
+
+
+def _links(path: str, page: Page, query: Query) -> list[dict[str, str]]:
+    """Return the links to the neighbouring pages; a reversed request's next page comes before, as with Neutron."""
+    if query.limit is None or not page.records:
+        return []
+    url = f"{base_url()}/v2.0/{path}"
+    links = []
+    if page.has_next:
+        href = next_link(url, page.records[-1]["id"]).replace("&page_reverse=True", "")
+        links.append({"rel": "next", "href": href})
+    if page.has_previous:
+        href = next_link(url, page.records[0]["id"])
+        links.append({"rel": "previous", "href": href if query.reverse else f"{href}&page_reverse=True"})
+    return links
+
+
+def _add_tags(app: flask.Flask, collection: Collection, url: str) -> None:
+    def current(record_id: str) -> list[str]:
+        return list(collection.get(_caller(), record_id)["tags"])
+
+    def sent() -> list[str]:
+        tags = json_object().get("tags")
+        if not isinstance(tags, list):
+            raise bad_request("Invalid input for tags. Reason: a list is required.")
+        return tags
+
+    def index(record_id: str) -> flask.Response:
+        return reply({"tags": current(record_id)})
+
+    def replace(record_id: str) -> flask.Response:
+        return reply({"tags": collection.set_tags(_caller(), record_id, sent())})
+
+    def extend(record_id: str) -> flask.Response:
+        return reply({"tags": collection.set_tags(_caller(), record_id, current(record_id) + sent())}, 201)
+
+    def clear(record_id: str) -> flask.Response:
+        collection.set_tags(_caller(), record_id, [])
+        return flask.Response(status=204)
+
+    def require(record_id: str, tag: str) -> list[str]:
+        tags = current(record_id)
+        if tag not in tags:
+            raise not_found("TagNotFound", f"Tag {tag} could not be found.")
+        return tags
+
+    def show(record_id: str, tag: str) -> flask.Response:
+        require(record_id, tag)
+        return flask.Response(status=204)
+
+    def add(record_id: str, tag: str) -> flask.Response:
+        collection.set_tags(_caller(), record_id, [*current(record_id), tag])
+        return flask.Response(status=201)
+
+    def remove(record_id: str, tag: str) -> flask.Response:
+        collection.set_tags(_caller(), record_id, [other for other in require(record_id, tag) if other != tag])
+        return flask.Response(status=204)
+
+    prefix = f"{collection.plural}_tags"
+    app.add_url_rule(url, f"{prefix}_index", index, methods=["GET"])
+    app.add_url_rule(url, f"{prefix}_replace", replace, methods=["PUT"])
+    app.add_url_rule(url, f"{prefix}_extend", extend, methods=["POST"])
+    app.add_url_rule(url, f"{prefix}_clear", clear, methods=["DELETE"])
+    app.add_url_rule(f"{url}/<tag>", f"{prefix}_show", show, methods=["GET"])
+    app.add_url_rule(f"{url}/<tag>", f"{prefix}_add", add, methods=["PUT"])
+    app.add_url_rule(f"{url}/<tag>", f"{prefix}_remove", remove, methods=["DELETE"])
+
+
+def _add_bindings(app: flask.Flask, service: NetworkService) -> None:
+    bindings = service.bindings
+
+    def index(port_id: str) -> flask.Response:
+        arguments = {name: values for name, values in _arguments().items() if name != "fields"}
+        unknown = arguments.keys() - {"host", "vif_type", "vnic_type", "status"}
+        if unknown:
+            raise bad_request(f"{sorted(unknown)} is invalid attribute for filtering")
+        found = bindings.list(_caller(), port_id, arguments)
+        return reply({"bindings": [_fields(binding, _asked()) for binding in found]})
+
+    def create(port_id: str) -> flask.Response:
+        return reply({"binding": bindings.create(_caller(), port_id, _body("binding"))}, 201)
+
+    def show(port_id: str, host: str) -> flask.Response:
+        return reply({"binding": _fields(bindings.get(_caller(), port_id, host), _asked())})
+
+    def update(port_id: str, host: str) -> flask.Response:
+        return reply({"binding": bindings.update(_caller(), port_id, host, _body("binding"))})
+
+    def delete(port_id: str, host: str) -> flask.Response:
+        bindings.delete(_caller(), port_id, host)
+        return flask.Response(status=204)
+
+    def activate(port_id: str, host: str) -> flask.Response:
+        return reply(bindings.activate(_caller(), port_id, host))  # Neutron wraps this one in nothing
+
+    url = "/v2.0/ports/<port_id>/bindings"
+    app.add_url_rule(url, "bindings_index", index, methods=["GET"])
+    app.add_url_rule(url, "bindings_create", create, methods=["POST"])
+    app.add_url_rule(f"{url}/<host>", "bindings_show", show, methods=["GET"])
+    app.add_url_rule(f"{url}/<host>", "bindings_update", update, methods=["PUT"])
+    app.add_url_rule(f"{url}/<host>", "bindings_delete", delete, methods=["DELETE"])
+    app.add_url_rule(f"{url}/<host>/activate", "bindings_activate", activate, methods=["PUT"])
+
+
+def _add_routers(app: flask.Flask, service: NetworkService) -> None:
+    def add(router_id: str) -> flask.Response:
+        return reply(service.routers.add_interface(_caller(), router_id, json_object()))
+
+    def remove(router_id: str) -> flask.Response:
+        return reply(service.routers.remove_interface(_caller(), router_id, json_object()))
+
+    url = "/v2.0/routers/<router_id>"
+    app.add_url_rule(f"{url}/add_router_interface", "add_router_interface", add, methods=["PUT"])
+    app.add_url_rule(f"{url}/remove_router_interface", "remove_router_interface", remove, methods=["PUT"])
+
+
+def _add_quotas(app: flask.Flask, service: NetworkService) -> None:
+    quotas = service.quotas
+
+    def index() -> flask.Response:
+        return reply({"quotas": quotas.list(_caller())})
+
+    def show(project_id: str) -> flask.Response:
+        if project_id in ("tenant", "project"):  # asks who the caller is
+            own = _caller().project_id
+            return reply({project_id: {"project_id": own, "tenant_id": own}})
+        return reply({"quota": quotas.get(_caller(), project_id)})
+
+    def defaults(project_id: str) -> flask.Response:
+        return reply({"quota": quotas.defaults(_caller(), project_id)})
+
+    def details(project_id: str) -> flask.Response:
+        return reply({"quota": quotas.details(_caller(), project_id)})
+
+    def update(project_id: str) -> flask.Response:
+        body: dict[str, Any] = {
+            name: value for name, value in _body("quota").items() if name not in ("force", "check_limit")
+        }
+        return reply({"quota": quotas.update(_caller(), project_id, body)})
+
+    def delete(project_id: str) -> flask.Response:
+        quotas.delete(_caller(), project_id)
+        return flask.Response(status=204)
+
+    url = "/v2.0/quotas"
+    app.add_url_rule(url, "quotas_index", index, methods=["GET"])
+    app.add_url_rule(f"{url}/<project_id>", "quotas_show", show, methods=["GET"])
+    app.add_url_rule(f"{url}/<project_id>", "quotas_update", update, methods=["PUT"])
+    app.add_url_rule(f"{url}/<project_id>", "quotas_delete", delete, methods=["DELETE"])
+    app.add_url_rule(f"{url}/<project_id>/default", "quotas_defaults", defaults, methods=["GET"])
+    app.add_url_rule(f"{url}/<project_id>/details", "quotas_details", details, methods=["GET"])
+    app.add_url_rule(f"{url}/<project_id>/details.json", "quotas_details_json", details, methods=["GET"])

@@ -1,0 +1,51 @@
+"""The extensions of the network API that are implemented here, and no others."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nova_fakes.api.network.table import Record
+
+__all__ = ["EXTENSIONS"]
+
+_DESCRIPTIONS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("agent", "agent", "Layer-2 agents of the hosts."),
+    ("allowed-address-pairs", "Allowed Address Pairs", "Further addresses of ports, as records."),
+    ("binding", "Port Binding", "Which host a port is on, and how it is connected there."),
+    ("binding-extended", "Port Bindings Extended", "Several bindings of a port, one of them active."),
+    ("empty-string-filtering", "Empty String Filtering Extension", "Filters may ask for the empty string."),
+    ("ext-gw-mode", "Neutron L3 Configurable external gateway mode", "Source NAT of a router's gateway can be off."),
+    ("external-net", "Neutron external network", "Networks that lead outside."),
+    ("extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of ports, as records."),
+    ("extraroute", "Neutron Extra Route", "Static routes of routers, as records."),
+    ("filter-validation", "Filter parameters validation", "Unknown filters are refused."),
+    ("fip-port-details", "Floating IP Port Details Extension", "Floating IPs show the port they are lent to."),
+    ("ip-substring-filtering", "IP address substring filtering", "Ports can be found by a part of an address."),
+    ("net-mtu", "Network MTU", "Networks have an MTU."),
+    ("net-mtu-writable", "Network MTU (writable)", "The MTU of a network can be set."),
+    ("pagination", "Pagination support", "Lists come in pages."),
+    ("port-mac-address-regenerate", "Neutron Port MAC address regenerate", "A port's MAC address can be made anew."),
+    ("port-security", "Port Security", "Filtering can be off for a port or network, as a record."),
+    ("port-security-groups-filtering", "Port filtering on security groups", "Ports can be found by security group."),
+    ("project-id", "project_id field enabled", "Resources have a project_id."),
+    ("provider", "Provider Network", "The segments behind networks."),
+    ("quota_details", "Quota details management support", "Use of quotas."),
+    ("quotas", "Quota management support", "Limits of projects."),
+    ("router", "Neutron L3 Router", "Routers and floating IPs, as records."),
+    ("security-group", "security-group", "Security groups, as records."),
+    ("security-groups-normalized-cidr", "Normalized CIDR field for security group rules", "Canonical rule prefixes."),
+    ("security-groups-shared-filtering", "Security group filtering on the shared field", "Filter by being shared."),
+    ("sorting", "Sorting support", "Lists can be sorted."),
+    ("standard-attr-description", "standard-attr-description", "Resources have a description."),
+    ("standard-attr-revisions", "Resource revision numbers", "Resources count their changes."),
+    ("standard-attr-tag", "Tag support for resources with standard attribute", "Resources have tags."),
+    ("standard-attr-timestamp", "Resource timestamps", "Resources know when they were made and changed."),
+    ("tag-creation", "Tag creation extension", "Tags can be added to those that are there."),
+    ("stateful-security-group", "Stateful security group", "Security groups can be stateless, as a record."),
+)
+
+EXTENSIONS: Final[tuple[Record, ...]] = tuple(
+    {"alias": alias, "name": name, "description": text, "updated": "2026-01-01T00:00:00-00:00", "links": []}
+    for alias, name, text in _DESCRIPTIONS
+)
+"""The answer to `GET /v2.0/extensions`; nova decides by the aliases what it may ask for."""

@@ -1,0 +1,225 @@
+"""Subnets: a range of addresses on a network, and what its hosts are to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from nova_fakes.api.network import values
+from nova_fakes.api.network.addresses import AddressPool, default_pools, is_automatic, same_family, validated_pools
+from nova_fakes.api.network.caller import Caller
+from nova_fakes.api.network.collection import Collection
+from nova_fakes.api.network.ports import Ports
+from nova_fakes.api.network.refusals import bad_request, conflict, forbidden, invalid_input, not_found
+from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
+from nova_fakes.api.network.state import State
+from nova_fakes.api.network.table import Record, Table
+
+__all__ = ["Subnets"]
+
+_MODES: Final = ("dhcpv6-stateful", "dhcpv6-stateless", "slaac", None)
+_MAX_NAME_SERVERS: Final = 5
+_MAX_ROUTES: Final = 20
+_AUTO_DELETED: Final = ("network:dhcp", "network:distributed")
+
+
+class Subnets(Collection):
+    """Subnets and their address pools.
+
+    Args:
+        state: the service's tables.
+        ports: the ports, which get and lose autoconfigured addresses as subnets come and go.
+    """
+
+    kind = "Subnet"
+    filters = ("shared", "router:external")
+    schema = Schema(
+        "subnet",
+        {
+            "name": Attribute(values.string(), default=""),
+            "network_id": Attribute(values.uuid_string, default=REQUIRED, put=False),
+            "ip_version": Attribute(values.integer(4, 6), default=REQUIRED, put=False),
+            "cidr": Attribute(values.cidr, default=REQUIRED, put=False),
+            "gateway_ip": Attribute(values.optional(values.address)),
+            "allocation_pools": Attribute(values.pools, filters=False),
+            "dns_nameservers": Attribute(values.name_servers, default=[], filters=False),
+            "host_routes": Attribute(values.host_routes, default=[], filters=False),
+            "enable_dhcp": Attribute(values.boolean, default=True),
+            "ipv6_ra_mode": Attribute(values.one_of(_MODES), default=None, put=False),
+            "ipv6_address_mode": Attribute(values.one_of(_MODES), default=None, put=False),
+            "subnetpool_id": Attribute(values.optional(values.uuid_string), default=None, put=False),
+        },
+    )
+
+    def __init__(self, state: State, ports: Ports) -> None:
+        super().__init__(state)
+        self._ports = ports
+        self.matchers = {
+            "shared": lambda subnet, wanted: self._network_is("shared", subnet, wanted),
+            "router:external": lambda subnet, wanted: self._network_is("router:external", subnet, wanted),
+        }
+
+    @property
+    def table(self) -> Table:
+        """The subnets."""
+        return self.state.subnets
+
+    def visible(self, caller: Caller, record: Record) -> bool:
+        """Whether the subnet or its network is the caller's, or the network shared or external."""
+        network = self.state.networks[record["network_id"]]
+        return (
+            caller.owns(record["project_id"])
+            or caller.owns(network["project_id"])
+            or network["shared"]
+            or network["router:external"]
+        )
+
+    def authorize(self, caller: Caller, action: str, record: Record) -> None:
+        """Check that the caller may change a subnet that he sees: he owns it or the network."""
+        network = self.state.networks[record["network_id"]]
+        if not caller.may_write or not (caller.owns(record["project_id"]) or caller.owns(network["project_id"])):
+            raise forbidden(f"{action}_subnet")
+
+    def _network_is(self, attribute: str, subnet: Record, wanted: Sequence[str]) -> bool:
+        value = self.state.networks[subnet["network_id"]][attribute]
+        try:
+            return any(values.boolean(text) == value for text in wanted)
+        except ValueError as error:
+            raise bad_request(f"Invalid input for {attribute}. Reason: {error}.") from None
+
+    def _create(self, caller: Caller, values: Record) -> Record:
+        network = self.state.networks.get(values["network_id"])
+        if network is None or not (
+            caller.owns(network["project_id"]) or network["shared"] or network["router:external"]
+        ):
+            raise not_found("NetworkNotFound", f"Network {values['network_id']} could not be found.")
+        if not caller.owns(network["project_id"]):
+            raise forbidden("create_subnet")
+        if values["subnetpool_id"] is not None:
+            raise not_found("SubnetPoolNotFound", f"Subnet pool {values['subnetpool_id']} could not be found.")
+        self._enforce_quota(values["project_id"])
+        cidr = ip_network(values["cidr"])
+        self._check_cidr(values, cidr)
+        if "gateway_ip" not in values:
+            first = cidr.network_address + (1 if cidr.num_addresses > 2 else 0)
+            values["gateway_ip"] = str(first)
+        self._check_gateway(values["ip_version"], cidr, values["gateway_ip"])
+        self._check_lists(values["ip_version"], "new subnet", values)
+        self._check_ipv6(values, cidr)
+        if "allocation_pools" in values:
+            values["allocation_pools"] = validated_pools(
+                values["cidr"], values["allocation_pools"], values["gateway_ip"]
+            )
+        else:
+            values["allocation_pools"] = default_pools(values["cidr"], values["gateway_ip"])
+        subnet = self.table.insert(self._record(values))
+        self.state.pools[subnet["id"]] = AddressPool(subnet)
+        if is_automatic(subnet):
+            self._ports.add_automatic_addresses(subnet)
+        return subnet
+
+    def _update(self, caller: Caller, old: Record, values: Record) -> Record:
+        cidr = ip_network(old["cidr"])
+        new = {**old, **values}
+        self._check_lists(old["ip_version"], old["id"], values)
+        if values.get("enable_dhcp") is False and (old["ipv6_ra_mode"] or old["ipv6_address_mode"]):
+            raise invalid_input("Cannot disable enable_dhcp with ipv6 attributes set")
+        if new["gateway_ip"] != old["gateway_ip"]:
+            self._check_gateway(old["ip_version"], cidr, new["gateway_ip"])
+            for port in self.state.ports.find("subnet_id", old["id"]):
+                if port["device_owner"] == "network:router_interface" and any(
+                    entry["ip_address"] == old["gateway_ip"] for entry in port["fixed_ips"]
+                ):
+                    raise conflict(
+                        "GatewayIpInUse",
+                        f"Current gateway ip {old['gateway_ip']} already in use by port {port['id']}. Unable to update.",
+                    )
+        if values.keys() & {"allocation_pools", "gateway_ip"}:
+            new["allocation_pools"] = validated_pools(old["cidr"], new["allocation_pools"], new["gateway_ip"])
+        if new["allocation_pools"] != old["allocation_pools"]:
+            self.state.pools[old["id"]].set_pools(new["allocation_pools"])
+        return self.state.update(self.table, old["id"], values)
+
+    def _delete(self, caller: Caller, record: Record) -> None:
+        ports = self.state.ports.find("subnet_id", record["id"])
+        staying = [port for port in ports if port["device_owner"] not in _AUTO_DELETED]
+        routers = [port for port in staying if port["device_owner"].startswith("network:router")]
+        if routers or (staying and not is_automatic(record)):
+            raise conflict(
+                "SubnetInUse",
+                f"Unable to complete operation on subnet {record['id']}: One or more ports have an IP allocation from this "
+                f"subnet.",
+            )
+        self._ports.remove_addresses(record["id"])
+        self.state.pools.pop(record["id"])
+        self.table.delete(record["id"])
+
+    def _check_cidr(self, subnet: Record, cidr: IPv4Network | IPv6Network) -> None:
+        version = subnet["ip_version"]
+        if version == 5:
+            raise bad_request("Invalid input for ip_version. Reason: '5' is not in [4, 6].")
+        if cidr.version != version:
+            raise invalid_input(f"cidr '{cidr}' does not match the ip_version '{version}'")
+        if cidr.prefixlen == 0:
+            raise invalid_input("0 is not allowed as CIDR prefix length")
+        for other in self.table.find("network_id", subnet["network_id"]):
+            known = ip_network(other["cidr"])
+            if known.version == version and known.overlaps(cidr):
+                raise invalid_input(
+                    f"Requested subnet with cidr: {cidr} for network: {subnet['network_id']} overlaps with another subnet"
+                )
+        if subnet["enable_dhcp"]:
+            if cidr.prefixlen > (30 if version == 4 else 126):
+                raise invalid_input("Subnet has a prefix length that is incompatible with DHCP service enabled")
+            for what, wrong in (("Multicast", cidr.is_multicast), ("Loopback", cidr.is_loopback)):
+                if wrong:
+                    raise invalid_input(f"{what} IP subnet is not supported if enable_dhcp is True")
+
+    @staticmethod
+    def _check_gateway(version: int, cidr: IPv4Network | IPv6Network, gateway: str | None) -> None:
+        if gateway is None:
+            return
+        same_family(version, "gateway_ip", gateway)
+        address = ip_address(gateway)
+        ends = (cidr.network_address, cidr.broadcast_address)
+        if version == 4 and cidr.prefixlen < 31 and address in ends:
+            raise invalid_input("Gateway is not valid on subnet")
+
+    @staticmethod
+    def _check_lists(version: int, subnet_id: str, subnet: Record) -> None:
+        servers, routes = subnet.get("dns_nameservers", []), subnet.get("host_routes", [])
+        if len(servers) > _MAX_NAME_SERVERS:
+            raise bad_request(
+                f"Unable to complete operation for {subnet_id}. The number of DNS nameservers exceeds the limit "
+                f"{_MAX_NAME_SERVERS}.",
+                "DNSNameServersExhausted",
+            )
+        if len(routes) > _MAX_ROUTES:
+            raise bad_request(
+                f"Unable to complete operation for {subnet_id}. The number of host routes exceeds the limit {_MAX_ROUTES}.",
+                "HostRoutesExhausted",
+            )
+        for server in servers:
+            same_family(version, "dns_nameserver", server)
+        for route in routes:
+            same_family(version, "next hop", route["nexthop"])
+
+    @staticmethod
+    def _check_ipv6(subnet: Record, cidr: IPv4Network | IPv6Network) -> None:
+        ra_mode, address_mode = subnet["ipv6_ra_mode"], subnet["ipv6_address_mode"]
+        for name in ("ipv6_ra_mode", "ipv6_address_mode"):
+            if subnet["ip_version"] == 4 and subnet[name] is not None:
+                raise invalid_input(f"{name} is not valid when ip_version is 4")
+        if (ra_mode or address_mode) and not subnet["enable_dhcp"]:
+            raise invalid_input("ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False")
+        if ra_mode and address_mode and ra_mode != address_mode:
+            raise invalid_input(
+                f"ipv6_ra_mode set to '{ra_mode}' with ipv6_address_mode set to '{address_mode}' is not valid. If both "
+                f"attributes are set, they must be the same value"
+            )
+        if is_automatic(subnet) and cidr.prefixlen != 64:
+            raise invalid_input(
+                f"Invalid CIDR {cidr} for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires the "
+                f"prefix to be /64"
+            )
