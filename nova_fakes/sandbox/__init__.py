@@ -1,1 +1,1 @@
-"""TODO"""
+"""A whole nova around the fakes: real services, one process, one port, one state directory."""

@@ -1,0 +1,265 @@
+"""The whole cloud of a sandbox in one process: fakes, databases, placement, nova, hypervisors.
+
+One process starts fastest (nova's modules are imported once), needs no broker and no database server, and one debugger
+sees a request from the REST call to the hypervisor. What it gives up is nova's isolation of services: CONF is shared, so
+the name of the host is set while each nova-compute starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from nova_fakes.api.server import Server
+from nova_fakes.clock import SystemClock
+from nova_fakes.exceptions import GuestNotFound, HostNotFound
+from nova_fakes.sandbox import config, database
+from nova_fakes.sandbox.l2agent import Layer2Agent
+from nova_fakes.sandbox.logs import ServiceLogs
+from nova_fakes.sandbox.spec import Progress, SandboxSpec
+from nova_fakes.sandbox.state import StateDirectory
+from nova_fakes.sandbox.token_cache import TokenCache, with_token_cache
+from nova_fakes.virt.fleet import Fleet
+from nova_fakes.virt.hypervisor import Hypervisor
+from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.vif import namespaces, registry
+from nova_fakes.virt.vif.fabric import Fabric
+from nova_fakes.virt.vif.ledger import Ledger
+
+if TYPE_CHECKING:
+    from nova_fakes.sandbox.fakes import Fakes
+    from nova_fakes.sandbox.nova_services import NovaServices
+
+__all__ = ["Cloud"]
+
+LOG = logging.getLogger(__name__)
+
+
+class Cloud:
+    """Everything between the loopback port and the kernel.
+
+    :param spec: what to start
+    :param state: prepared and owned
+    :param ledger: what is made outside the state directory is written there first
+    :param on_progress: told of each service as it comes up
+    """
+
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        state: StateDirectory,
+        ledger: Ledger,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self.spec = spec
+        self.logs = ServiceLogs(state.logs)
+        self.server: Server
+        self.fleet: Fleet
+        self._state = state
+        self._ledger = ledger
+        self._on_progress = on_progress
+        self._started_at = time.time()
+        self._began = time.monotonic()
+        self._clock = SystemClock()
+        self._fakes: Fakes
+        self._nova: NovaServices
+        self._cleanup = ExitStack()
+        # Service names as they came up, "nova-compute@compute-1" for those of a host.
+        self._ready: list[str] = []
+        self._down: set[str] = set()
+        self._hosts_lock = threading.Lock()
+
+    def start(self) -> None:
+        """Bring everything up, or leave nothing behind."""
+        try:
+            self.logs.install()
+            self.server = Server(port=self.spec.port)
+            self._cleanup.callback(self.server.stop)
+            self._start_fleet()
+            self._start_fakes()
+            self._start_nova()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Bring everything down in reverse; idempotent."""
+        self._cleanup.close()
+
+    def host_down(self, name: str) -> None:
+        """Crash a host: its guests die with it, its nova-compute falls silent.
+
+        :raises HostNotFound: naming the hosts that there are
+        """
+        hypervisor = self._hypervisor(name)
+        with self._hosts_lock:
+            if name not in self._down:
+                self._down.add(name)
+                self._nova.stop_compute(name)
+                hypervisor.crash()
+
+    def host_up(self, name: str) -> None:
+        """Bring a crashed host back: powered on, its nova-compute started.
+
+        :raises HostNotFound: naming the hosts that there are
+        """
+        hypervisor = self._hypervisor(name)
+        with self._hosts_lock:
+            if name in self._down:
+                hypervisor.recover()
+                self._start_compute(name)
+                self._down.discard(name)
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``nova-fakes status`` shows, ready for JSON."""
+        counts: dict[str, int] = {}
+        for entry in self._ledger.entries():
+            counts[entry.kind] = counts.get(entry.kind, 0) + 1
+        return {
+            "pid": os.getpid(),
+            "state_dir": str(self._state.root),
+            "url": self.server.url,
+            "realizer": self.spec.realizer,
+            "started_at": self._started_at,
+            "services": [self._service(name) for name in self._ready],
+            "hosts": [
+                {"name": name, "state": self._host_state(name), "guests": len(self._hypervisor(name).guests)}
+                for name in self.spec.hosts
+            ],
+            "ledger": counts,
+        }
+
+    def instances(self) -> list[dict[str, Any]]:
+        """Return every guest of the fleet, ready for JSON."""
+        found = []
+        for name in self.spec.hosts:
+            hypervisor = self._hypervisor(name)
+            for uuid in list(hypervisor.guests):
+                try:
+                    found.append(_describe(hypervisor, uuid))
+                except GuestNotFound:
+                    continue  # deleted, or migrated, meanwhile
+        return found
+
+    def _service(self, label: str) -> dict[str, Any]:
+        name, _, host = label.partition("@")
+        kind = {"volume": "volumev3", "nova-api": "compute"}.get(name, name)
+        path = config.MOUNTS.get(kind)
+        return {
+            "name": name,
+            "host": host or None,
+            "state": self._host_state(host) if host else "up",
+            "url": self.server.url + path if path else None,
+        }
+
+    def _host_state(self, name: str) -> str:
+        return "down" if name in self._down else "up"
+
+    def _hypervisor(self, name: str) -> Hypervisor:
+        if name not in self.spec.hosts:
+            raise HostNotFound(f"host {name!r} is not in this sandbox: its hosts are {', '.join(self.spec.hosts)}")
+        return self.fleet.hypervisor(name)
+
+    def _report(self, label: str, state: str, detail: str = "") -> None:
+        if state == "ready":
+            self._ready.append(label)
+        self._on_progress(Progress(label, state, round(time.monotonic() - self._began, 3), detail))
+
+    def _step(self, label: str, action: Callable[[], Any], detail: str = "") -> Any:
+        """Run one step of the start, telling of its beginning and its end."""
+        self._report(label, "starting")
+        try:
+            result = action()
+        except BaseException as error:
+            self._report(label, "failed", str(error) or type(error).__name__)
+            raise
+        self._report(label, "ready", detail)
+        return result
+
+    def _start_fleet(self) -> None:
+        self.fleet = Fleet(self._clock, journal=Journal(self._state.hypervisors / "journal.sqlite"))
+        self._cleanup.callback(self.fleet.close)
+        options: dict[str, Any] = {}
+        if self.spec.realizer == "bridge":
+            fabric = self._step("fabric", self._make_fabric)
+            options["fabric"] = fabric
+        for host in self.spec.hosts:
+            self.fleet.add(Hypervisor(host, realizer=registry.load(self.spec.realizer, host=host, **options)))
+
+    def _make_fabric(self) -> Fabric:
+        # What an ordinary user mounts is seen by nobody else, and he may not write to ip-netns(8)'s directory.
+        directory = self._state.namespaces if namespaces.in_user_namespace() else namespaces.RUN_NETNS
+        fabric = Fabric(self._ledger, directory=directory, namespace=f"nova-fakes-{os.getpid()}")
+        self._cleanup.callback(fabric.close)
+        return fabric
+
+    def _start_fakes(self) -> None:
+        from nova_fakes.sandbox.fakes import Fakes
+
+        self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock)
+        self._cleanup.callback(self._fakes.stop)
+        agent = Layer2Agent(self.fleet.journal, self._fakes)
+        self._cleanup.callback(agent.stop)
+        self.server.start()
+        for name in ("identity", "image", "network", "volume"):
+            self._report(name, "ready", self._service(name)["url"])
+
+    def _start_nova(self) -> None:
+        state, server = self._state, self.server
+        config.write_nova(state, self.spec, server.url)
+        config.write_placement(state, server.url)
+        self._report("nova", "starting", "importing")
+        from nova_fakes.sandbox.nova_services import NovaServices
+
+        self._nova = nova = NovaServices(state)
+        self._cleanup.callback(nova.stop)
+        database.WriterTurns().install()
+        for file, kind in (("nova_api", "api"), ("nova_cell0", "main"), ("nova_cell1", "main")):
+            database.create_schema(state.databases / f"{file}.sqlite", kind)
+        nova.load_configuration()
+        self.logs.install()
+        nova.create_cells()
+        nova.create_flavors()
+        cache = TokenCache(time.monotonic)
+        placement = self._step("placement", nova.placement)
+        server.mount(config.MOUNTS["placement"], with_token_cache(placement, cache))
+        self._step("nova-conductor", nova.start_conductor)
+        self._step("nova-scheduler", nova.start_scheduler)
+        for host in self.spec.hosts:
+            self._step(f"nova-compute@{host}", lambda host=host: self._start_compute(host))
+        nova.map_hosts()
+        api = self._step("nova-api", nova.api, server.url + config.MOUNTS["compute"])
+        server.mount(config.MOUNTS["compute"], with_token_cache(api, cache))
+        config.write_clouds(state, server.url)
+
+    def _start_compute(self, host: str) -> None:
+        with self.fleet.activate():
+            self._nova.start_compute(host)
+
+
+def _describe(hypervisor: Hypervisor, uuid: str) -> dict[str, Any]:
+    guest = hypervisor.guest(uuid)
+    realizer = hypervisor.realizer
+    return {
+        "uuid": uuid,
+        "name": guest.display_name,
+        "project_id": guest.project_id,
+        "host": hypervisor.name,
+        "power_state": str(guest.state),
+        "namespace": realizer.namespace(uuid) if realizer is not None else None,
+        "vifs": [
+            {
+                "id": vif.id,
+                "mac": vif.address,
+                "devname": vif.devname,
+                "network_id": vif.network_id,
+                "addresses": [address for subnet in vif.subnets for address in subnet.addresses],
+            }
+            for vif in hypervisor.vifs(uuid)
+        ],
+    }

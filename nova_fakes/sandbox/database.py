@@ -1,0 +1,86 @@
+"""SQLite databases for nova's and placement's own code.
+
+nova's schema migrations run as nova-manage would run them; placement migrates its own database when it starts.
+SQLite admits one writer: a second one that already read something fails at once instead of waiting, so writers take
+turns before their transaction begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["WriterTurns", "create_schema", "url"]
+
+
+def url(path: Path) -> str:
+    """Return SQLAlchemy's URL of a database file."""
+    return f"sqlite:///{path}"
+
+
+def create_schema(path: Path, kind: str) -> None:
+    """Bring a nova database to the installed nova's newest schema.
+
+    :param path: the file; made when missing
+    :param kind: ``api`` or ``main``, as ``nova-manage api_db sync`` and ``nova-manage db sync`` do
+    """
+    import nova.db
+    import sqlalchemy
+    from alembic import command
+    from alembic.config import Config
+
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        # Readers do not block the writer, nor it them. The mode is kept in the file.
+        connection.execute("PRAGMA journal_mode=WAL")
+    engine = sqlalchemy.create_engine(url(path))
+    config = Config(os.path.join(os.path.dirname(nova.db.__file__), kind, "alembic.ini"))
+    config.attributes["configure_logger"] = False
+    config.set_main_option("sqlalchemy.url", url(path).replace("%", "%%"))
+    with engine.begin() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "head")
+    engine.dispose()
+
+
+class WriterTurns:
+    """Let the writing transactions of one process take turns, database by database.
+
+    A turn belongs to a thread and may nest, as enginefacade's writer scopes do. Installed on oslo.db's transaction
+    manager, which nova and placement both use.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._turns: dict[str, threading.RLock] = {}
+
+    @contextlib.contextmanager
+    def turn(self, database: str) -> Iterator[None]:
+        """Hold the database's one writing turn."""
+        with self._guard:
+            turn = self._turns.setdefault(database, threading.RLock())
+        with turn:
+            yield
+
+    def install(self) -> None:
+        """Make every enginefacade writer of this process wait for its turn."""
+        from oslo_db.sqlalchemy import enginefacade
+
+        manager_class = enginefacade._TransactionContextManager
+        scope = manager_class._transaction_scope
+        turns = self
+
+        @contextlib.contextmanager
+        def in_turn(manager: Any, context: Any) -> Iterator[Any]:
+            if manager._mode is not enginefacade._WRITER:
+                with scope(manager, context) as resource:
+                    yield resource
+                return
+            with turns.turn(str(manager.get_engine().url)), scope(manager, context) as resource:
+                yield resource
+
+        manager_class._transaction_scope = in_turn

@@ -1,0 +1,133 @@
+"""The API fakes of a sandbox: made, mounted, seeded, kept over restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keystoneauth1 import session
+from keystoneauth1.identity import v3
+
+from nova_fakes.api.auth import Token
+from nova_fakes.api.identity import IdentityService
+from nova_fakes.api.identity import create_app as create_identity_app
+from nova_fakes.api.image import ImageService
+from nova_fakes.api.image import create_app as create_image_app
+from nova_fakes.api.network import NetworkService, NovaNotifier
+from nova_fakes.api.network import create_app as create_network_app
+from nova_fakes.api.network.caller import Caller
+from nova_fakes.api.server import Server
+from nova_fakes.api.volume import VolumeService
+from nova_fakes.api.volume import create_app as create_volume_app
+from nova_fakes.clock import Clock
+from nova_fakes.exceptions import SandboxError
+from nova_fakes.sandbox import config
+from nova_fakes.sandbox.autosave import Autosave
+from nova_fakes.sandbox.state import StateDirectory
+
+__all__ = ["IMAGE_NAME", "NETWORK_NAME", "Fakes"]
+
+IMAGE_NAME = "nova-fakes"
+IMAGE_BYTES = 65536
+NETWORK_NAME = "private"
+NETWORK_SUBNETS = {4: "10.0.0.0/22", 6: "fd00:6e6f:7661::/64"}
+
+
+class Fakes:
+    """Identity, image, network and volume over one state directory and one server.
+
+    :param state: what they keep lies there
+    :param server: where they are mounted
+    :param hosts: names of the compute hosts, for the network's agents
+    :param clock: for the expiry of tokens and the times of records
+    """
+
+    def __init__(self, state: StateDirectory, server: Server, hosts: tuple[str, ...], clock: Clock) -> None:
+        self._clock = clock
+        passwords = state.passwords()
+        endpoints = {kind: server.url + path for kind, path in config.MOUNTS.items()}
+        auth = v3.Password(
+            auth_url=f"{endpoints['identity']}/v3",
+            username="neutron",
+            password=passwords["service"],
+            user_domain_id="default",
+            project_name="service",
+            project_domain_id="default",
+        )
+        self.notifier = NovaNotifier(session.Session(auth=auth), region_name=config.REGION)
+        self.identity = IdentityService(clock)
+        self.image = ImageService(clock, state.images)
+        self.network = NetworkService(hosts, notifier=self.notifier)
+        self.volume = VolumeService(notifier=self.notifier, clock=clock)
+        services: Mapping[str, Any] = {
+            "identity": self.identity,
+            "image": self.image,
+            "network": self.network,
+            "volume": self.volume,
+        }
+        self._autosave = Autosave(state.saved, services)
+        restored = self._autosave.restore()
+        # After a restart too: the port, and with it every endpoint, may be another one.
+        self.identity.bootstrap(
+            passwords["admin"],
+            endpoints,
+            region=config.REGION,
+            service_password=passwords["service"],
+            demo_password=passwords["demo"],
+        )
+        if not restored:
+            self._seed()
+        applications = {
+            "identity": create_identity_app(self.identity),
+            "image": create_image_app(self.image, self.identity),
+            "network": create_network_app(self.network, self.identity),
+            "volume": create_volume_app(self.volume, self.identity),
+        }
+        for name, application in applications.items():
+            path = config.MOUNTS["volumev3" if name == "volume" else name]
+            server.mount(path, self._autosave.watch(name, application))
+        self._autosave.start()
+
+    def device_up(self, port_id: str, host: str) -> None:
+        """Report a port's device as plugged (see :class:`nova_fakes.sandbox.l2agent.Layer2Agent`)."""
+        self.network.device_up(port_id, host)
+        self._autosave.mark("network")
+
+    def device_down(self, port_id: str, host: str) -> None:
+        """Report a port's device as gone."""
+        self.network.device_down(port_id, host)
+        self._autosave.mark("network")
+
+    def stop(self) -> None:
+        """Save everything; send no more events."""
+        self.notifier.close()
+        self._autosave.stop()
+
+    def _seed(self) -> None:
+        """Make what a first ``openstack server create`` needs: an image and a shared dual-stack network."""
+        project = self.identity["projects"].find("default", "admin")
+        user = self.identity["users"].find("default", "admin")
+        if project is None or user is None:
+            raise SandboxError("the identity service has no admin project and user: 'nova-fakes down --purge' and start afresh")
+        now = self._clock.now()
+        admin = Token(
+            id="",
+            user_id=user["id"],
+            user_name="admin",
+            project_id=project["id"],
+            project_name="admin",
+            domain_id="default",
+            roles=("admin",),
+            issued_at=now,
+            expires_at=now + 60,
+        )
+        image = self.image.create(
+            admin,
+            {"name": IMAGE_NAME, "disk_format": "raw", "container_format": "bare", "visibility": "public"},
+        )
+        self.image.upload(admin, image.id, [bytes(IMAGE_BYTES)], IMAGE_BYTES)
+        caller = Caller.from_token(admin)
+        network = self.network.networks.create(caller, {"name": NETWORK_NAME, "shared": True})
+        for version, cidr in NETWORK_SUBNETS.items():
+            subnet = {"name": f"{NETWORK_NAME}-v{version}", "network_id": network["id"], "ip_version": version, "cidr": cidr}
+            self.network.subnets.create(caller, subnet)

@@ -1,0 +1,189 @@
+"""The installed nova's and placement's services, started inside this process.
+
+What nova's own programs do in `nova/cmd/*.py` happens here once for all of them: configuration, RPC, objects, cells.
+The RPC transport is oslo.messaging's in-process one.
+
+This module must be imported before any other that imports nova: it chooses native threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nova import monkey_patch
+
+monkey_patch.patch(backend="threading")
+
+import nova.conf  # noqa: E402
+import os_brick  # noqa: E402
+import os_vif  # noqa: E402
+from nova import config as nova_config  # noqa: E402
+from nova import context as nova_context  # noqa: E402
+from nova import objects, rpc, service  # noqa: E402
+from nova.api.openstack import wsgi_app  # noqa: E402
+from nova.compute import rpcapi as compute_rpcapi  # noqa: E402
+from nova.conductor import rpcapi as conductor_rpcapi  # noqa: E402
+from nova.objects import cell_mapping, host_mapping  # noqa: E402
+from nova.scheduler import rpcapi as scheduler_rpcapi  # noqa: E402
+
+from nova_fakes.sandbox import database  # noqa: E402
+from nova_fakes.sandbox.state import StateDirectory  # noqa: E402
+
+__all__ = ["NovaServices"]
+
+LOG = logging.getLogger(__name__)
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# One name for the services that are not computes; nova's configuration file says the same.
+CONTROLLER = "controller"
+
+
+class NovaServices:
+    """nova-api, nova-conductor, nova-scheduler, nova-computes and placement over one state directory.
+
+    Call the ``start_…`` methods in the order in which they stand here; :meth:`stop` stops whatever was started.
+    """
+
+    def __init__(self, state: StateDirectory) -> None:
+        self._state = state
+        self._running: dict[tuple[str, str], service.Service] = {}
+        # A compute service reads its host's name from CONF while it starts.
+        self._starting = threading.Lock()
+
+    def load_configuration(self) -> None:
+        """Read nova.conf into nova's CONF, as the programs do with their command line."""
+        nova_config.parse_args(
+            ["nova", "--config-file", str(self._state.etc / "nova.conf")], default_config_files=[], prog="nova"
+        )
+        objects.register_all()
+        os_brick.setup(nova.conf.CONF)
+        os_vif.initialize()
+
+    def create_cells(self) -> None:
+        """Map cell0 and cell1, as ``nova-manage cell_v2 map_cell0`` and ``create_cell`` do; idempotent."""
+        context = nova_context.get_admin_context()
+        known = {mapping.name for mapping in objects.CellMappingList.get_all(context)}
+        cells = (
+            ("cell0", cell_mapping.CellMapping.CELL0_UUID, "none:///", "nova_cell0.sqlite"),
+            ("cell1", "00000000-0000-4000-8000-000000000001", "nova-fakes://sandbox/", "nova_cell1.sqlite"),
+        )
+        for name, uuid, transport_url, file in cells:
+            if name not in known:
+                objects.CellMapping(
+                    context,
+                    uuid=uuid,
+                    name=name,
+                    transport_url=transport_url,
+                    database_connection=database.url(self._state.databases / file),
+                ).create()
+
+    def create_flavors(self) -> None:
+        """Create the classic flavors when there are none at all."""
+        context = nova_context.get_admin_context()
+        if objects.FlavorList.get_all(context, limit=1):
+            return
+        flavors = (
+            ("m1.nano", "42", 1, 64, 0),
+            ("m1.tiny", "1", 1, 512, 1),
+            ("m1.small", "2", 1, 2048, 20),
+            ("m1.medium", "3", 2, 4096, 40),
+            ("m1.large", "4", 4, 8192, 80),
+            ("m1.xlarge", "5", 8, 16384, 160),
+        )
+        for name, flavorid, vcpus, memory_mb, root_gb in flavors:
+            objects.Flavor(
+                context,
+                name=name,
+                flavorid=flavorid,
+                vcpus=vcpus,
+                memory_mb=memory_mb,
+                root_gb=root_gb,
+                ephemeral_gb=0,
+                swap=0,
+                rxtx_factor=1.0,
+                is_public=True,
+                disabled=False,
+            ).create()
+
+    def start_conductor(self) -> None:
+        """Start nova-conductor."""
+        self._start("nova-conductor", CONTROLLER, conductor_rpcapi.RPC_TOPIC)
+
+    def start_scheduler(self) -> None:
+        """Start nova-scheduler."""
+        self._start("nova-scheduler", CONTROLLER, scheduler_rpcapi.RPC_TOPIC)
+
+    def start_compute(self, host: str) -> None:
+        """Start the nova-compute of one host.
+
+        The caller's context decides which fleet its driver joins.
+        """
+        self._start("nova-compute", host, compute_rpcapi.RPC_TOPIC, topic_alt=compute_rpcapi.RPC_TOPIC_ALT)
+
+    def stop_compute(self, host: str) -> None:
+        """Stop one host's nova-compute as a crash would: no reply, no heartbeat, nothing tidied up."""
+        running = self._running.pop(("nova-compute", host), None)
+        if running is None:
+            return
+        for server in (running.rpcserver, running.rpcserver_alt):
+            if server is not None:
+                server.stop()
+        running.tg.stop()
+
+    def map_hosts(self) -> None:
+        """Map every new compute to its cell, as ``nova-manage cell_v2 discover_hosts`` does."""
+        host_mapping.discover_hosts(nova_context.get_admin_context())
+
+    def api(self) -> WSGIApplication:
+        """Return nova's compute API."""
+        os.environ["OS_NOVA_CONFIG_DIR"] = str(self._state.etc)
+        # init_application would read the configuration and start RPC a second time.
+        wsgi_app._setup_service(CONTROLLER, "osapi_compute")
+        paste = self._state.etc / "api-paste.ini"
+        application: WSGIApplication = wsgi_app.deploy.loadapp(f"config:{paste}", name="osapi_compute")
+        return application
+
+    def placement(self) -> WSGIApplication:
+        """Return placement's API; its database is brought up to date on the way."""
+        from placement import wsgi as placement_wsgi
+
+        os.environ["OS_PLACEMENT_CONFIG_DIR"] = str(self._state.etc)
+        # Its migrations read the connection from a configuration of their own, which knows the environment alone.
+        os.environ["OS_PLACEMENT_DATABASE__CONNECTION"] = database.url(self._state.databases / "placement.sqlite")
+        application: WSGIApplication = placement_wsgi.init_application()
+        return application
+
+    def stop(self) -> None:
+        """Stop every service, computes first."""
+        for key in sorted(self._running, reverse=True):
+            binary, host = key
+            try:
+                self.stop_compute(host) if binary == "nova-compute" else self._running.pop(key).stop()
+            except Exception:
+                LOG.exception("%s on %s did not stop", binary, host)
+        self._running.clear()
+        rpc.cleanup()
+
+    def states(self) -> dict[tuple[str, str], str]:
+        """Return ``up`` for each running service by (binary, host)."""
+        return dict.fromkeys(self._running, "up")
+
+    def _start(self, binary: str, host: str, topic: str, topic_alt: str | None = None) -> None:
+        with self._starting:
+            nova.conf.CONF.set_override("host", host)
+            try:
+                created = service.Service.create(host=host, binary=binary, topic=topic, topic_alt=topic_alt)
+                created.start()
+            finally:
+                nova.conf.CONF.clear_override("host")
+        self._running[binary, host] = created
+
+
+if "eventlet" in sys.modules and monkey_patch.is_patched():  # pragma: no cover - a caller's mistake
+    raise RuntimeError("eventlet has patched this process: the sandbox needs native threads")

@@ -1,0 +1,110 @@
+"""What a sandbox is asked to be, and how it tells of its start."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nova_fakes.exceptions import InvalidInput
+
+__all__ = ["Progress", "SandboxSpec", "default_state"]
+
+REALIZERS = ("null", "bridge")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
+
+
+def default_state() -> Path:
+    """Return the state directory used when none is named.
+
+    ``$NOVA_FAKES_STATE``, else ``$XDG_STATE_HOME/nova-fakes``, else ``~/.local/state/nova-fakes``.
+    """
+    named = os.environ.get("NOVA_FAKES_STATE")
+    if named:
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "nova-fakes"
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """The shape of a sandbox.
+
+    :param state: directory that holds everything the sandbox keeps: configuration, databases, logs, image bytes
+    :param hosts: names of the hypervisors, one nova-compute each
+    :param realizer: the VIF realizer of every host
+    :param port: TCP port on loopback for all APIs; 0 chooses a free one
+    :param fallback_null: use the null realizer where this machine allows no network namespaces, rather than refuse
+    :raises InvalidInput: on a value that cannot be used
+    """
+
+    state: Path
+    hosts: tuple[str, ...] = ("compute-1", "compute-2")
+    realizer: str = "null"
+    port: int = 0
+    fallback_null: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further ``group/option = value`` settings for nova.conf."""
+
+    def __post_init__(self) -> None:
+        if not self.hosts:
+            raise InvalidInput("hosts", self.hosts, "name at least one host")
+        for host in self.hosts:
+            if not _HOST_NAME.fullmatch(host):
+                raise InvalidInput("hosts", host, "use letters, digits, dots and hyphens, at most 63 characters")
+        if len(set(self.hosts)) != len(self.hosts):
+            raise InvalidInput("hosts", self.hosts, "name each host once")
+        if not 0 <= self.port <= 65535:
+            raise InvalidInput("port", self.port, "use a TCP port from 1 to 65535, or 0 for a free one")
+        for name in self.options:
+            if name.count("/") != 1:
+                raise InvalidInput("options", name, "write group/option, for example DEFAULT/debug")
+
+    def to_json(self) -> str:
+        """Return the spec as JSON text."""
+        data = asdict(self)
+        data["state"] = str(self.state)
+        return json.dumps(data, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> SandboxSpec:
+        """Return the spec that :meth:`to_json` wrote."""
+        data = json.loads(text)
+        return cls(
+            state=Path(data["state"]),
+            hosts=tuple(data["hosts"]),
+            realizer=data["realizer"],
+            port=data["port"],
+            fallback_null=data["fallback_null"],
+            options=data.get("options", {}),
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One service coming up.
+
+    :param service: its name, ``nova-api`` for example
+    :param state: ``starting``, ``ready`` or ``failed``
+    :param seconds: since the start of the sandbox
+    :param detail: an address, or the reason of a failure
+    """
+
+    service: str
+    state: str
+    seconds: float
+    detail: str = ""
+
+    def to_json(self) -> str:
+        """Return one line of JSON, without the line's end."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> Progress:
+        """Return the progress that a line of :meth:`to_json` holds."""
+        data: dict[str, Any] = json.loads(line)
+        return cls(**data)
