@@ -76,7 +76,7 @@ def _advertisement(mac: bytes, address: bytes) -> bytes:
 
 def _checksum(data: bytes) -> int:
     """Compute the Internet checksum (RFC 1071) of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

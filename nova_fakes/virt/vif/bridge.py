@@ -95,7 +95,10 @@ class BridgeRealizer:
         self.fabric.prepare_migration(self.host, vifs)
 
     def migrate(self, instance: str, vifs: Sequence[VIF], source: Realizer) -> None:
-        """Take the instance over: on one fabric its connections live on, else it is made anew here and removed there."""
+        """Take the instance over: on one fabric its connections live on, else it is made anew here, then removed there.
+
+        :raises RealizerError: a step failed; the instance is where it was
+        """
         if isinstance(source, BridgeRealizer) and source.fabric is self.fabric:
             self.fabric.migrate(self.host, instance, vifs)
             return

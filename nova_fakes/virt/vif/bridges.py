@@ -1,10 +1,11 @@
 """The bridges of a fabric: one for each network and host, joined where a network has several.
 
 Two bridges of one network are never joined directly but through a trunk bridge, to which each has one uplink: a star
-has no loop whatever the number of hosts, so no spanning tree is needed. The trunk is made when a network gets its second
-host, and everything of a network goes with the last VIF on it.
+has no loop whatever the number of hosts, so no spanning tree is needed. The trunk is made when a network gets its
+second host, and everything of a network goes with the last VIF on it.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from nova_fakes.exceptions import KernelRefused
 from nova_fakes.virt.vif import netlink
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
-__all__ = ["Bridge", "Bridges"]
+__all__ = ["Bridge", "Bridges", "delete"]
 
 #: An uplink carries whatever its network's instances send: the largest that a veth takes.
 _UPLINK_MTU = 65535
@@ -138,7 +139,7 @@ class Bridges:
             )
             link = self._socket.link(devname)
             if link is None:
-                raise KernelRefused("make a bridge", 19, f"{devname} is gone already")
+                raise KernelRefused("make a bridge", errno.ENODEV, f"{devname} is gone already")
         except BaseException:
             self._ledger.done(entry)
             raise
@@ -209,5 +210,5 @@ def delete(socket: netlink.Socket, devname: str) -> None:
     try:
         socket.send([netlink.DELETE_LINK.fill(devname=netlink.name(devname))])
     except KernelRefused as error:
-        if error.errno != 19:  # ENODEV
+        if error.errno != errno.ENODEV:
             raise

@@ -22,6 +22,7 @@ __all__ = [
     "enter",
     "enter_user_namespace",
     "in_namespace",
+    "in_thread",
     "in_user_namespace",
     "inode",
     "join",
@@ -153,7 +154,7 @@ def native_threading() -> Any:
     eventlet_patcher = sys.modules.get("eventlet.patcher")
     if eventlet_patcher is not None and eventlet_patcher.is_monkey_patched("thread"):
         return eventlet_patcher.original("threading")
-    import threading  # noqa: PLC0415 - the patched one must not be taken by accident
+    import threading
 
     return threading
 
@@ -164,17 +165,29 @@ def in_namespace(namespace: int | str | os.PathLike[str], function: Callable[[],
     :raises RealizerError: there is no such namespace
     :raises Exception: whatever the function raises
     """
+
+    def inside() -> T:
+        enter(namespace)
+        return function()
+
+    return in_thread(inside)
+
+
+def in_thread(function: Callable[[], T]) -> T:
+    """Call a function that moves its thread, in a thread of its own that ends with it, and return what it returns.
+
+    :raises Exception: whatever the function raises
+    """
     outcome: list[T] = []
     failure: list[BaseException] = []
 
-    def inside() -> None:
+    def run() -> None:
         try:
-            enter(namespace)
             outcome.append(function())
         except BaseException as error:
             failure.append(error)
 
-    thread = native_threading().Thread(target=inside, name="in-namespace", daemon=True)
+    thread = native_threading().Thread(target=run, name="in-namespace", daemon=True)
     thread.start()
     thread.join()
     if failure:
@@ -218,8 +231,8 @@ def in_user_namespace() -> bool:
 def enter_user_namespace() -> None:
     """Make this process root of a user namespace and a mount namespace of its own; it keeps its network.
 
-    For an ordinary user's process, first of all: the kernel refuses it to a process with threads. Mounts made afterwards
-    are seen by this process and its children alone, and end with them.
+    For an ordinary user's process, first of all: the kernel refuses it to a process with threads. Mounts made
+    afterwards are seen by this process and its children alone, and end with them.
 
     :raises NamespacesUnavailable: user namespaces are forbidden here; the message names the cure
     """

@@ -82,6 +82,11 @@ class Seat:
     ordinal: int
     mac: str
 
+    @property
+    def index(self) -> int:
+        """The interface's index inside the instance."""
+        return _FIRST_INDEX + self.ordinal
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
@@ -119,6 +124,7 @@ class MakeNamespace:
     """Make the instance's network namespace."""
 
     instance: str
+    host: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +223,7 @@ def plug_operations(
         mtus[network] = max(interface.vif.mtu, mtus.get(network, 0))
     operations: list[Operation] = [MakeBridge(network, host, mtu) for network, mtu in mtus.items()]
     if new:
-        operations.append(MakeNamespace(instance))
+        operations.append(MakeNamespace(instance, host))
     if planned:
         operations.append(MakeLinks(instance, host, tuple(planned), up))
     if planned or new:

@@ -1,0 +1,388 @@
+"""How a plan's operations are done on this machine: the operator behind a fabric.
+
+Everything here runs in the fabric's worker thread, which is what enters the namespaces.
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
+from nova_fakes.virt.vif import namespaces, netlink, plan
+from nova_fakes.virt.vif.announcement import Announcer
+from nova_fakes.virt.vif.base import VIF
+from nova_fakes.virt.vif.bridges import Bridges, delete
+from nova_fakes.virt.vif.ledger import Entry, Ledger
+
+__all__ = ["Instance", "Link", "Wiring", "guest_messages"]
+
+#: When this many devices are on their way out, those that have gone are forgotten.
+_LEAVING_LIMIT = 512
+
+
+@dataclass(slots=True)
+class Link:
+    """A plugged VIF: its host end and its place in the guest."""
+
+    devname: str
+    network_id: str
+    seat: plan.Seat
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Instance:
+    """An instance on the fabric; `links` by VIF id.
+
+    `adopted`: an earlier process made it, and whether that got to configuring its inside is not known. `nsid` is the
+    number under which the hosts' namespace knows the instance's, once it was asked for.
+    """
+
+    uuid: str
+    path: str
+    host: str
+    entry: Entry
+    up: bool = True
+    adopted: bool = False
+    links: dict[str, Link] = field(default_factory=dict)
+    nsid: int | None = None
+
+
+@dataclass(slots=True)
+class _Inside:
+    """The worker's stay inside an instance: the namespace's descriptor and a netlink socket there."""
+
+    instance: str
+    fd: int
+    socket: netlink.Socket
+
+    def close(self) -> None:
+        self.socket.close()
+        os.close(self.fd)
+
+
+class Wiring:
+    """Knows the instances and does operations on them.
+
+    :param ledger: where everything is written down first
+    :param directory: where namespaces get their names
+    :param within: the path of the namespace in which the host ends live, None for the process's own
+    :param quiet: new devices in that namespace have no IPv6 of their own already
+    :param gateway_neighbours: give instances a permanent neighbour for each gateway
+    """
+
+    def __init__(
+        self, ledger: Ledger, directory: Path, within: str | None, quiet: bool, gateway_neighbours: bool
+    ) -> None:
+        self._ledger = ledger
+        self._directory = directory
+        self._within = within
+        self._gateway_neighbours = gateway_neighbours
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._inside: _Inside | None = None
+        self._devnames: dict[str, str] = {}
+        self._macs: dict[tuple[str, str], str] = {}
+        self._announcers: list[Announcer] = []
+        self.socket = netlink.Socket()
+        self.bridges = Bridges(self.socket, ledger, within, quiet)
+        self.instances: dict[str, Instance] = {}
+        self.leaving: set[str] = set()
+
+    def close(self) -> None:
+        """Leave whatever the thread is in and give the descriptors up."""
+        self.leave()
+        self.socket.close()
+        os.close(self._home)
+
+    def do(self, operation: plan.Operation) -> None:
+        """Do one operation of a plan, whole; where that fails, leave nothing of it.
+
+        :raises RealizerError: it failed
+        """
+        match operation:
+            case plan.MakeBridge(network_id, host, mtu):
+                self.bridges.ensure(network_id, host, mtu)
+            case plan.MakeNamespace(uuid, host):
+                self._make_namespace(uuid, host)
+            case plan.MakeLinks():
+                self._make_links(operation)
+            case plan.ConfigureGuest():
+                inside = self._enter(self.instances[operation.instance])
+                inside.socket.send(list(guest_messages(operation, self._gateway_neighbours)))
+            case plan.MoveLinks():
+                self._move(operation)
+            case plan.Announce():
+                for announcer in self._announcers:
+                    announcer.send()
+
+    def undo(self, operation: plan.Operation) -> None:
+        """Undo one operation that was done.
+
+        :raises RealizerError: it cannot be undone
+        """
+        match operation:
+            case plan.MakeBridge(network_id, host):
+                self.bridges.release(network_id, host)
+            case plan.MakeNamespace(uuid):
+                self.forget(self.instances[uuid])
+            case plan.MakeLinks(uuid, _, interfaces):
+                self.remove_links(self.instances[uuid], [interface.vif.id for interface in interfaces])
+            case plan.MoveLinks(uuid, source, destination, interfaces):
+                self._move(plan.MoveLinks(uuid, destination, source, interfaces))
+                for announcer in self._announcers:  # whatever was announced so far points to the wrong bridge
+                    announcer.send()
+            case plan.ConfigureGuest() | plan.Announce():
+                return  # the one goes with the links, the other is followed by an announcement of the way back
+
+    def check_mac(self, vif: VIF) -> None:
+        """Refuse a VIF whose MAC another one has on its network.
+
+        :raises InvalidInput: it does
+        """
+        other = self._macs.get((vif.network_id, vif.address))
+        if other is not None and other != vif.id:
+            raise InvalidInput(
+                f"address of VIF {vif.id}",
+                vif.address,
+                f"VIF {other} has this MAC on network {vif.network_id}; give each port its own",
+            )
+
+    def ready_to_announce(self, instance: Instance, interfaces: Iterable[plan.Interface]) -> None:
+        """Open what the announcements need ahead of the switch-over, so that they follow it at once.
+
+        :raises RealizerError: an interface cannot send
+        """
+        self._enter(instance)
+        try:
+            for interface in interfaces:
+                self._announcers.append(Announcer(interface))
+        except OSError as error:
+            raise RealizerError(f"instance {instance.uuid} cannot announce its new place: {error}") from error
+
+    def leave(self) -> None:
+        """Leave the instance in which the thread is: a stay would keep that namespace alive."""
+        for announcer in self._announcers:
+            announcer.close()
+        self._announcers.clear()
+        if self._inside is not None:
+            self._inside.close()
+            self._inside = None
+            namespaces.enter(self._home)
+
+    def register(self, instance: Instance, vif_id: str, link: Link) -> None:
+        """Take a link into the books."""
+        instance.links[vif_id] = link
+        self._devnames[link.devname] = vif_id
+        self._macs[link.network_id, link.seat.mac] = vif_id
+        bridge = self.bridges.get(link.network_id, instance.host)
+        if bridge is not None:
+            bridge.ports.add(link.devname)
+
+    def forget(self, instance: Instance) -> None:
+        """Take the instance's namespace away; the kernel deletes the interfaces, many instances' at once."""
+        if self._inside is not None and self._inside.instance == instance.uuid:
+            self.leave()
+        namespaces.remove(instance.path)
+        for vif_id in list(instance.links):
+            self.leaving.add(self._unregister(instance, vif_id).devname)
+        self._ledger.done(instance.entry)
+        del self.instances[instance.uuid]
+        if len(self.leaving) > _LEAVING_LIMIT:
+            self.leaving &= {link.name for link in self.socket.links()}
+
+    def remove_links(self, instance: Instance, vif_ids: Iterable[str]) -> None:
+        """Delete some of the instance's interfaces."""
+        for vif_id in vif_ids:
+            delete(self.socket, instance.links[vif_id].devname)
+            self._unregister(instance, vif_id)
+
+    def number(self, instance: Instance) -> int:
+        """Return the number under which the hosts' namespace knows the instance's.
+
+        :raises RealizerError: the namespace is gone
+        """
+        if instance.nsid is None:
+            fd = namespaces.open_namespace(instance.path)
+            try:
+                instance.nsid = self.socket.nsid(fd)
+            finally:
+                os.close(fd)
+        return instance.nsid
+
+    def _unregister(self, instance: Instance, vif_id: str) -> Link:
+        link = instance.links.pop(vif_id)
+        self._devnames.pop(link.devname, None)
+        self._macs.pop((link.network_id, link.seat.mac), None)
+        bridge = self.bridges.get(link.network_id, instance.host)
+        if bridge is not None:
+            bridge.ports.discard(link.devname)
+        self._ledger.done(link.entry)
+        return link
+
+    def _enter(self, instance: Instance) -> _Inside:
+        if self._inside is None or self._inside.instance != instance.uuid:
+            self.leave()
+            fd = namespaces.open_namespace(instance.path)
+            try:
+                namespaces.enter(fd)
+                self._inside = _Inside(instance.uuid, fd, netlink.Socket())
+            except BaseException:
+                os.close(fd)
+                namespaces.enter(self._home)
+                raise
+        return self._inside
+
+    def _make_namespace(self, uuid: str, host: str) -> None:
+        path = str(self._directory / f"fake-{uuid}")
+        if os.path.lexists(path):
+            raise RealizerError(f"{path} exists and is not ours; remove it (`ip netns delete`) or use another place")
+        entry = self._ledger.add("namespace", path, role="guest", instance=uuid, host=host)
+        try:
+            self.leave()
+            namespaces.make(path)
+            try:
+                fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    self._inside = _Inside(uuid, fd, netlink.Socket())
+                except BaseException:
+                    os.close(fd)
+                    raise
+                entry = self._ledger.note(entry, inode=os.fstat(fd).st_ino)
+            except BaseException:
+                namespaces.remove(path)
+                raise
+        except BaseException:
+            self.leave()
+            namespaces.enter(self._home)
+            self._ledger.done(entry)
+            raise
+        self.instances[uuid] = Instance(uuid, path, host, entry)
+
+    def _make_links(self, operation: plan.MakeLinks) -> None:
+        instance = self.instances[operation.instance]
+        inside = self._enter(instance)
+        made: list[tuple[int, str, Link]] = []
+        messages: list[netlink.Message] = []
+        try:
+            for interface in operation.interfaces:
+                link = self._new_link(instance, interface)
+                made.append((len(messages), interface.vif.id, link))
+                messages += self._link_messages(interface, link, inside.fd, operation)
+            self.socket.send(messages)
+        except BaseException as error:
+            sent = isinstance(error, KernelRefused)
+            failed = error.failed if isinstance(error, KernelRefused) else ()
+            for start, _vif_id, link in made:
+                # Only what this batch made may go: a name that was taken belongs to somebody else.
+                if sent and start not in failed:
+                    delete(self.socket, link.devname)
+                self._devnames.pop(link.devname, None)
+                self._ledger.done(link.entry)
+            if isinstance(error, KernelRefused) and error.errno == errno.EEXIST:
+                taken = ", ".join(link.devname for start, _vif_id, link in made if start in failed)
+                raise RealizerError(f"the interface name {taken} is taken by something else; remove that") from error
+            raise
+        for _start, vif_id, link in made:
+            self.register(instance, vif_id, link)
+
+    def _new_link(self, instance: Instance, interface: plan.Interface) -> Link:
+        vif = interface.vif
+        devname = vif.devname
+        if self._devnames.get(devname, vif.id) != vif.id:
+            # Two hosts may use one name; on the fabric they share a namespace.
+            devname = f"nfv{os.urandom(5).hex()}"
+        if devname in self.leaving:
+            delete(self.socket, devname)
+            self.leaving.discard(devname)
+        entry = self._ledger.add(
+            "device",
+            devname,
+            within=self._within,
+            role="vif",
+            instance=instance.uuid,
+            host=instance.host,
+            vif=vif.id,
+            network=vif.network_id,
+            ordinal=interface.ordinal,
+            mac=vif.address,
+        )
+        self._devnames[devname] = vif.id
+        return Link(devname, vif.network_id, interface.seat, entry)
+
+    def _link_messages(
+        self, interface: plan.Interface, link: Link, namespace: int, operation: plan.MakeLinks
+    ) -> Iterable[netlink.Message]:
+        bridge = self.bridges.get(link.network_id, operation.host)
+        if bridge is None:
+            raise RealizerError(f"host {operation.host} has no bridge of network {link.network_id}; plan one first")
+        devname = netlink.name(link.devname)
+        preparation = self.bridges.prepare(link.devname, link.entry)
+        flags = netlink.UP if operation.up else 0
+        yield netlink.VETH_INTO.fill(
+            devname=devname,
+            # Not the guest's MAC, or the bridge would keep the guest's frames; libvirt uses fe: for host ends too.
+            mac=b"\xfe" + interface.mac[1:],
+            mtu=interface.vif.mtu,
+            bridge=bridge.index,
+            flags=0 if preparation else flags,
+            peer_index=interface.index,
+            peer_name=netlink.name(interface.name),
+            peer_mac=interface.mac,
+            namespace=namespace,
+        )
+        yield from preparation
+        if preparation and flags:
+            yield netlink.LINK_UP.fill(devname=devname)
+
+    def _move(self, operation: plan.MoveLinks) -> None:
+        instance = self.instances[operation.instance]
+        there: list[netlink.Message] = []
+        back: list[netlink.Message] = []
+        for link in instance.links.values():
+            for host, messages in ((operation.destination, there), (operation.source, back)):
+                bridge = self.bridges.get(link.network_id, host)
+                if bridge is None:
+                    raise RealizerError(f"host {host} has no bridge of network {link.network_id}; plan one first")
+                messages.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=bridge.index))
+        self._attach(there, back)
+        for link in instance.links.values():
+            for host, change in ((operation.source, set.discard), (operation.destination, set.add)):
+                bridge = self.bridges.get(link.network_id, host)
+                if bridge is not None:
+                    change(bridge.ports, link.devname)
+        instance.host = operation.destination
+
+    def _attach(self, there: Sequence[netlink.Message], back: Sequence[netlink.Message]) -> None:
+        try:
+            self.socket.send(there)
+        except KernelRefused:
+            self.socket.send(back)
+            raise
+
+
+def guest_messages(operation: plan.ConfigureGuest, gateway_neighbours: bool = True) -> Iterable[netlink.Message]:
+    """List the messages that configure the inside of an instance, in the order in which the kernel accepts them."""
+    if operation.loopback:
+        yield netlink.UP_INDEX.fill(index=1)
+    for interface in operation.interfaces:
+        index = interface.index
+        yield netlink.NO_AUTOCONF_INDEX.fill(index=index)
+        yield netlink.UP_INDEX.fill(index=index)
+        for guest in interface.addresses:
+            template = netlink.ADDRESS4 if len(guest.address) == 4 else netlink.ADDRESS6
+            yield template.fill(index=index, address=guest.address, prefix_length=guest.prefix_length)
+        for route in interface.routes:
+            template = netlink.ROUTE4 if len(route.nexthop) == 4 else netlink.ROUTE6
+            yield template.fill(
+                index=index,
+                destination=route.destination,
+                prefix_length=route.prefix_length,
+                nexthop=route.nexthop,
+                metric=route.metric,
+                flags=netlink.ON_LINK if route.on_link else 0,
+            )
+        for neighbour in interface.neighbours if gateway_neighbours else ():
+            template = netlink.NEIGHBOUR4 if len(neighbour.address) == 4 else netlink.NEIGHBOUR6
+            yield template.fill(index=index, address=neighbour.address, mac=neighbour.mac)
