@@ -91,8 +91,8 @@ def validated_pools(cidr: str, pools: Sequence[Mapping[str, str]], gateway: str 
 class AddressPool:
     """The addresses of one subnet.
 
-    Taking the next free one costs the same however many are taken: a cursor walks once through the pools, then addresses
-    that were given back are used again, the longest free first.
+    Taking the next free one costs the same however many are taken: a cursor walks once through the pools, then
+    addresses that were given back are used again, the longest free first.
 
     Args:
         subnet: the subnet's record.

@@ -20,8 +20,9 @@ _ROUTER_OWNERS = frozenset({"network:router_interface", "network:router_gateway"
 class FixedIps:
     """Address allocation as Neutron does it (`neutron/db/ipam_pluggable_backend.py`).
 
-    Asked for nothing in particular, a port gets one address of the first IPv4 subnet that has one left, one of the first such
-    IPv6 subnet without address autoconfiguration, and the autoconfigured address of every subnet that has it.
+    Asked for nothing in particular, a port gets one address of the first IPv4 subnet that has one left, one of the
+    first such IPv6 subnet without address autoconfiguration, and the autoconfigured address of every subnet that has
+    it.
 
     Args:
         state: the service's tables and pools.
@@ -40,7 +41,8 @@ class FixedIps:
     ) -> list[FixedIp]:
         """Return the addresses of a port; those that are not in `current` have been taken from their pools.
 
-        Addresses of `current` that are not in the result are still taken: the caller releases them once all else is done.
+        Addresses of `current` that are not in the result are still taken: the caller releases them once all else is
+        done.
 
         Args:
             network_id: the port's network.
@@ -141,8 +143,8 @@ class FixedIps:
     def _check_automatic(subnet: Record, mac: str, address: str | None) -> None:
         if address is not None and address != eui64(subnet["cidr"], mac):
             raise bad_request(
-                f"IPv6 address {address} cannot be directly assigned to a port on subnet {subnet['id']} as the subnet is "
-                f"configured for automatic addresses",
+                f"IPv6 address {address} cannot be directly assigned to a port on subnet {subnet['id']} as the "
+                f"subnet is configured for automatic addresses",
                 "AllocationOnAutoAddressSubnet",
             )
 

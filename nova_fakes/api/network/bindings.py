@@ -1,7 +1,7 @@
 """On which hosts a port is, or is about to be: the binding attributes and the `binding-extended` API.
 
-A port has one active binding, to host "" while it is bound nowhere, and may have inactive ones on other hosts: live migration
-makes one on the destination, and activates it at switch-over (`neutron/plugins/ml2/plugin.py`).
+A port has one active binding, to host "" while it is bound nowhere, and may have inactive ones on other hosts: live
+migration makes one on the destination, and activates it at switch-over (`neutron/plugins/ml2/plugin.py`).
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Bindings:
     def resolve(self, host: str, vnic_type: str) -> tuple[str, dict[str, Any]]:
         """Return the VIF type and details of a port on `host`.
 
-        A host without a living layer-2 agent, or a kind of interface that bridges cannot provide, makes the binding fail, as
-        with Neutron's linuxbridge mechanism.
+        A host without a living layer-2 agent, or a kind of interface that bridges cannot provide, makes the binding
+        fail, as with Neutron's linuxbridge mechanism.
         """
         if not host:
             return UNBOUND, {}
@@ -142,8 +142,8 @@ class Bindings:
     def device_up(self, port_id: str, host: str) -> bool:
         """Take a layer-2 agent's report that the port's device is connected on `host`.
 
-        The port becomes ACTIVE if it is bound there. If not, it is about to move there: then its status stays, but nova, which
-        waits for it on the source, is told all the same (`neutron/plugins/ml2/rpc.py`, update_device_up).
+        The port becomes ACTIVE if it is bound there. If not, it is about to move there: then its status stays, but
+        nova, which waits for it on the source, is told all the same (`neutron/plugins/ml2/rpc.py`, update_device_up).
         """
         port = self._state.ports.get(port_id)
         if port is None:

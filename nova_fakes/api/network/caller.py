@@ -17,8 +17,8 @@ _WRITERS = frozenset({"admin", "manager", "member", "service"})
 class Caller:
     """A project and the roles held in it.
 
-    `project_id` is None for a token without project scope, which owns nothing and, unless it is an administrator's, sees
-    nothing but shared resources.
+    `project_id` is None for a token without project scope, which owns nothing and, unless it is an administrator's,
+    sees nothing but shared resources.
     """
 
     project_id: str | None
@@ -31,7 +31,7 @@ class Caller:
 
     @property
     def is_privileged(self) -> bool:
-        """Whether the caller is an administrator or another service: sees all projects and may set binding attributes."""
+        """Whether the caller is an administrator or another service, who sees all projects and may bind ports."""
         return "admin" in self.roles or "service" in self.roles
 
     @property

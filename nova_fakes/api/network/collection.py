@@ -24,8 +24,9 @@ Matcher = Callable[[Record, Sequence[str]], bool]
 class Collection(ABC):
     """One kind of resource.
 
-    The public methods take the caller and plain request bodies, check them, and return records as the caller may see them.
-    Subclasses do the work in `_create`, `_update` and `_delete`, which run inside a transaction with checked values.
+    The public methods take the caller and plain request bodies, check them, and return records as the caller may see
+    them. Subclasses do the work in `_create`, `_update` and `_delete`, which run inside a transaction with checked
+    values.
 
     Args:
         state: the service's tables.

@@ -20,7 +20,7 @@ class Event(TypedDict, total=False):
 
 
 def is_compute_port(port: Record) -> bool:
-    """Whether a port is the interface of a server: its device_owner begins with "compute:" and its device_id is a uuid."""
+    """Whether a port is a server's: its device_owner begins with "compute:" and its device_id is a uuid."""
     if not port["device_owner"].startswith("compute:"):
         return False
     try:

@@ -160,8 +160,8 @@ class FloatingIPs(Collection):
         elif len(entries) > 1:
             raise bad_resource(
                 "floatingip",
-                f"Port {port_id} has multiple fixed IPv4 addresses.  Must provide a specific IPv4 address when assigning a "
-                f"floating IP",
+                f"Port {port_id} has multiple fixed IPv4 addresses.  Must provide a specific IPv4 address when "
+                f"assigning a floating IP",
             )
         entry = entries[0]
         self._check_free(wanted, old, port_id, entry["ip_address"], network_id)
@@ -182,9 +182,9 @@ class FloatingIPs(Collection):
                 mine = old or wanted
                 raise conflict(
                     "FloatingIPPortAlreadyAssociated",
-                    f"Cannot associate floating IP {mine['floating_ip_address']} ({mine.get('id')}) with port {port_id} "
-                    f"using fixed IP {address}, as that fixed IP already has a floating IP on external network "
-                    f"{network_id}.",
+                    f"Cannot associate floating IP {mine['floating_ip_address']} ({mine.get('id')}) with port "
+                    f"{port_id} using fixed IP {address}, as that fixed IP already has a floating IP on external "
+                    f"network {network_id}.",
                 )
 
     def _port_deleted(self, port: Record) -> None:

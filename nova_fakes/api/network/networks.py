@@ -92,8 +92,8 @@ class Networks(Collection):
             if leading_out:
                 raise conflict(
                     "ExternalNetworkInUse",
-                    f"External network {old['id']} cannot be updated to be made non-external, since it has existing gateway "
-                    f"ports.",
+                    f"External network {old['id']} cannot be updated to be made non-external, since it has existing "
+                    f"gateway ports.",
                 )
         if old["shared"] and values.get("shared") is False:
             others = {port["project_id"] for port in ports} - {old["project_id"], ""}
@@ -110,8 +110,8 @@ class Networks(Collection):
         if used:
             raise conflict(
                 "NetworkInUse",
-                f"Unable to complete operation on network {record['id']}. There are one or more ports still in use on the "
-                f"network, id for these ports is: {','.join(used)}.",
+                f"Unable to complete operation on network {record['id']}. There are one or more ports still in use "
+                f"on the network, id for these ports is: {','.join(used)}.",
             )
         for port in ports:
             self._ports.delete_internal(port)

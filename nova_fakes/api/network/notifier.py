@@ -24,9 +24,9 @@ _BATCH: Final = 100
 class NovaNotifier:
     """Send events to nova in the background, in order, those that come close together in one request.
 
-    Calling it takes milliseconds off nobody: the events are put in a queue. Where nova cannot be reached, or fails, the request
-    is repeated with growing delays for about three seconds, and then given up with an error in the log. What nova refuses
-    is logged and not repeated.
+    Calling it takes milliseconds off nobody: the events are put in a queue. Where nova cannot be reached, or fails,
+    the request is repeated with growing delays for about three seconds, and then given up with an error in the log.
+    What nova refuses is logged and not repeated.
 
     Args:
         session: a `keystoneauth1.session.Session` of a user with the admin or service role.

@@ -12,7 +12,7 @@ from nova_fakes.api.network.bindings import UNBOUND, VNIC_TYPES, Bindings
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.query import Query
-from nova_fakes.api.network.refusals import bad_request, conflict, forbidden, not_found, refuse
+from nova_fakes.api.network.refusals import bad_request, bad_resource, conflict, forbidden, not_found, refuse
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
 from nova_fakes.api.network.security_groups import SecurityGroups
 from nova_fakes.api.network.state import State
@@ -35,8 +35,8 @@ class Ports(Collection):
         groups: the security groups.
         bindings: the bindings.
         notify_every_update: tell nova about every update of a server's port, as Neutron does
-            (`notify_nova_on_port_data_changes`), not only about those that change what nova keeps a copy of. nova itself
-            updates ports several times a boot.
+            (`notify_nova_on_port_data_changes`), not only about those that change what nova keeps a copy of. nova
+            itself updates ports several times a boot.
     """
 
     kind = "Port"
@@ -207,8 +207,8 @@ class Ports(Collection):
         if values.get("port_security_enabled") is False and old["security_groups"] and "security_groups" not in values:
             raise conflict(
                 "PortSecurityPortHasSecurityGroup",
-                "Port has security group associated. Cannot disable port security or IP address until security group is "
-                "removed.",
+                "Port has security group associated. Cannot disable port security or IP address until security group "
+                "is removed.",
             )
         self._check_security({**old, **values})
         if "fixed_ips" in values or mac != old["mac_address"]:
@@ -217,6 +217,7 @@ class Ports(Collection):
             )
             owner: str = {**old, **values}["device_owner"]
             values["fixed_ips"] = self.addresses.allocate(old["network_id"], mac, owner, wanted, old["fixed_ips"])
+            self._keep_floating(old, values["fixed_ips"])
             self.addresses.release([entry for entry in old["fixed_ips"] if entry not in values["fixed_ips"]])
         port = self.state.update(self.table, old["id"], values)
         if binding:
@@ -292,6 +293,18 @@ class Ports(Collection):
             if not self.table.count("mac", (network_id, mac)):
                 return mac
         raise refuse(503, "MacAddressGenerationFailure", f"Unable to generate unique mac on network {network_id}.")
+
+    def _keep_floating(self, port: Record, fixed: Sequence[dict[str, str]]) -> None:
+        """Check that a port keeps the addresses that floating IPs are lent to; give the new ones back if not."""
+        addresses = {entry["ip_address"] for entry in fixed}
+        for fip in self.state.floatingips.find("port_id", port["id"]):
+            if fip["fixed_ip_address"] not in addresses:
+                self.addresses.release([entry for entry in fixed if entry not in port["fixed_ips"]])
+                raise bad_resource(
+                    "port",
+                    f"Cannot update the fixed_ips of the port {port['id']}, because its original fixed_ip has been "
+                    f"associated to a floating ip",
+                )
 
     def _check_new_mac(self, port: Record, mac: str) -> None:
         if port["binding:host_id"]:

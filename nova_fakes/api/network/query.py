@@ -23,8 +23,8 @@ _TAGS = frozenset({"tags", "tags-any", "not-tags", "not-tags-any"})
 class Query:
     """A list request.
 
-    `filters` holds the accepted values by attribute: a record must match each attribute by one of its values. `sort` holds
-    (attribute, ascending) pairs, the most significant first. `limit` None means all.
+    `filters` holds the accepted values by attribute: a record must match each attribute by one of its values. `sort`
+    holds (attribute, ascending) pairs, the most significant first. `limit` None means all.
     """
 
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)

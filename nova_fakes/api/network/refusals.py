@@ -1,7 +1,7 @@
 """The errors that the network API answers with, as Neutron words them.
 
-The body is `{"NeutronError": {"type": …, "message": …, "detail": ""}}`; clients choose their exception by the type, so the
-types are Neutron's class names (`neutron_lib/exceptions`).
+The body is `{"NeutronError": {"type": …, "message": …, "detail": ""}}`; clients choose their exception by the type,
+so the types are Neutron's class names (`neutron_lib/exceptions`).
 """
 
 from __future__ import annotations

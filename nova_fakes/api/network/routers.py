@@ -174,7 +174,8 @@ class Routers(Collection):
         old = [port for port in self.state.ports.find("device_id", router["id"]) if port["device_owner"] == GATEWAY]
         before = router["external_gateway_info"]
         if before is not None and (wanted is None or wanted["network_id"] != before["network_id"]):
-            if any(fip["router_id"] == router["id"] for fip in self.state.floatingips):
+            needed = any(fip["router_id"] == router["id"] for fip in self.state.floatingips)
+            if needed:
                 raise conflict(
                     "RouterExternalGatewayInUseByFloatingIp",
                     f"Gateway cannot be updated for router {router['id']}, since a gateway to external network "
@@ -239,8 +240,8 @@ class Routers(Collection):
                     ):
                         raise bad_resource(
                             "router",
-                            f"Cidr {subnet['cidr']} of subnet {subnet['id']} overlaps with cidr {known['cidr']} of subnet "
-                            f"{known['id']}",
+                            f"Cidr {subnet['cidr']} of subnet {subnet['id']} overlaps with cidr {known['cidr']} of "
+                            f"subnet {known['id']}",
                         )
 
     def _check_floating(self, router_id: str, subnet_ids: set[str]) -> None:
@@ -252,8 +253,8 @@ class Routers(Collection):
                 if entry["ip_address"] == fip["fixed_ip_address"] and entry["subnet_id"] in subnet_ids:
                     raise conflict(
                         "RouterInterfaceInUseByFloatingIP",
-                        f"Router interface for subnet {entry['subnet_id']} on router {router_id} cannot be deleted, as it "
-                        f"is required by one or more floating IPs.",
+                        f"Router interface for subnet {entry['subnet_id']} on router {router_id} cannot be deleted, "
+                        f"as it is required by one or more floating IPs.",
                     )
 
     def _check_routes(self, router: Record, routes: list[Record]) -> None:

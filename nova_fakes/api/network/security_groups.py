@@ -67,8 +67,8 @@ def _protocol(value: Any) -> str | None:
     if text in PROTOCOLS or (text.isdecimal() and int(text) <= 255):
         return text
     raise bad_request(
-        f"Security group rule protocol {value} not supported. Only protocol values {[None, 'any', *PROTOCOLS]} and integer "
-        f"representations [0 to 255] are supported.",
+        f"Security group rule protocol {value} not supported. Only protocol values {[None, 'any', *PROTOCOLS]} and "
+        f"integer representations [0 to 255] are supported.",
         "SecurityGroupRuleInvalidProtocol",
     )
 

@@ -33,8 +33,9 @@ def _today() -> datetime:
 class NetworkService:
     """An in-memory Neutron with a layer-2 agent on each host.
 
-    Thread-safe. Each kind of resource is a `Collection` in an attribute: `networks`, `subnets`, `ports`, `security_groups`,
-    `security_group_rules`, `routers`, `floatingips`, `agents`; `service.networks.create(ADMIN, {"name": "net"})`.
+    Thread-safe. Each kind of resource is a `Collection` in an attribute: `networks`, `subnets`, `ports`,
+    `security_groups`, `security_group_rules`, `routers`, `floatingips`, `agents`;
+    `service.networks.create(ADMIN, {"project_id": "p", "name": "net"})`.
 
     Args:
         hosts: names of the hosts that have a layer-2 agent. Ports can be bound there and nowhere else.
@@ -92,15 +93,15 @@ class NetworkService:
             self.agents.add(host)
 
     def set_host_alive(self, host: str, alive: bool) -> bool:
-        """Let the agent of a host die, so that no port can be bound there, or live again; False if the host has none."""
+        """Let the agent of a host die, so that no port can be bound there, or live again; False if it has none."""
         with self._state.transaction():
             return self.agents.set_alive(host, alive)
 
     def device_up(self, port_id: str, host: str) -> bool:
         """Report that the interface of a port is connected on `host`.
 
-        The port becomes ACTIVE if it is bound there, and nova gets `network-vif-plugged`. It gets that also for a server's
-        port that is bound elsewhere, as during live migration.
+        The port becomes ACTIVE if it is bound there, and nova gets `network-vif-plugged`. It gets that also for a
+        server's port that is bound elsewhere, as during live migration.
 
         Returns:
             Whether there is such a port.

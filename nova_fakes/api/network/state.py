@@ -41,7 +41,8 @@ _TABLES = (
 class State:
     """Tables, address pools, bindings and the lock over them.
 
-    Every change happens within `transaction`, which serialises them and hands the events they cause to `notify` in order.
+    Every change happens within `transaction`, which serialises them and hands the events they cause to `notify` in
+    order.
 
     Args:
         notify: called with a list of events while the lock is held; it must neither block nor fail.
@@ -107,7 +108,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Hold the lock; when the outermost one ends, hand over the events, also those of a request that failed halfway."""
+        """Hold the lock; when the outermost one ends, hand over the events, also those of a failed request."""
         with self.lock:
             self._depth += 1
             try:

@@ -133,7 +133,8 @@ class Subnets(Collection):
                 ):
                     raise conflict(
                         "GatewayIpInUse",
-                        f"Current gateway ip {old['gateway_ip']} already in use by port {port['id']}. Unable to update.",
+                        f"Current gateway ip {old['gateway_ip']} already in use by port {port['id']}. Unable to "
+                        f"update.",
                     )
         if values.keys() & {"allocation_pools", "gateway_ip"}:
             new["allocation_pools"] = validated_pools(old["cidr"], new["allocation_pools"], new["gateway_ip"])
@@ -148,8 +149,8 @@ class Subnets(Collection):
         if routers or (staying and not is_automatic(record)):
             raise conflict(
                 "SubnetInUse",
-                f"Unable to complete operation on subnet {record['id']}: One or more ports have an IP allocation from this "
-                f"subnet.",
+                f"Unable to complete operation on subnet {record['id']}: One or more ports have an IP allocation "
+                f"from this subnet.",
             )
         self._ports.remove_addresses(record["id"])
         self.state.pools.pop(record["id"])
@@ -167,7 +168,8 @@ class Subnets(Collection):
             known = ip_network(other["cidr"])
             if known.version == version and known.overlaps(cidr):
                 raise invalid_input(
-                    f"Requested subnet with cidr: {cidr} for network: {subnet['network_id']} overlaps with another subnet"
+                    f"Requested subnet with cidr: {cidr} for network: {subnet['network_id']} overlaps with another "
+                    f"subnet"
                 )
         if subnet["enable_dhcp"]:
             if cidr.prefixlen > (30 if version == 4 else 126):
@@ -197,7 +199,8 @@ class Subnets(Collection):
             )
         if len(routes) > _MAX_ROUTES:
             raise bad_request(
-                f"Unable to complete operation for {subnet_id}. The number of host routes exceeds the limit {_MAX_ROUTES}.",
+                f"Unable to complete operation for {subnet_id}. The number of host routes exceeds the limit "
+                f"{_MAX_ROUTES}.",
                 "HostRoutesExhausted",
             )
         for server in servers:
@@ -220,6 +223,6 @@ class Subnets(Collection):
             )
         if is_automatic(subnet) and cidr.prefixlen != 64:
             raise invalid_input(
-                f"Invalid CIDR {cidr} for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires the "
-                f"prefix to be /64"
+                f"Invalid CIDR {cidr} for IPv6 address mode. OpenStack uses the EUI-64 address format, which "
+                f"requires the prefix to be /64"
             )

@@ -21,12 +21,12 @@ def by_attribute(name: str) -> Keys:
 class Table:
     """A dictionary of records that can also be looked up by what `indexes` make of them.
 
-    A record that is in the table is never changed: `update` puts a new one in its place. So whoever got a record may go on
-    reading it, and hand it out, without a lock or a copy.
+    A record that is in the table is never changed: `update` puts a new one in its place. So whoever got a record may
+    go on reading it, and hand it out, without a lock or a copy.
 
     Args:
-        indexes: functions by index name; each returns the keys under which a record is to be found. Looking one up costs the
-            same however many records there are.
+        indexes: functions by index name; each returns the keys under which a record is to be found. Looking one up
+            costs the same however many records there are.
     """
 
     def __init__(self, indexes: Mapping[str, Keys] | None = None) -> None:
