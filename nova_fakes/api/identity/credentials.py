@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 import flask
 
@@ -11,11 +10,9 @@ from nova_fakes.api.auth import current_token
 from nova_fakes.api.identity.collection import Row
 from nova_fakes.api.identity.passwords import hash_password
 from nova_fakes.api.identity.policy import Policy
+from nova_fakes.api.identity.service import IdentityService, timestamp, unix_time
 from nova_fakes.api.wsgi import base_url, json_object, reply
 from nova_fakes.exceptions import ApiError
-
-if TYPE_CHECKING:
-    from nova_fakes.api.identity.service import IdentityService
 
 __all__ = ["add_application_credentials"]
 
@@ -69,7 +66,7 @@ def add_application_credentials(app: flask.Flask, service: IdentityService, poli
             "name": body.get("name"),
             "description": body.get("description"),
             "unrestricted": body.get("unrestricted", False),
-            "expires_at": body.get("expires_at"),
+            "expires_at": _expiry(body.get("expires_at")),
             "user_id": user_id,
             "project_id": token.project_id,
             "roles": _roles(service, body.get("roles"), service.token_roles(record)),
@@ -89,6 +86,15 @@ def add_application_credentials(app: flask.Flask, service: IdentityService, poli
         own(user_id, row_id)
         service.delete(PLURAL, row_id)
         return flask.Response(status=204)
+
+
+def _expiry(text: object) -> str | None:
+    if text is None:
+        return None
+    try:
+        return timestamp(unix_time(str(text)))
+    except ValueError:
+        raise ApiError(400, f"Invalid input for field 'expires_at': {text!r} is no time in ISO 8601.") from None
 
 
 def _roles(service: IdentityService, asked: object, have: list[Row]) -> list[Row]:

@@ -67,6 +67,7 @@ class TokenStore:
         scope: Scope,
         parent: TokenRecord | None = None,
         application_credential_id: str | None = None,
+        not_after: float | None = None,
     ) -> tuple[str, TokenRecord]:
         """Make a token and return its id with what is kept of it.
 
@@ -76,16 +77,18 @@ class TokenStore:
             scope: what it is good for.
             parent: the token that was exchanged for it; the new one does not outlive it.
             application_credential_id: the application credential that was used, if one was.
+            not_after: unix time that the token must not outlive, if any.
         """
         self._sweep()
         now = self._clock.now()
+        expires_at = parent.expires_at if parent else now + self._lifetime_s
         audit_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
         record = TokenRecord(
             user_id=user_id,
             methods=methods,
             scope=scope,
             issued_at=now,
-            expires_at=parent.expires_at if parent else now + self._lifetime_s,
+            expires_at=expires_at if not_after is None else min(expires_at, not_after),
             audit_ids=(audit_id, parent.audit_ids[-1]) if parent else (audit_id,),
             application_credential_id=application_credential_id,
         )
@@ -113,14 +116,6 @@ class TokenStore:
     def revoke_user(self, user_id: str) -> None:
         """Forget all tokens of a user."""
         self._records = {digest: record for digest, record in self._records.items() if record.user_id != user_id}
-
-    def revoke_application_credential(self, credential_id: str) -> None:
-        """Forget all tokens that were got by an application credential."""
-        self._records = {
-            digest: record
-            for digest, record in self._records.items()
-            if record.application_credential_id != credential_id
-        }
 
     def dump(self) -> dict[str, Any]:
         """Return the records by digest; the tokens themselves cannot be got back from that."""
