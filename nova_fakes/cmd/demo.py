@@ -98,6 +98,7 @@ def _run(sandboxes: Sandboxes, plan: DemoPlan, temporary: TemporaryState | None)
     from nova_fakes.clock import SystemClock
     from nova_fakes.scenario.demo import run_demo
     from nova_fakes.scenario.narration import Narration
+    from nova_fakes.scenario.probes import Prober
     from nova_fakes.scenario.stage import Stage, connect
 
     with Narration(plan) as narration, _termination_as_interrupt():
@@ -108,6 +109,7 @@ def _run(sandboxes: Sandboxes, plan: DemoPlan, temporary: TemporaryState | None)
             on_progress=narration.progress,
             connect=connect,
             discard=temporary.remove if temporary is not None else _nothing,
+            prober=Prober(plan.state),
         )
         narration.stage = stage
         result = run_demo(stage, narration)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-_COLOURS = {"ok": "green", "warning": "yellow", "missing": "yellow", "failed": "red", "no": "red"}
+_COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 
 
 @click.command()

@@ -117,7 +117,7 @@ def ping(
 
 def _line(source: str, target: str, echoes: Echoes) -> str:
     line = f"{source} → {target} {echoes.address}: {echoes.received} of {echoes.sent} replies"
-    times = [rtt for rtt in echoes.rtts_ms if rtt is not None]
+    times = echoes.rtts_ms
     if not times:
         return line
     return f"{line}, round trip {min(times):.3f}/{sum(times) / len(times):.3f}/{max(times):.3f} ms (min/mean/max)"

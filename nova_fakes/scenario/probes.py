@@ -25,27 +25,25 @@ __all__ = ["Echoes", "Prober", "Watch"]
 class Echoes:
     """What came of a series of echo requests to one address.
 
-    :param rtts_ms: round-trip time of each request in order, in milliseconds; None for one without reply
+    :param rtts_ms: round-trip time of each reply, in milliseconds, in order of arrival
     """
 
     address: str
     sent: int
     received: int
     lost: int
-    rtts_ms: tuple[float | None, ...]
+    rtts_ms: tuple[float, ...]
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> Echoes:
         """Return the echoes that the pinger wrote as a JSON object."""
         rtts = tuple(data["rtts_ms"])
-        received = sum(rtt is not None for rtt in rtts)
-        return cls(data["address"], len(rtts), received, len(rtts) - received, rtts)
+        return cls(data["address"], data["sent"], len(rtts), data["sent"] - len(rtts), rtts)
 
     @property
     def mean_ms(self) -> float | None:
         """Mean round-trip time in milliseconds; None where nothing was received."""
-        times = [rtt for rtt in self.rtts_ms if rtt is not None]
-        return sum(times) / len(times) if times else None
+        return sum(self.rtts_ms) / len(self.rtts_ms) if self.rtts_ms else None
 
 
 class Prober:

@@ -91,6 +91,7 @@ class Stage:
     :param on_progress: told of each service of the sandbox as it comes up
     :param connect: makes an openstacksdk connection from the sandbox's environment variables
     :param discard: removes a temporary state directory
+    :param prober: pings from inside the servers
     """
 
     plan: DemoPlan
@@ -99,6 +100,7 @@ class Stage:
     on_progress: Callable[[Progress], None]
     connect: Callable[[Mapping[str, str]], Any]
     discard: Callable[[], None]
+    prober: Prober
 
     services: list[Progress] = field(default_factory=list)
     status: dict[str, Any] = field(default_factory=dict)
@@ -141,11 +143,6 @@ class Stage:
         if self._cloud is None:
             raise StepFailed("there is no connection to the sandbox")
         return self._cloud
-
-    @property
-    def prober(self) -> Prober:
-        """Pings from inside the servers."""
-        return Prober(self.plan.state)
 
     @property
     def witness(self) -> DemoServer:
