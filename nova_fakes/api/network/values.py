@@ -1,6 +1,6 @@
 """Checks of single values: each takes what the client sent and returns what is kept, or raises ValueError.
 
-The errors' reasons follow `neutron_lib/api/validators` in substance; the API wraps them in "Invalid input for NAME. Reason: …".
+The errors' reasons follow `neutron_lib/api/validators` in substance; the API says "Invalid input for NAME. Reason: …".
 """
 
 from __future__ import annotations
