@@ -71,9 +71,7 @@ class FaultRule:
             return self.error
         if self.delay_s:
             return None
-        return InjectedFault(
-            f"{operation} on {host} fails because a fault rule says so: remove the rule to let it pass"
-        )
+        return InjectedFault(f"{operation} on {host} fails, a fault rule says so: remove it to let the call pass")
 
 
 class _Standing:

@@ -1,0 +1,67 @@
+"""The ``[nova_fakes]`` section of nova.conf."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg
+
+__all__ = ["GROUP", "OPTIONS", "register"]
+
+GROUP = cfg.OptGroup("nova_fakes", title="The hypervisor without hypervisor")
+
+OPTIONS = [
+    cfg.StrOpt(
+        "vif_realizer",
+        default="null",
+        help="""
+What makes instances' interfaces: the name of an entry point of the group nova_fakes.vif_realizers.
+
+* null: nothing; interfaces exist in the model alone
+* bridge: a network namespace for each instance, and Linux bridges
+""",
+    ),
+    cfg.DictOpt(
+        "vif_realizer_options",
+        default={},
+        help="Further options of the VIF realizer, name:value pairs; for bridge: state_directory, persistent.",
+    ),
+    cfg.StrOpt(
+        "state_path",
+        help="""
+The SQLite file that keeps guests, volumes and interfaces over a restart. Several nova-computes may share it. Without
+it, guests end with the process.
+""",
+    ),
+    cfg.IntOpt("seed", default=0, min=0, help="Of every counter and statistic: one seed gives one history."),
+    cfg.IntOpt("vcpus", default=64, min=1, help="Processors of the host."),
+    cfg.IntOpt("memory_mb", default=262_144, min=1, help="Memory of the host, MiB."),
+    cfg.IntOpt("disk_gb", default=4_096, min=0, help="Local disk of the host, GiB."),
+    cfg.FloatOpt(
+        "vcpu_limit", min=0.01, help="Times that processors may be claimed before the host refuses; unset: never."
+    ),
+    cfg.FloatOpt(
+        "memory_limit", min=0.01, help="Times that memory may be claimed before the host refuses; unset: never."
+    ),
+    cfg.FloatOpt("disk_limit", min=0.01, help="Times that disk may be claimed before the host refuses; unset: never."),
+    cfg.FloatOpt(
+        "migration_bandwidth_mb_s",
+        default=10_000.0,
+        min=0.001,
+        help="Of live migration, MiB a second: with the instance's memory it decides how long one takes.",
+    ),
+    cfg.BoolOpt(
+        "shared_storage",
+        default=True,
+        help="""
+Whether all hosts see all disks, as with Ceph. A live migration then carries memory alone and refuses --block-migration;
+an evacuated instance finds its disk again.
+""",
+    ),
+]
+
+
+def register(conf: Any) -> None:
+    """Register the section with nova's CONF; again is no error."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTIONS, group=GROUP)

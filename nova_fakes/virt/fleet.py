@@ -1,0 +1,280 @@
+"""The hosts that can reach each other, and what crosses between them: live migration.
+
+At every moment of a live migration each host tells the truth: the destination holds a claim from the preparation on,
+the source lists the guest until the switch-over and not afterwards, and the switch-over is one step for both.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+
+from nova_fakes.clock import Clock, SystemClock
+from nova_fakes.exceptions import (
+    Conflict,
+    GuestExists,
+    GuestNotFound,
+    HostExists,
+    HostNotFound,
+    InvalidInput,
+    MigrationNotFound,
+)
+from nova_fakes.faults import Faults
+from nova_fakes.virt.disks import Volume, local_disks
+from nova_fakes.virt.guest import Guest, GuestSpec, State
+from nova_fakes.virt.hypervisor import Arrival, Hypervisor
+from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.migration import LiveMigration
+from nova_fakes.virt.nic import Nic
+
+__all__ = ["DEFAULT_BANDWIDTH_MB_S", "Fleet", "current_fleet"]
+
+#: Of a 100 Gb/s network; a guest of 512 MiB moves in a twentieth of a second.
+DEFAULT_BANDWIDTH_MB_S = 10_000.0
+
+_ACTIVE: ContextVar[Fleet | None] = ContextVar("nova_fakes_fleet", default=None)
+
+
+def current_fleet() -> Fleet | None:
+    """Return the fleet that :meth:`Fleet.activate` has put in force here, if any."""
+    return _ACTIVE.get()
+
+
+class Fleet:
+    """Hosts under one clock, one set of faults and one journal.
+
+    :param clock: by which everything passes; the machine's by default
+    :param faults: rules in force
+    :param journal: events, and with a path the state that outlives the process
+    :param seed: of every statistic, and of node identities that nobody gave
+    :param migration_bandwidth_mb_s: of live migrations, MiB a second
+    :param shared_storage: whether every host sees every guest's disks, as with Ceph
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        faults: Faults | None = None,
+        journal: Journal | None = None,
+        seed: int = 0,
+        *,
+        migration_bandwidth_mb_s: float = DEFAULT_BANDWIDTH_MB_S,
+        shared_storage: bool = True,
+    ) -> None:
+        if migration_bandwidth_mb_s <= 0:
+            raise InvalidInput("migration_bandwidth_mb_s", migration_bandwidth_mb_s, "give MiB a second, above 0")
+        self.clock: Clock = clock or SystemClock()
+        self.faults = faults or Faults(self.clock, seed)
+        self.journal = journal or Journal()
+        self.seed = seed
+        self.migration_bandwidth_mb_s = migration_bandwidth_mb_s
+        self.shared_storage = shared_storage
+        self._hosts: dict[str, Hypervisor] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def hosts(self) -> Mapping[str, Hypervisor]:
+        """The hypervisors by name."""
+        return MappingProxyType(self._hosts)
+
+    def add(self, hypervisor: Hypervisor) -> Hypervisor:
+        """Take a host in, with what the journal kept of it, and return it.
+
+        :raises HostExists: there is one of that name
+        :raises InvalidInput: it belongs to a fleet, or has guests already
+        """
+        with self._lock:
+            if hypervisor.name in self._hosts:
+                raise HostExists(f"the fleet has a host {hypervisor.name} already: give the new one another name")
+            if hypervisor.fleet is not None or hypervisor.guests:
+                raise InvalidInput("hypervisor", hypervisor, "add it once, before its first guest")
+            hypervisor.join(self)
+            self._hosts[hypervisor.name] = hypervisor
+        return hypervisor
+
+    def hypervisor(self, name: str) -> Hypervisor:
+        """Return a host.
+
+        :raises HostNotFound: naming the hosts that there are
+        """
+        try:
+            return self._hosts[name]
+        except KeyError:
+            known = ", ".join(sorted(self._hosts)) or "none yet"
+            raise HostNotFound(f"the fleet has no host {name!r}; its hosts: {known}") from None
+
+    def find(self, uuid: str) -> Hypervisor:
+        """Return the host on which a guest is.
+
+        :raises GuestNotFound: it is nowhere
+        """
+        for host in list(self._hosts.values()):
+            if uuid in host.guests:
+                return host
+        raise GuestNotFound(f"guest {uuid} is on no host of the fleet")
+
+    def sees_disks(self, uuid: str) -> bool:
+        """Tell whether a guest's disks lie where every host can see them."""
+        return self.shared_storage and any(
+            uuid in host.guests or uuid in host.left_disks for host in list(self._hosts.values())
+        )
+
+    @contextmanager
+    def activate(self) -> Iterator[Fleet]:
+        """Put the fleet in force: a driver made inside joins it instead of making a fleet of its own."""
+        token = _ACTIVE.set(self)
+        try:
+            yield self
+        finally:
+            _ACTIVE.reset(token)
+
+    def close(self) -> None:
+        """Close every realizer and the journal. Guests that a journal keeps are found again later."""
+        for host in self._hosts.values():
+            if host.realizer is not None:
+                host.realizer.close()
+        self.journal.close()
+
+    # Live migration, in the order in which it happens
+
+    def prepare_migration(
+        self, destination: Hypervisor, spec: GuestSpec, nics: dict[str, Nic], volumes: Iterable[Volume] = ()
+    ) -> None:
+        """Make ready for a guest on the host that it goes to: capacity, interfaces. All or nothing.
+
+        :raises GuestExists: the guest is there already, or on its way there
+        :raises InsufficientCapacity: the host refuses the claim
+        :raises RealizerError: its interfaces could not be prepared
+        """
+        destination.check("pre_live_migration", spec)
+        uuid = spec.uuid
+        claim = spec.claim()
+        with destination.lock:
+            if uuid in destination.guests or uuid in destination.arrivals:
+                raise GuestExists(f"guest {uuid} is on host {destination.name} or on its way there already")
+            destination.capacity.claim(destination.name, claim, destination.clock.now())
+            destination.arrivals[uuid] = Arrival(spec, claim, nics, tuple(volumes))
+        try:
+            destination.prepare_nics(uuid, nics.values())
+        except BaseException:
+            self._drop_arrival(destination, uuid)
+            raise
+        destination.report_vifs("vif_plugged", uuid, nics.values(), migrating=True)
+
+    def begin_migration(self, source: Hypervisor, uuid: str, destination: str, *, block: bool = False) -> LiveMigration:
+        """Start a live migration.
+
+        :param destination: name of the host, which need not be one of this fleet
+        :param block: carry the local disks too
+        :raises GuestNotFound: the guest is not on the source
+        :raises Conflict: it does not run, or is on its way already
+        """
+        guest = source.guest(uuid, "live_migration")
+        if guest.state not in (State.RUNNING, State.PAUSED):
+            raise Conflict(f"guest {uuid} is {guest.state}: only a running or paused guest can be live-migrated")
+        disk_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec)) if block else 0
+        with source.lock:
+            if uuid in source.migrations:
+                raise Conflict(f"guest {uuid} is being live-migrated to {source.migrations[uuid].destination} already")
+            migration = LiveMigration(
+                source.clock,
+                uuid,
+                source.name,
+                destination,
+                guest.spec.memory_mb,
+                disk_bytes,
+                self.migration_bandwidth_mb_s,
+            )
+            source.migrations[uuid] = migration
+        source.journal.record(
+            source.clock.now(), source.name, uuid, "live_migration_start", details={"destination": destination}
+        )
+        return migration
+
+    def migration(self, source: Hypervisor, uuid: str) -> LiveMigration:
+        """Return a guest's live migration.
+
+        :raises MigrationNotFound: there is none
+        """
+        found = source.migrations.get(uuid)
+        if found is None:
+            raise MigrationNotFound(f"guest {uuid} is not being live-migrated from host {source.name}")
+        return found
+
+    def switch_over(self, source: Hypervisor, migration: LiveMigration) -> None:
+        """Let the guest stop here and go on there.
+
+        :raises MigrationAborted: somebody ended the migration
+        :raises HostDown: a host has crashed; the guest is where it was
+        :raises RealizerError: its interfaces could not be moved; the guest is where it was
+        """
+        uuid = migration.uuid
+        guest = source.guest(uuid, "switch_over")
+        destination = self._hosts.get(migration.destination)
+        migration.commit()
+        if destination is None:
+            # The destination is another process: it makes the guest anew when nova tells it to.
+            source.depart(guest)
+        else:
+            destination.check("switch_over", guest)
+            self._move(source, destination, guest)
+        source.journal.record(
+            source.clock.now(), source.name, uuid, "live_migration", details={"destination": migration.destination}
+        )
+
+    def end_migration(self, source: Hypervisor, migration: LiveMigration) -> None:
+        """Forget a live migration that is over, however it ended."""
+        with source.lock:
+            if source.migrations.get(migration.uuid) is migration:
+                del source.migrations[migration.uuid]
+
+    def abort_arrival(self, destination: Hypervisor, uuid: str) -> None:
+        """Undo :meth:`prepare_migration`; nothing to undo is no error."""
+        arrival = self._drop_arrival(destination, uuid)
+        if arrival is not None:
+            destination.unprepare_nics(uuid, arrival.nics.values())
+            destination.report_vifs("vif_unplugged", uuid, arrival.nics.values(), migrating=True)
+
+    def finish_arrival(self, destination: Hypervisor, spec: GuestSpec, *, paused: bool) -> Guest:
+        """Make the guest that another process has sent.
+
+        :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises
+        """
+        arrival = self._drop_arrival(destination, spec.uuid)
+        nics, volumes = (arrival.nics, arrival.volumes) if arrival is not None else ({}, ())
+        guest = destination.spawn(spec, nics, volumes, operation="live_migration")
+        if paused:
+            destination.change(spec.uuid, "pause")
+        return guest
+
+    def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest) -> None:
+        uuid = guest.uuid
+        arrival = destination.arrivals.get(uuid)
+        if arrival is None:
+            raise MigrationNotFound(f"host {destination.name} has not been prepared for guest {uuid}")
+        destination.take_nics(uuid, arrival.nics.values(), source)
+        first, second = sorted((source, destination), key=lambda host: host.name)
+        with first.lock, second.lock:
+            if uuid not in source.guests or uuid not in destination.arrivals:
+                raise GuestNotFound(f"guest {uuid} vanished from {source.name} or {destination.name} while it moved")
+            del destination.arrivals[uuid]
+            source.forget(guest)
+            guest.claim = arrival.claim
+            if arrival.nics:
+                guest.nics = arrival.nics
+            if arrival.volumes:
+                guest.volumes = {volume.device: volume for volume in arrival.volumes}
+            guest.plugged = True
+            destination.guests[uuid] = guest
+            if self.journal.persistent:
+                self.journal.move_guest(source.name, destination.name, uuid, guest.to_record())
+
+    def _drop_arrival(self, destination: Hypervisor, uuid: str) -> Arrival | None:
+        with destination.lock:
+            arrival = destination.arrivals.pop(uuid, None)
+            if arrival is not None:
+                destination.capacity.release(arrival.claim, destination.clock.now())
+            return arrival

@@ -1,0 +1,266 @@
+"""A guest: what it was made from, its power-state machine, and the time for which it has run.
+
+The numbers of the power states are nova's (``nova/compute/power_state.py``), so that the driver need not translate them
+on its most frequent call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from nova_fakes.exceptions import DeviceInUse, InvalidInput, InvalidTransition
+from nova_fakes.virt.disks import Volume
+from nova_fakes.virt.nic import Nic
+
+__all__ = ["TRANSITIONS", "Claim", "Guest", "GuestSpec", "State"]
+
+
+class State(IntEnum):
+    """Power states, by nova's numbers."""
+
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    CRASHED = 6
+    SUSPENDED = 7
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+_ON = frozenset({State.RUNNING, State.PAUSED, State.SUSPENDED})
+_ANY = frozenset(State)
+
+#: operation → (states in which it is allowed, the state after it). A state that is there already is no error where
+#: libvirt takes it for success: pausing a paused domain, stopping a stopped one.
+TRANSITIONS: Mapping[str, tuple[frozenset[State], State]] = {
+    "power_on": (frozenset({State.SHUTDOWN, State.CRASHED, State.RUNNING, State.NOSTATE}), State.RUNNING),
+    "power_off": (_ANY, State.SHUTDOWN),
+    "pause": (frozenset({State.RUNNING, State.PAUSED}), State.PAUSED),
+    "unpause": (frozenset({State.PAUSED, State.RUNNING}), State.RUNNING),
+    "suspend": (frozenset({State.RUNNING, State.PAUSED}), State.SUSPENDED),
+    "resume": (frozenset({State.SUSPENDED}), State.RUNNING),
+    "soft_reboot": (frozenset({State.RUNNING}), State.RUNNING),
+    "hard_reboot": (_ANY, State.RUNNING),
+    "rescue": (_ANY, State.RUNNING),
+    "unrescue": (_ANY, State.RUNNING),
+    "crash": (_ON, State.CRASHED),
+    "power_loss": (_ANY, State.SHUTDOWN),
+}
+
+#: Operations after which the guest has booted afresh.
+_BOOTS = frozenset({"power_on", "hard_reboot", "soft_reboot", "rescue", "unrescue"})
+
+
+class Claim(NamedTuple):
+    """Capacity that something takes up on a host."""
+
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+
+
+@dataclass(slots=True)
+class GuestSpec:
+    """What a guest is made from.
+
+    :param uuid: of the instance
+    :param name: by which the hypervisor knows it (``instance-0000002a``)
+    :param image: identifier of the image; None when there is none
+    :param volume_backed: the root disk is a volume, so that `root_gb` takes no room on the host
+    :param files: injected at the first boot: (path, contents) pairs
+    """
+
+    uuid: str
+    name: str
+    vcpus: int
+    memory_mb: int
+    root_gb: int
+    ephemeral_gb: int = 0
+    swap_mb: int = 0
+    image: str | None = None
+    volume_backed: bool = False
+    display_name: str | None = None
+    project_id: str | None = None
+    hostname: str | None = None
+    key_name: str | None = None
+    config_drive: bool = False
+    os_type: str | None = None
+    admin_password: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
+
+    def check(self) -> None:
+        """Refuse a guest that no hypervisor could make.
+
+        :raises InvalidInput: names the field, its value and the cure
+        """
+        if self.vcpus < 1:
+            raise InvalidInput(f"vcpus of guest {self.uuid}", self.vcpus, "give 1 or more")
+        if self.memory_mb < 1:
+            raise InvalidInput(f"memory_mb of guest {self.uuid}", self.memory_mb, "give 1 or more")
+        if self.root_gb < 0 or self.ephemeral_gb < 0 or self.swap_mb < 0:
+            sizes = (self.root_gb, self.ephemeral_gb, self.swap_mb)
+            raise InvalidInput(f"disk sizes of guest {self.uuid}", sizes, "give 0 or more")
+
+    def claim(self) -> Claim:
+        """Return what the guest takes up, as nova's scheduler counts it (``nova/scheduler/utils.py``)."""
+        local_gb = self.ephemeral_gb + -(-self.swap_mb // 1024)
+        return Claim(self.vcpus, self.memory_mb, local_gb if self.volume_backed else local_gb + self.root_gb)
+
+
+@dataclass(slots=True, eq=False)
+class Guest:
+    """One guest on one host. Its hypervisor serialises whatever changes it.
+
+    :param claim: what its host holds for it
+    :param seed: of its statistics
+    """
+
+    spec: GuestSpec
+    claim: Claim
+    created_at_s: float
+    seed: int
+    state: State = State.NOSTATE
+    nics: dict[str, Nic] = field(default_factory=dict)
+    volumes: dict[str, Volume] = field(default_factory=dict)
+    #: Image of the rescue system while it runs instead of the guest's own.
+    rescue_image: str | None = None
+    quiesced: bool = False
+    #: Whether the realizer has made its interfaces on this host; None: made by a process before this one, perhaps.
+    plugged: bool | None = False
+    #: Its disks are being carried to another flavor or host; what remains here waits for confirm or revert.
+    outgoing: bool = False
+    booted_at_s: float = 0.0
+    _ran_s: float = 0.0
+    _since_s: float | None = None
+
+    @property
+    def uuid(self) -> str:
+        """UUID of the instance."""
+        return self.spec.uuid
+
+    @property
+    def name(self) -> str:
+        """The name by which the hypervisor knows it."""
+        return self.spec.name
+
+    @property
+    def display_name(self) -> str:
+        """The name that its user gave it."""
+        return self.spec.display_name or self.spec.name
+
+    @property
+    def project_id(self) -> str | None:
+        """The project that owns it."""
+        return self.spec.project_id
+
+    @property
+    def rescued(self) -> bool:
+        """Whether the rescue system runs instead of its own."""
+        return self.rescue_image is not None
+
+    def active_s(self, now_s: float) -> float:
+        """Return for how many seconds it has run since it was last powered on; pauses do not count."""
+        since_s = self._since_s
+        return self._ran_s if since_s is None else self._ran_s + now_s - since_s
+
+    def apply(self, operation: str, now_s: float) -> None:
+        """Change the power state as the operation does.
+
+        :raises InvalidTransition: the present state does not allow it
+        """
+        allowed, target = TRANSITIONS[operation]
+        state = self.state
+        if state not in allowed:
+            states = " or ".join(sorted(str(one) for one in allowed))
+            raise InvalidTransition(
+                f"guest {self.uuid} is {state}: {operation} needs it to be {states}; bring it there first"
+            )
+        if state is target and operation not in _BOOTS:
+            return
+        if operation == "power_on" and state is target:
+            return
+        self._ran_s = self.active_s(now_s)
+        self._since_s = now_s if target is State.RUNNING else None
+        if operation in _BOOTS:
+            # The emulator process of a hard reboot is a new one: its counters begin at nought, as libvirt's do.
+            if operation != "soft_reboot":
+                self._ran_s = 0.0
+            self.booted_at_s = now_s
+            self.quiesced = False
+        self.state = target
+
+    def pause_for_plugging(self) -> None:
+        """Stand paused before the first instruction, as libvirt keeps a guest whose ports are not up yet."""
+        self.state = State.PAUSED
+
+    def start(self, now_s: float) -> None:
+        """Boot for the first time."""
+        self.state = State.RUNNING
+        self.booted_at_s = self._since_s = now_s
+        self._ran_s = 0.0
+
+    def attach(self, volume: Volume) -> None:
+        """Attach a volume.
+
+        :raises DeviceInUse: another volume has that device
+        """
+        present = self.volumes.get(volume.device)
+        if present is not None and present.volume_id != volume.volume_id:
+            raise DeviceInUse(
+                f"device {volume.device} of guest {self.uuid} holds volume {present.volume_id}: "
+                f"detach it or attach {volume.volume_id} as another device"
+            )
+        self.volumes[volume.device] = volume
+
+    def progress_marks(self) -> tuple[Any, ...]:
+        """Return what :meth:`apply` changes, for :meth:`restore` to put back."""
+        return self.state, self._ran_s, self._since_s, self.booted_at_s, self.quiesced
+
+    def restore(self, marks: tuple[Any, ...]) -> None:
+        """Put back what :meth:`progress_marks` returned: the operation did not succeed after all."""
+        self.state, self._ran_s, self._since_s, self.booted_at_s, self.quiesced = marks
+
+    def to_record(self) -> dict[str, Any]:
+        """Return everything that must outlive the process, ready for JSON."""
+        return {
+            "spec": asdict(self.spec),
+            "claim": list(self.claim),
+            "created_at_s": self.created_at_s,
+            "seed": self.seed,
+            "state": int(self.state),
+            "nics": [nic.info for nic in self.nics.values()],
+            "volumes": [volume.to_record() for volume in self.volumes.values()],
+            "rescue_image": self.rescue_image,
+            "outgoing": self.outgoing,
+            "booted_at_s": self.booted_at_s,
+            "ran_s": self._ran_s,
+            "since_s": self._since_s,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Guest:
+        """Make the guest again from what :meth:`to_record` returned."""
+        spec = dict(record["spec"])
+        spec["files"] = tuple((path, contents) for path, contents in spec["files"])
+        nics = [Nic(info) for info in record["nics"]]
+        volumes = [Volume.from_record(volume) for volume in record["volumes"]]
+        return cls(
+            spec=GuestSpec(**spec),
+            claim=Claim(*record["claim"]),
+            created_at_s=record["created_at_s"],
+            seed=record["seed"],
+            state=State(record["state"]),
+            nics={nic.id: nic for nic in nics},
+            volumes={volume.device: volume for volume in volumes},
+            rescue_image=record["rescue_image"],
+            plugged=None,
+            outgoing=record["outgoing"],
+            booted_at_s=record["booted_at_s"],
+            _ran_s=record["ran_s"],
+            _since_s=record["since_s"],
+        )

@@ -1,0 +1,134 @@
+"""Cold moves of a guest, to another host or another size: leave, arrive, then confirm or revert.
+
+Until the move is confirmed the host that the guest left holds its claim and its disks, and it lists the guest as shut
+down, as libvirt does. Where the host stays the same it holds both sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from nova_fakes.virt.disks import Volume
+from nova_fakes.virt.guest import Guest, GuestSpec
+from nova_fakes.virt.hypervisor import Hypervisor
+from nova_fakes.virt.nic import Nic
+
+__all__ = ["arrive", "confirm", "leave", "revert"]
+
+
+def leave(host: Hypervisor, uuid: str) -> Guest:
+    """Shut a guest down on the host that it is to leave, and remove its interfaces.
+
+    :raises GuestNotFound: it is not there
+    """
+    guest = host.guest(uuid, "migrate_disk")
+    host.change(uuid, "power_off")
+    host.unplug(uuid)
+    with host.lock:
+        guest.outgoing = True
+    host.save(guest)
+    host.journal.record(host.clock.now(), host.name, uuid, "migrate_disk")
+    return guest
+
+
+def arrive(
+    host: Hypervisor,
+    spec: GuestSpec,
+    nics: dict[str, Nic] | None,
+    volumes: Iterable[Volume],
+    *,
+    power_on: bool,
+    plugging: AbstractContextManager[Any] | None = None,
+) -> Guest:
+    """Make a guest on the host that it moves to.
+
+    Where that is the host that it left, the guest as it was is retained. Whatever fails, it is as it was.
+
+    :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises
+    """
+    host.check("finish_migration", spec)
+    retained = _retain(host, spec.uuid)
+    try:
+        return host.spawn(spec, nics, volumes, power_on=power_on, plugging=plugging, operation="finish_migration")
+    except BaseException:
+        if retained is not None:
+            _put_back(host, retained)
+        raise
+
+
+def confirm(host: Hypervisor, uuid: str) -> None:
+    """Give up what the host that the guest left still holds of it; nothing is no error."""
+    host.check("confirm_migration")
+    with host.lock:
+        retained = host.retained.pop(uuid, None)
+        if retained is not None:
+            host.capacity.release(retained.claim, host.clock.now())
+            host.journal.forget_guest(host.name, uuid, "retained")
+            host.journal.record(host.clock.now(), host.name, uuid, "confirm_migration")
+            return
+    guest = host.guests.get(uuid)
+    if guest is not None and guest.outgoing:
+        host.destroy(uuid)
+        host.journal.record(host.clock.now(), host.name, uuid, "confirm_migration")
+    else:
+        host.drop_disks(uuid)
+
+
+def revert(
+    host: Hypervisor,
+    spec: GuestSpec,
+    nics: dict[str, Nic] | None,
+    volumes: Iterable[Volume],
+    *,
+    power_on: bool,
+    plugging: AbstractContextManager[Any] | None = None,
+) -> Guest:
+    """Bring a guest back on the host that it left, in its old size.
+
+    :raises NovaFakesError: what :meth:`Hypervisor.boot` or :meth:`Hypervisor.spawn` raises
+    """
+    uuid = spec.uuid
+    host.check("finish_revert_migration", spec)
+    if uuid in host.retained:
+        # The guest in its new size is normally gone by now; a move that failed half-way may have left it.
+        host.destroy(uuid)
+        with host.lock:
+            _put_back(host, host.retained[uuid])
+    guest = host.guests.get(uuid)
+    if guest is None:
+        # Its definition went with a move across cells; its disks stayed.
+        return host.spawn(
+            spec, nics, volumes, power_on=power_on, plugging=plugging, operation="finish_revert_migration"
+        )
+    with host.lock:
+        guest.outgoing = False
+        guest.volumes = {volume.device: volume for volume in volumes}
+        if nics is not None:
+            guest.nics = nics
+    if power_on:
+        host.boot(uuid, "power_on", plugging=plugging)
+    host.save(guest)
+    host.journal.record(host.clock.now(), host.name, uuid, "finish_revert_migration")
+    return guest
+
+
+def _retain(host: Hypervisor, uuid: str) -> Guest | None:
+    with host.lock:
+        guest = host.guests.get(uuid)
+        if guest is None or not guest.outgoing:
+            return None
+        del host.guests[uuid]
+        host.retained[uuid] = guest
+        host.journal.save_guest(host.name, uuid, guest.to_record(), "retained")
+        host.journal.forget_guest(host.name, uuid)
+        return guest
+
+
+def _put_back(host: Hypervisor, guest: Guest) -> None:
+    with host.lock:
+        host.retained.pop(guest.uuid, None)
+        host.guests[guest.uuid] = guest
+        host.save(guest)
+        host.journal.forget_guest(host.name, guest.uuid, "retained")
