@@ -1,8 +1,8 @@
 """ICMP echo from inside network namespaces, many at once, without a ping program.
 
 Raw sockets for ICMP (RFC 792) and ICMPv6 (RFC 4443). A socket belongs to the namespace in which it was made, whatever
-its thread does later: one thread opens a socket in every instance and then drives them all, so a mesh of all pairs is one
-process and one thread. Replies are told apart by an identifier for each probe and a number for each echo.
+its thread does later: one thread opens a socket in every instance and then drives them all, so a mesh of all pairs is
+one process and one thread. Replies are told apart by an identifier for each probe and a number for each echo.
 """
 
 import os
@@ -228,14 +228,14 @@ class Pinger:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._first_reply = threading.Event()
-        self._failure: BaseException | None = None
+        self._failures: list[BaseException] = []
         self._result = PingResult(destination)
         self._thread = threading.Thread(target=self._run, name=f"ping {destination}", daemon=True)
         self._thread.start()
         self._ready.wait()
-        if self._failure is not None:
+        if self._failures:
             self._thread.join()
-            raise self._failure
+            raise self._failures[0]
 
     def __enter__(self) -> "Pinger":
         return self
@@ -258,8 +258,8 @@ class Pinger:
         :raises OSError: the sockets failed in the middle
         """
         self._thread.join()
-        if self._failure is not None:
-            raise self._failure
+        if self._failures:
+            raise self._failures[0]
         return self._result
 
     def _run(self) -> None:
@@ -270,7 +270,7 @@ class Pinger:
             self._ready.set()
             self._drive(echoes, echoes.probes[0])
         except BaseException as error:
-            self._failure = error
+            self._failures.append(error)
         finally:
             echoes.close()
             self._ready.set()
