@@ -36,6 +36,9 @@ EAGER_BODY_BYTES = 65536
 # The first part of a response's body travels in the same segment as its head, up to this size.
 JOINED_BODY_BYTES = 65536
 DRAIN_BYTES = 262144
+# A client that was refused may finish this much of what it was sending, in this time.
+REFUSAL_DRAIN_BYTES = 1048576
+REFUSAL_PATIENCE_S = 1.0
 
 
 class BadRequest(Exception):
@@ -161,8 +164,11 @@ class Connection:
             self._sock.close()
 
     def finish(self) -> None:
-        """Close the connection after the request under way, at once if there is none."""
+        """Take no further request after the one under way."""
         self._closing = True
+
+    def close_if_idle(self) -> None:
+        """Close the connection at once if no request is under way."""
         if self._idle:
             self.abort(socket.SHUT_RD)
 
@@ -220,12 +226,12 @@ class Connection:
         return not self._closing
 
     def _environ(self, line: bytes) -> dict[str, Any]:
+        if not line.endswith(b"\n"):
+            raise BadRequest(HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line exceeds {LINE_LIMIT_BYTES} bytes")
         try:
             method, target, version = line.decode("latin-1").split()
         except ValueError:
             raise BadRequest(HTTPStatus.BAD_REQUEST, f"{line[:80]!r} is no request line") from None
-        if not line.endswith(b"\n"):
-            raise BadRequest(HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line exceeds {LINE_LIMIT_BYTES} bytes")
         if version not in ("HTTP/1.1", "HTTP/1.0"):
             raise BadRequest(
                 HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"{version[:40]!r} is neither HTTP/1.1 nor HTTP/1.0"
@@ -307,6 +313,9 @@ class Connection:
         try:
             self._sock.sendall(head.encode("latin-1") + body)
             self._sock.shutdown(socket.SHUT_WR)
+            # Closing with bytes unread would reset the connection, and the client might never see the answer.
+            self._sock.settimeout(REFUSAL_PATIENCE_S)
+            self._reader.read(REFUSAL_DRAIN_BYTES)
         except OSError:
             pass  # it has gone already
 

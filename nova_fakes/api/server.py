@@ -121,6 +121,8 @@ class Server:
         self._listener.close()
         for connection in connections:
             connection.finish()
+        for connection in connections:
+            connection.close_if_idle()
         deadline = time.monotonic() + grace_s
         for thread in connections.values():
             if thread is not threading.current_thread():
