@@ -102,6 +102,7 @@ class Cloud:
                 self._down.add(name)
                 self._nova.stop_compute(name)
                 hypervisor.crash()
+                self._fakes.network.set_host_alive(name, False)
 
     def host_up(self, name: str) -> None:
         """Bring a crashed host back: powered on, its nova-compute started.
@@ -112,6 +113,7 @@ class Cloud:
         with self._hosts_lock:
             if name in self._down:
                 hypervisor.recover()
+                self._fakes.network.set_host_alive(name, True)
                 self._start_compute(name)
                 self._down.discard(name)
 
@@ -227,6 +229,7 @@ class Cloud:
         nova.create_flavors()
         cache = TokenCache(time.monotonic)
         placement = self._step("placement", nova.placement)
+        self.logs.install()
         server.mount(config.MOUNTS["placement"], with_token_cache(placement, cache))
         self._step("nova-conductor", nova.start_conductor)
         self._step("nova-scheduler", nova.start_scheduler)

@@ -16,7 +16,7 @@ from nova_fakes.sandbox import database
 from nova_fakes.sandbox.spec import SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory, write_private
 
-__all__ = ["MOUNTS", "REGION", "TOKEN_CACHE_KEY", "write_clouds", "write_nova", "write_placement"]
+__all__ = ["ENDPOINTS", "MOUNTS", "REGION", "TOKEN_CACHE_KEY", "write_clouds", "write_nova", "write_placement"]
 
 REGION = "RegionOne"
 
@@ -29,6 +29,9 @@ MOUNTS = {
     "placement": "/placement",
 }
 """Path of each service type below the sandbox's one port, as DevStack lays them out."""
+
+ENDPOINTS = {**MOUNTS, "volumev3": "/volume/v3", "compute": "/compute/v2.1"}
+"""Path of each service type's endpoint in the catalog: nova's and Cinder's name their version, as DevStack's do."""
 
 TOKEN_CACHE_KEY = "nova_fakes.token_cache"
 """WSGI environment key under which auth_token finds the process's token cache."""

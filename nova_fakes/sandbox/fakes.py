@@ -45,7 +45,7 @@ class Fakes:
     def __init__(self, state: StateDirectory, server: Server, hosts: tuple[str, ...], clock: Clock) -> None:
         self._clock = clock
         passwords = state.passwords()
-        endpoints = {kind: server.url + path for kind, path in config.MOUNTS.items()}
+        endpoints = {kind: server.url + path for kind, path in config.ENDPOINTS.items()}
         auth = v3.Password(
             auth_url=f"{endpoints['identity']}/v3",
             username="neutron",

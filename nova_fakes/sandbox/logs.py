@@ -29,6 +29,15 @@ LOGGERS = {
 }
 
 _REST = "daemon"
+
+_LEVELS = {
+    # Says with every call that it is deprecated; nova 34 calls it all the same.
+    "neutronclient.v2_0.client": logging.ERROR,
+    # nova's own request log has the line already.
+    "nova_fakes.api.connection": logging.WARNING,
+    # Looks for memcached libraries that nobody needs here.
+    "stevedore.extension": logging.CRITICAL,
+}
 _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s [%(threadName)s] %(message)s"
 
 
@@ -54,11 +63,12 @@ class _Router(logging.Handler):
 class ServiceLogs:
     """The log files below one directory.
 
-    :param directory: must exist
+    :param directory: must exist before :meth:`install`
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._router: _Router | None = None
 
     @staticmethod
     def names() -> list[str]:
@@ -69,16 +79,22 @@ class ServiceLogs:
         """Return the file of one service's log."""
         return self._directory / f"{service}.log"
 
-    def install(self, level: int = logging.INFO) -> None:
-        """Send this process's records to the files, and nowhere else."""
-        formatter = logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S")
-        files = {}
-        for name in self.names():
-            handler = logging.FileHandler(self.path(name), encoding="utf-8")
-            handler.setFormatter(formatter)
-            files[name] = handler
+    def install(self) -> None:
+        """Send this process's records to the files, and nowhere else.
+
+        To be called again after nova or placement has set logging up for a process of its own.
+        """
+        if self._router is None:
+            self._router = _Router({name: self._open(name) for name in self.names()})
         root = logging.getLogger()
-        for old in list(root.handlers):
-            root.removeHandler(old)
-        root.addHandler(_Router(files))
-        root.setLevel(level)
+        for handler in list(root.handlers):
+            root.removeHandler(handler)
+        root.addHandler(self._router)
+        root.setLevel(logging.INFO)
+        for name, level in _LEVELS.items():
+            logging.getLogger(name).setLevel(level)
+
+    def _open(self, name: str) -> logging.FileHandler:
+        handler = logging.FileHandler(self.path(name), encoding="utf-8")
+        handler.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S"))
+        return handler

@@ -57,8 +57,8 @@ class Agents(Collection):
         self.table.insert(
             {
                 "id": str(uuid.uuid5(_NAMESPACE, host)),
-                "agent_type": "Linux bridge agent",
-                "binary": "neutron-linuxbridge-agent",
+                "agent_type": "Open vSwitch agent",
+                "binary": "neutron-openvswitch-agent",
                 "topic": "N/A",
                 "host": host,
                 "availability_zone": None,
@@ -68,7 +68,7 @@ class Agents(Collection):
                 "started_at": now,
                 "heartbeat_timestamp": now,
                 "description": None,
-                "configurations": {"tunnel_types": ["vxlan"], "bridge_mappings": {}, "devices": 0},
+                "configurations": {"tunnel_types": ["vxlan"], "bridge_mappings": {}, "datapath_type": "system", "devices": 0},
                 "resources_synced": None,
             }
         )

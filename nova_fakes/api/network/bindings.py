@@ -46,7 +46,15 @@ SCHEMA = Schema(
 )
 
 ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
-UNBOUND, FAILED, BRIDGE = "unbound", "binding_failed", "bridge"
+UNBOUND, FAILED, OVS = "unbound", "binding_failed", "ovs"
+# What ML2's Open vSwitch mechanism tells nova. nova 34 refuses the Linux bridge's VIF type, and plugs OVS ports natively.
+OVS_DETAILS = {
+    "connectivity": "l2",
+    "port_filter": True,
+    "ovs_hybrid_plug": False,
+    "datapath_type": "system",
+    "bridge_name": "br-int",
+}
 
 
 class Bindings:
@@ -64,8 +72,8 @@ class Bindings:
     def resolve(self, host: str, vnic_type: str) -> tuple[str, dict[str, Any]]:
         """Return the VIF type and details of a port on `host`.
 
-        A host without a living layer-2 agent, or a kind of interface that bridges cannot provide, makes the binding
-        fail, as with Neutron's linuxbridge mechanism.
+        A host without a living layer-2 agent, or a kind of interface that a software switch cannot provide, makes the
+        binding fail, as with Neutron's Open vSwitch mechanism.
         """
         if not host:
             return UNBOUND, {}
@@ -73,7 +81,7 @@ class Bindings:
         alive = any(agent["alive"] and agent["admin_state_up"] for agent in agents)
         if vnic_type != "normal" or not alive:
             return FAILED, {}
-        return BRIDGE, {"connectivity": "l2", "port_filter": False}
+        return OVS, dict(OVS_DETAILS)
 
     def start(self, port: Record, host: str, vnic_type: str, profile: Mapping[str, Any]) -> Record:
         """Give a port that is being made its first binding; return the port with the attributes of it."""

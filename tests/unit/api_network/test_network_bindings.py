@@ -9,7 +9,7 @@ from .conftest import SERVER, USER, World, refused
 
 def test_a_bound_port_becomes_active_when_the_agent_of_its_host_reports_it(world: World) -> None:
     port = world.server_port(world.network(USER, "10.0.0.0/24"))
-    assert (port["binding:vif_type"], port["status"], world.names()) == ("bridge", "DOWN", [])
+    assert (port["binding:vif_type"], port["status"], world.names()) == ("ovs", "DOWN", [])
 
     assert world.service.device_up(port["id"], "compute-1")
     assert world.service.ports.get(ADMIN, port["id"])["status"] == "ACTIVE"
@@ -40,7 +40,7 @@ def test_live_migration_moves_a_port_by_its_bindings(world: World) -> None:
     world.names()
 
     made = bindings.create(ADMIN, port["id"], {"host": "compute-2", "vnic_type": "normal", "profile": {"a": 1}})
-    assert (made["status"], made["vif_type"], made["profile"]) == ("INACTIVE", "bridge", {"a": 1})
+    assert (made["status"], made["vif_type"], made["profile"]) == ("INACTIVE", "ovs", {"a": 1})
     refused(409, "PortBindingAlreadyExists", bindings.create, ADMIN, port["id"], {"host": "compute-2"})
     world.service.device_up(port["id"], "compute-2")
     assert world.names() == ["network-vif-plugged"]  # the source waits for it
@@ -111,7 +111,7 @@ def test_a_port_cannot_be_bound_where_no_agent_lives(world: World) -> None:
     refused(500, "PortBindingError", world.service.bindings.create, ADMIN, port["id"], {"host": "compute-2"})
     assert [b["host"] for b in world.service.bindings.list(ADMIN, port["id"])] == ["compute-1"]
     world.service.set_host_alive("compute-2", True)
-    assert world.service.bindings.create(ADMIN, port["id"], {"host": "compute-2"})["vif_type"] == "bridge"
+    assert world.service.bindings.create(ADMIN, port["id"], {"host": "compute-2"})["vif_type"] == "ovs"
     assert not world.service.set_host_alive("elsewhere", False)
 
 
