@@ -102,7 +102,7 @@ class Client:
 
     def ledger(self) -> list[Entry]:
         """Return what the sandbox has made outside its state directory and not yet removed."""
-        return Ledger(self.state.ledger).entries() if self.state.ledger.exists() else []
+        return list(Ledger.read(self.state.ledger))
 
     def enter(self, instance: str) -> None:
         """Move the calling process into an instance's network namespace; it must have one thread.

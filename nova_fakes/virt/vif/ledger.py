@@ -126,6 +126,21 @@ class Ledger:
             os.close(self._fd)
             self._fd = None
 
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> tuple[Entry, ...]:
+        """Return what stands in a ledger that another process may own; nothing where there is no such file.
+
+        :raises InvalidInput: the file is no ledger
+        """
+        reader = cls()
+        reader.path = Path(path)
+        try:
+            content = reader.path.read_bytes()
+        except FileNotFoundError:
+            return ()
+        reader._replay_lines(content[: content.rfind(b"\n") + 1])
+        return reader.entries()
+
     def _write(self, line: Mapping[str, object]) -> None:
         try:
             text = json.dumps(line, separators=(",", ":")) + "\n"
@@ -168,11 +183,13 @@ class Ledger:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.ftruncate(fd, whole)  # a line that its writer did not live to finish
-        lines = content[:whole].splitlines()
+        return self._replay_lines(content[:whole])
+
+    def _replay_lines(self, content: bytes) -> int:
+        lines = content.splitlines()
         for raw in lines:
             try:
-                line = json.loads(raw)
-                self._replay(line)
+                self._replay(json.loads(raw))
             except (ValueError, KeyError, TypeError):
                 raise InvalidInput(
                     f"ledger {self.path}", raw[:80].decode(errors="replace"), "it is no ledger line; move the file away"
