@@ -1,0 +1,163 @@
+"""After `kill -9`: the ledger finds everything again, or removes it, and spares what is not ours."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from nova_fakes.exceptions import StateInUse
+from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif.base import VIF
+from nova_fakes.virt.vif.bridge import BridgeRealizer
+from nova_fakes.virt.vif.cleanup import cleanup
+from nova_fakes.virt.vif.fabric import Fabric
+from nova_fakes.virt.vif.ledger import Ledger
+
+pytestmark = pytest.mark.privileged
+
+# Plugs instances forever from a given namespace, and says after each that it is done.
+PROGRAM = """
+import sys, uuid
+from nova_fakes.virt.vif.base import VIF
+from nova_fakes.virt.vif.base import VIF
+from nova_fakes.virt.vif.bridge import BridgeRealizer
+from nova_fakes.virt.vif.fabric import Fabric
+from nova_fakes.virt.vif.ledger import Ledger
+state, own, limit = sys.argv[1], sys.argv[2] == "own", int(sys.argv[3])
+fabric = Fabric(Ledger(state + "/ledger"), directory=state + "/netns", namespace="fabric" if own else None)
+for n in range(1, limit + 1):
+    network = {"id": "n", "subnets": [{"cidr": "10.0.0.0/16", "ips": [{"address": f"10.0.{n >> 8}.{n & 255}"}]}]}
+    vif = {"id": str(uuid.UUID(int=n)), "address": "fa:16:3e:00:%02x:%02x" % (n >> 8, n & 255), "devname": f"tap{n}",
+           "type": "bridge", "network": network}
+    BridgeRealizer(f"h{n % 2}", fabric).plug(f"i{n}", [VIF.from_network_info(vif)])
+    print(n, flush=True)
+sys.stdin.read()
+"""
+
+
+def killed_after(state, lines, *, own="own", limit=10_000):
+    """Run the program until it has printed that many lines, then kill it in the middle of what comes next."""
+    argv = [sys.executable, "-c", PROGRAM, str(state), own, str(limit)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for _ in range(lines):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+def links():
+    with netlink.Socket() as sock:
+        return {link.name for link in sock.links()}
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2, 3, 5, 8, 13])
+def test_cleanup_after_a_kill_at_any_moment(tmp_path, lines):
+    killed_after(tmp_path, lines)
+    with Ledger(tmp_path / "ledger") as ledger:
+        done = cleanup(ledger)
+        assert done.kept == ()
+        assert ledger.entries() == ()
+    assert not (tmp_path / "netns").exists() or list((tmp_path / "netns").iterdir()) == []
+
+
+def test_cleanup_in_a_namespace_that_others_use(tmp_path):
+    def run():
+        namespaces.unshare_network()
+        idle = links()
+        killed_after(tmp_path, 6, own="shared")
+        with netlink.Socket() as sock:  # a stranger, and a device of ours that changed hands
+            for name in ("stranger", "tap1"):
+                if name == "tap1":
+                    sock.send([netlink.DELETE_LINK.fill(devname=b"tap1")])
+                sock.send([netlink.BRIDGE.fill(devname=name.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
+        with Ledger(tmp_path / "ledger") as ledger:
+            done = cleanup(ledger)
+            assert [(e.name, reason) for e, reason in done.kept] == [("tap1", "tap1 is another device by now")]
+        return links() - idle
+
+    assert namespaces.in_thread(run) == {"stranger", "tap1"}
+    assert list((tmp_path / "netns").iterdir()) == []
+
+
+def test_cleanup_spares_another_namespace_of_that_name(tmp_path, ledger):
+    path = tmp_path / "fake-x"
+    ledger.add("namespace", str(path), role="guest", inode=1)
+    namespaces.in_thread(lambda: namespaces.make(path))
+    try:
+        assert [reason for _, reason in cleanup(ledger).kept] == [f"{path} is another namespace by now"]
+        assert namespaces.inode(path) is not None
+    finally:
+        namespaces.remove(path)
+    cleanup(ledger)
+
+
+def test_a_fabric_finds_its_instances_again(tmp_path, answers):
+    killed_after(tmp_path, 4, limit=4)
+    ledger = Ledger(tmp_path / "ledger")
+    with ledger, Fabric(ledger, directory=tmp_path / "netns", namespace="fabric") as fabric:
+        assert set(fabric.instances()) == {"i1", "i2", "i3", "i4"}
+        hosts = [BridgeRealizer(f"h{n}", fabric) for n in range(2)]
+        inodes = {i: namespaces.inode(fabric.namespace(i)) for i in fabric.instances()}
+        assert answers(hosts[1].namespace("i1"), "10.0.0.2")
+        entries = fabric.ledger.entries()
+        network = {"id": "n", "subnets": [{"cidr": "10.0.0.0/16", "ips": [{"address": "10.0.0.1"}]}]}
+        port = "00000000-0000-0000-0000-000000000001"
+        vif = VIF.from_network_info(
+            {"id": port, "address": "fa:16:3e:00:00:01", "devname": "tap1", "type": "bridge", "network": network}
+        )
+        hosts[1].plug("i1", [vif])
+        assert fabric.ledger.entries() == entries
+        assert {i: namespaces.inode(fabric.namespace(i)) for i in fabric.instances()} == inodes
+        assert hosts[1].counters("i1")[vif.id].rx_packets > 0
+        hosts[0].migrate("i1", [vif], hosts[1])
+        assert answers(hosts[0].namespace("i2"), "10.0.0.1")
+        hosts[0].unplug("i1")
+        assert set(fabric.instances()) == {"i2", "i3", "i4"}
+    assert list((tmp_path / "netns").iterdir()) == []
+
+
+def test_kept_instances_outlive_their_fabric(tmp_path, make_vif, uuids):
+    with Ledger(tmp_path / "ledger") as ledger:
+        fabric = Fabric(ledger, directory=tmp_path / "netns", namespace="fabric")
+        fabric.plug("h", uuids[0], [make_vif(5)])
+        fabric.close(keep=True)
+    ledger = Ledger(tmp_path / "ledger")
+    with ledger, Fabric(ledger, directory=tmp_path / "netns", namespace="fabric") as fabric:
+        assert fabric.instances() == (uuids[0],)
+        assert fabric.host_of(uuids[0]) == "h"
+
+
+def test_two_owners_of_one_state_are_refused(tmp_path):
+    def run():
+        namespaces.unshare_network()
+        first = BridgeRealizer("h", state_directory=tmp_path)
+        try:
+            with pytest.raises(StateInUse, match="another process"):
+                BridgeRealizer("h", state_directory=tmp_path)
+        finally:
+            first.close()
+
+    namespaces.in_thread(run)
+    assert not (tmp_path / "ledger.jsonl").exists()
+
+
+def test_a_machine_without_room_for_namespaces(tmp_path):
+    """The limit is set in a user namespace of its own; the error names the cure and nothing is left."""
+    program = (
+        "import sys\n"
+        "from nova_fakes.virt.vif import namespaces\n"
+        "namespaces.enter_user_namespace()\n"
+        "open('/proc/sys/user/max_net_namespaces', 'w').write('0')\n"
+        "from nova_fakes.exceptions import NamespacesUnavailable\n"
+        "from nova_fakes.virt.vif.fabric import Fabric\n"
+        "from nova_fakes.virt.vif.ledger import Ledger\n"
+        "try: Fabric(Ledger(sys.argv[1] + '/ledger'), directory=sys.argv[1] + '/netns', namespace='f')\n"
+        "except NamespacesUnavailable as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "user.max_net_namespaces" in done.stdout
+    assert os.listdir(tmp_path / "netns") == []
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert ledger.entries() == ()
