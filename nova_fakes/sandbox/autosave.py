@@ -63,7 +63,8 @@ class Autosave:
                 service.load(json.loads(path.read_text()))
             except (ValueError, KeyError, TypeError) as error:
                 raise SandboxError(
-                    f"{path} cannot be read back ({error!r}): restore it, or start afresh with 'nova-fakes down --purge'"
+                    f"{path} cannot be read back ({error!r}): "
+                    "restore it, or start afresh with 'nova-fakes down --purge'"
                 ) from error
             found = True
         return found

@@ -15,7 +15,7 @@ from nova_fakes.exceptions import NotRunning, SandboxError
 from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.virt.vif import namespaces
-from nova_fakes.virt.vif.ledger import Ledger, Entry
+from nova_fakes.virt.vif.ledger import Entry, Ledger
 
 __all__ = ["Client"]
 
@@ -128,7 +128,8 @@ class Client:
                 connection.request(method, path)
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
                 raise NotRunning(
-                    f"no sandbox runs on {self.state.root}: start one with 'nova-fakes up', or name its directory with --state"
+                    f"no sandbox runs on {self.state.root}: "
+                    "start one with 'nova-fakes up', or name its directory with --state"
                 ) from error
             response = connection.getresponse()
             body = response.read()

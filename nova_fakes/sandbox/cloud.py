@@ -1,12 +1,13 @@
 """The whole cloud of a sandbox in one process: fakes, databases, placement, nova, hypervisors.
 
 One process starts fastest (nova's modules are imported once), needs no broker and no database server, and one debugger
-sees a request from the REST call to the hypervisor. What it gives up is nova's isolation of services: CONF is shared, so
-the name of the host is set while each nova-compute starts.
+sees a request from the REST call to the hypervisor. What it gives up is nova's isolation of services: CONF is shared,
+so the name of the host is set while each nova-compute starts.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -234,7 +235,7 @@ class Cloud:
         self._step("nova-conductor", nova.start_conductor)
         self._step("nova-scheduler", nova.start_scheduler)
         for host in self.spec.hosts:
-            self._step(f"nova-compute@{host}", lambda host=host: self._start_compute(host))
+            self._step(f"nova-compute@{host}", functools.partial(self._start_compute, host))
         nova.map_hosts()
         api = self._step("nova-api", nova.api, server.url + config.MOUNTS["compute"])
         server.mount(config.MOUNTS["compute"], with_token_cache(api, cache))

@@ -13,6 +13,7 @@ from nova_fakes.api.identity import IdentityService
 from nova_fakes.api.identity import create_app as create_identity_app
 from nova_fakes.api.image import ImageService
 from nova_fakes.api.image import create_app as create_image_app
+from nova_fakes.api.image.query import Query
 from nova_fakes.api.network import NetworkService, NovaNotifier
 from nova_fakes.api.network import create_app as create_network_app
 from nova_fakes.api.network.caller import Caller
@@ -20,7 +21,7 @@ from nova_fakes.api.server import Server
 from nova_fakes.api.volume import VolumeService
 from nova_fakes.api.volume import create_app as create_volume_app
 from nova_fakes.clock import Clock
-from nova_fakes.exceptions import SandboxError
+from nova_fakes.exceptions import ApiError, SandboxError
 from nova_fakes.sandbox import config
 from nova_fakes.sandbox.autosave import Autosave
 from nova_fakes.sandbox.state import StateDirectory
@@ -58,7 +59,7 @@ class Fakes:
         self.identity = IdentityService(clock)
         self.image = ImageService(clock, state.images)
         self.network = NetworkService(hosts, notifier=self.notifier)
-        self.volume = VolumeService(notifier=self.notifier, clock=clock)
+        self.volume = VolumeService(images=self._find_image, notifier=self.notifier, clock=clock)
         services: Mapping[str, Any] = {
             "identity": self.identity,
             "image": self.image,
@@ -88,6 +89,14 @@ class Fakes:
             server.mount(path, self._autosave.watch(name, application))
         self._autosave.start()
 
+    def _find_image(self, reference: str, token: Token) -> Mapping[str, Any] | None:
+        """Look an image up by id or name, for the volume service."""
+        try:
+            return self.image.get(token, reference).show()
+        except ApiError:
+            found, _more = self.image.select(token, Query([("name", reference)]))
+            return found[0].show() if found else None
+
     def device_up(self, port_id: str, host: str) -> None:
         """Report a port's device as plugged (see :class:`nova_fakes.sandbox.l2agent.Layer2Agent`)."""
         self.network.device_up(port_id, host)
@@ -108,7 +117,9 @@ class Fakes:
         project = self.identity["projects"].find("default", "admin")
         user = self.identity["users"].find("default", "admin")
         if project is None or user is None:
-            raise SandboxError("the identity service has no admin project and user: 'nova-fakes down --purge' and start afresh")
+            raise SandboxError(
+                "the identity service has no admin project and user: 'nova-fakes down --purge' and start afresh"
+            )
         now = self._clock.now()
         admin = Token(
             id="",
@@ -129,5 +140,10 @@ class Fakes:
         caller = Caller.from_token(admin)
         network = self.network.networks.create(caller, {"name": NETWORK_NAME, "shared": True})
         for version, cidr in NETWORK_SUBNETS.items():
-            subnet = {"name": f"{NETWORK_NAME}-v{version}", "network_id": network["id"], "ip_version": version, "cidr": cidr}
+            subnet = {
+                "name": f"{NETWORK_NAME}-v{version}",
+                "network_id": network["id"],
+                "ip_version": version,
+                "cidr": cidr,
+            }
             self.network.subnets.create(caller, subnet)

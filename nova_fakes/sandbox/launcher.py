@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,10 +15,12 @@ from nova_fakes.exceptions import SandboxError, StateInUse
 from nova_fakes.sandbox.client import Client
 from nova_fakes.sandbox.spec import Progress, SandboxSpec, default_state
 from nova_fakes.sandbox.state import StateDirectory
-from nova_fakes.virt.vif.ledger import Ledger, Entry
 from nova_fakes.virt.vif.cleanup import cleanup as cleanup_ledger
+from nova_fakes.virt.vif.ledger import Entry, Ledger
 
 __all__ = ["Progress", "SandboxSpec", "cleanup", "default_state", "up"]
+
+LOG = logging.getLogger(__name__)
 
 _STOP_S = 30.0
 
@@ -81,9 +84,12 @@ def cleanup(state: Path) -> list[Entry]:
         return []
     if directory.in_use():
         directory.acquire()
-    removed = cleanup_ledger(Ledger(directory.ledger))
+    with Ledger(directory.ledger) as ledger:
+        cleaned = cleanup_ledger(ledger)
+    for entry, reason in cleaned.kept:
+        LOG.warning("%s %s was left where it is: %s", entry.kind, entry.name, reason)
     directory.control_socket.unlink(missing_ok=True)
-    return removed
+    return list(cleaned.removed)
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:

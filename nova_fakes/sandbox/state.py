@@ -94,7 +94,15 @@ class StateDirectory:
         if self.root.exists() and not self.root.is_dir():
             raise InvalidInput("state", str(self.root), "it is not a directory: choose another path")
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for directory in (self.etc, self.logs, self.databases, self.images, self.hypervisors, self.saved, self.namespaces):
+        for directory in (
+            self.etc,
+            self.logs,
+            self.databases,
+            self.images,
+            self.hypervisors,
+            self.saved,
+            self.namespaces,
+        ):
             directory.mkdir(exist_ok=True, mode=0o700)
 
     def acquire(self) -> None:

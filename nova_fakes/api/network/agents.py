@@ -68,7 +68,12 @@ class Agents(Collection):
                 "started_at": now,
                 "heartbeat_timestamp": now,
                 "description": None,
-                "configurations": {"tunnel_types": ["vxlan"], "bridge_mappings": {}, "datapath_type": "system", "devices": 0},
+                "configurations": {
+                    "tunnel_types": ["vxlan"],
+                    "bridge_mappings": {},
+                    "datapath_type": "system",
+                    "devices": 0,
+                },
                 "resources_synced": None,
             }
         )

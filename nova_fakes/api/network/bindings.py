@@ -47,7 +47,7 @@ SCHEMA = Schema(
 
 ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
 UNBOUND, FAILED, OVS = "unbound", "binding_failed", "ovs"
-# What ML2's Open vSwitch mechanism tells nova. nova 34 refuses the Linux bridge's VIF type, and plugs OVS ports natively.
+# What ML2's Open vSwitch mechanism tells nova; nova 34 refuses the Linux bridge's VIF type.
 OVS_DETAILS = {
     "connectivity": "l2",
     "port_filter": True,
