@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from keystoneauth1 import session
 from keystoneauth1.identity import v3
@@ -17,6 +17,7 @@ from nova_fakes.api.image.query import Query
 from nova_fakes.api.network import NetworkService, NovaNotifier
 from nova_fakes.api.network import create_app as create_network_app
 from nova_fakes.api.network.caller import Caller
+from nova_fakes.api.network.events import Event
 from nova_fakes.api.server import Server
 from nova_fakes.api.volume import VolumeService
 from nova_fakes.api.volume import create_app as create_volume_app
@@ -59,7 +60,7 @@ class Fakes:
         self.identity = IdentityService(clock)
         self.image = ImageService(clock, state.images)
         self.network = NetworkService(hosts, notifier=self.notifier)
-        self.volume = VolumeService(images=self._find_image, notifier=self.notifier, clock=clock)
+        self.volume = VolumeService(images=self._find_image, notifier=self._notify_of_volumes, clock=clock)
         services: Mapping[str, Any] = {
             "identity": self.identity,
             "image": self.image,
@@ -89,6 +90,9 @@ class Fakes:
             server.mount(path, self._autosave.watch(name, application))
         self._autosave.start()
 
+    def _notify_of_volumes(self, events: list[dict[str, Any]]) -> None:
+        self.notifier([cast(Event, event) for event in events])
+
     def _find_image(self, reference: str, token: Token) -> Mapping[str, Any] | None:
         """Look an image up by id or name, for the volume service."""
         try:
@@ -117,9 +121,7 @@ class Fakes:
         project = self.identity["projects"].find("default", "admin")
         user = self.identity["users"].find("default", "admin")
         if project is None or user is None:
-            raise SandboxError(
-                "the identity service has no admin project and user: 'nova-fakes down --purge' and start afresh"
-            )
+            raise SandboxError("the identity service has no admin: 'nova-fakes down --purge' and start afresh")
         now = self._clock.now()
         admin = Token(
             id="",
@@ -140,10 +142,7 @@ class Fakes:
         caller = Caller.from_token(admin)
         network = self.network.networks.create(caller, {"name": NETWORK_NAME, "shared": True})
         for version, cidr in NETWORK_SUBNETS.items():
-            subnet = {
-                "name": f"{NETWORK_NAME}-v{version}",
-                "network_id": network["id"],
-                "ip_version": version,
-                "cidr": cidr,
-            }
-            self.network.subnets.create(caller, subnet)
+            name = f"{NETWORK_NAME}-v{version}"
+            self.network.subnets.create(
+                caller, {"name": name, "network_id": network["id"], "ip_version": version, "cidr": cidr}
+            )

@@ -1,7 +1,7 @@
 """The layer-2 agent of every host: tells the network service which VIFs are plugged.
 
-A real agent watches its bridge for devices; this one watches the fleet's journal. The network service then makes the port
-ACTIVE or DOWN and sends nova the event that it waits for.
+A real agent watches its bridge for devices; this one watches the fleet's journal. The network service then makes the
+port ACTIVE or DOWN and sends nova the event that it waits for.
 """
 
 from __future__ import annotations

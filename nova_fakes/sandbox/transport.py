@@ -1,7 +1,7 @@
 """RPC between the services of one process, without a broker: an oslo.messaging driver.
 
-oslo.messaging's own `fake://` looks at its queues twenty times a second and hands objects and exceptions over as they are.
-This one wakes the listener when a message comes, and puts every message and every exception through the same
+oslo.messaging's own `fake://` looks at its queues twenty times a second and hands objects and exceptions over as they
+are. This one wakes the listener when a message comes, and puts every message and every exception through the same
 serialization as the RabbitMQ driver does, so that what does not survive a broker does not survive here.
 
 The installed package offers it under the transport URL ``nova-fakes://<name>/``; transports of one name share queues.
@@ -9,6 +9,7 @@ The installed package offers it under the transport URL ``nova-fakes://<name>/``
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections import deque
@@ -69,8 +70,8 @@ class _Exchange:
             return self._topics.setdefault((exchange, name), _Topic())
 
 
-# A transport is made from nothing but its URL, so transports that are to share queues must find them by name. An exchange
-# goes with the last transport that uses it.
+# A transport is made from nothing but its URL, so transports that are to share queues must find them by name. An
+# exchange goes with the last transport that uses it.
 _exchanges: WeakValueDictionary[str, _Exchange] = WeakValueDictionary()
 _exchanges_lock = threading.Lock()
 
@@ -113,7 +114,7 @@ class _Listener(base.PollStyleListener):  # type: ignore[misc]
             for waiting in self._queues:
                 if waiting:
                     message = waiting.popleft()
-                    return _Incoming(message, lambda: self._put_back(waiting, message))
+                    return _Incoming(message, functools.partial(self._put_back, waiting, message))
         return None
 
     def stop(self) -> None:
