@@ -954,7 +954,8 @@ class FakeDriver(driver.ComputeDriver):  # type: ignore[misc]
         host = self._hypervisor
         statistics = host.statistics(instance.uuid)
         guest = statistics.guest
-        diagnostics = diagnostics_obj.Diagnostics(
+        # Handed over whole: an object that starts empty copies its defaults and counts again at every addition.
+        return diagnostics_obj.Diagnostics(
             state=power_state.STATE_MAP[int(guest.state)],
             # nova's field knows no fake among the drivers; the figures are those of libvirt's.
             driver="libvirt",
@@ -962,33 +963,25 @@ class FakeDriver(driver.ComputeDriver):  # type: ignore[misc]
             hypervisor_os="linux",
             uptime=int(host.clock.now() - guest.booted_at_s) if guest.booted_at_s else 0,
             config_drive=guest.spec.config_drive,
+            memory_details=diagnostics_obj.MemoryDiagnostics(
+                maximum=guest.spec.memory_mb, used=statistics.memory_used_mb
+            ),
+            cpu_details=[
+                diagnostics_obj.CpuDiagnostics(id=index, time=time_ns, utilisation=None)
+                for index, time_ns in enumerate(statistics.cpus)
+            ],
+            disk_details=[
+                diagnostics_obj.DiskDiagnostics(
+                    read_bytes=disk.read_bytes,
+                    read_requests=disk.read_requests,
+                    write_bytes=disk.write_bytes,
+                    write_requests=disk.write_requests,
+                    errors_count=disk.errors,
+                )
+                for _, disk in statistics.disks
+            ],
+            nic_details=[_nic_diagnostics(nic, counters) for nic, counters in statistics.nics],
         )
-        diagnostics.memory_details = diagnostics_obj.MemoryDiagnostics(
-            maximum=guest.spec.memory_mb, used=statistics.memory_used_mb
-        )
-        for index, time_ns in enumerate(statistics.cpus):
-            diagnostics.add_cpu(id=index, time=time_ns)
-        for _, disk in statistics.disks:
-            diagnostics.add_disk(
-                read_bytes=disk.read_bytes,
-                read_requests=disk.read_requests,
-                write_bytes=disk.write_bytes,
-                write_requests=disk.write_requests,
-                errors_count=disk.errors,
-            )
-        for nic, counters in statistics.nics:
-            diagnostics.add_nic(
-                mac_address=nic.address,
-                rx_octets=counters.rx_bytes,
-                rx_errors=counters.rx_errors,
-                rx_drop=counters.rx_dropped,
-                rx_packets=counters.rx_packets,
-                tx_octets=counters.tx_bytes,
-                tx_errors=counters.tx_errors,
-                tx_drop=counters.tx_dropped,
-                tx_packets=counters.tx_packets,
-            )
-        return diagnostics
 
     # Resize and cold migration
 
@@ -1377,6 +1370,22 @@ def _volumes(block_device_info: Any) -> list[Volume]:
             )
         )
     return volumes
+
+
+def _nic_diagnostics(nic: Nic, counters: Any) -> Any:
+    return diagnostics_obj.NicDiagnostics(
+        mac_address=nic.address,
+        rx_octets=counters.rx_bytes,
+        rx_errors=counters.rx_errors,
+        rx_drop=counters.rx_dropped,
+        rx_packets=counters.rx_packets,
+        rx_rate=None,
+        tx_octets=counters.tx_bytes,
+        tx_errors=counters.tx_errors,
+        tx_drop=counters.tx_dropped,
+        tx_packets=counters.tx_packets,
+        tx_rate=None,
+    )
 
 
 def _disk_info(guest: Guest) -> str:

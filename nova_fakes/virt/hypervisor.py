@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_DNS, uuid5
@@ -654,22 +654,22 @@ class Hypervisor:
 
     # For the fleet
 
-    def prepare_nics(self, uuid: str, nics: Iterable[Nic]) -> None:
+    def prepare_nics(self, uuid: str, nics: Collection[Nic]) -> None:
         """Prepare the interfaces of a guest that is on its way here."""
         realizer = self._active_realizer
-        if realizer is not None:
+        if realizer is not None and nics:
             realizer.prepare_migration(uuid, [nic.vif(self.read_vif) for nic in nics])
 
-    def unprepare_nics(self, uuid: str, nics: Iterable[Nic]) -> None:
+    def unprepare_nics(self, uuid: str, nics: Collection[Nic]) -> None:
         """Undo :meth:`prepare_nics`."""
         realizer = self._active_realizer
-        if realizer is not None:
+        if realizer is not None and nics:
             realizer.abort_migration(uuid, [nic.vif(self.read_vif) for nic in nics])
 
-    def take_nics(self, uuid: str, nics: Iterable[Nic], source: Hypervisor) -> None:
+    def take_nics(self, uuid: str, nics: Collection[Nic], source: Hypervisor) -> None:
         """Take a guest's interfaces over from the host that it leaves."""
         realizer = self._active_realizer
-        if realizer is not None:
+        if realizer is not None and nics:
             realizer.migrate(uuid, [nic.vif(self.read_vif) for nic in nics], source.realizer)
 
     def forget(self, guest: Guest) -> None:
