@@ -29,6 +29,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 _VOLATILE = frozenset({"namespace", "device", "process"})
 #: The file is written anew when it is opened with more than this many lines for each entry that still stands.
 _COMPACT_RATIO = 4
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 #: The variable by which a process that was started for an entry is recognised before its id is known.
 MARK = "NOVA_FAKES_LEDGER_ENTRY"
 
@@ -143,7 +144,7 @@ class Ledger:
 
     def _write(self, line: Mapping[str, object]) -> None:
         try:
-            text = json.dumps(line, separators=(",", ":")) + "\n"
+            text = _ENCODE(line) + "\n"
         except (TypeError, ValueError) as error:
             raise InvalidInput("attributes", dict(line), f"JSON must be able to carry them ({error})") from None
         if self.path is None:
@@ -230,7 +231,7 @@ class Ledger:
         fresh = os.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for entry in self._entries.values():
-            os.write(fresh, (json.dumps(_added(entry), separators=(",", ":")) + "\n").encode())
+            os.write(fresh, (_ENCODE(_added(entry)) + "\n").encode())
         os.replace(temporary, path)
         os.close(fd)
         return fresh

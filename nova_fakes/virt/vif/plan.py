@@ -9,7 +9,7 @@ never has to guess how far a failed step got.
 """
 
 import hashlib
-import ipaddress
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,6 +46,7 @@ _IPV6_METRIC = 1024
 #: Room between two interfaces' metrics for the subnets of one.
 _METRIC_STEP = 100
 _IPV6_MIN_MTU = 1280
+_IPV6_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,29 +291,29 @@ def interface(vif: VIF, ordinal: int) -> Interface:
     routes: dict[tuple[bytes, int, int], GuestRoute] = {}
     neighbours: list[GuestNeighbour] = []
     for position, subnet in enumerate(vif.subnets):
-        network = ipaddress.ip_network(subnet.cidr)
-        if network.version == 6 and vif.mtu < _IPV6_MIN_MTU:
+        network, prefix_length = _network(subnet.cidr)
+        ipv6 = len(network) == _IPV6_BYTES
+        if ipv6 and vif.mtu < _IPV6_MIN_MTU:
             raise InvalidInput(f"mtu of VIF {vif.id}", vif.mtu, f"IPv6 needs {_IPV6_MIN_MTU} bytes (RFC 8200 §5)")
-        own = [ipaddress.ip_address(address) for address in subnet.addresses]
-        addresses += (GuestAddress(address.packed, network.prefixlen) for address in own)
+        own = [_packed(address) for address in subnet.addresses]
+        addresses += [GuestAddress(address, prefix_length) for address in own]
         if not own:
             continue  # a gateway that no address of ours can reach
-        metric = ordinal * _METRIC_STEP + position + (_IPV6_METRIC if network.version == 6 else 0)
-        for route in _routes(subnet, network, metric):
-            if route.nexthop not in {address.packed for address in own}:
+        metric = ordinal * _METRIC_STEP + position + (_IPV6_METRIC if ipv6 else 0)
+        for route in _routes(subnet, metric):
+            if route.nexthop not in own:
                 routes.setdefault((route.destination, route.prefix_length, route.metric), route)
+        gateway = None if subnet.gateway is None else _packed(subnet.gateway)
         # An appliance that holds the gateway's address itself must not have a neighbour of that name.
-        if subnet.gateway is not None and ipaddress.ip_address(subnet.gateway) not in own:
-            mac = bytes.fromhex(gateway_mac(vif.network_id, subnet.gateway).replace(":", ""))
-            neighbours.append(GuestNeighbour(ipaddress.ip_address(subnet.gateway).packed, mac))
+        if gateway is not None and gateway not in own:
+            mac = bytes.fromhex(gateway_mac(vif.network_id, str(subnet.gateway)).replace(":", ""))
+            neighbours.append(GuestNeighbour(gateway, mac))
     # Direct routes first: the kernel refuses a nexthop that it cannot reach yet.
     ordered = sorted(routes.values(), key=lambda route: -route.prefix_length)
     return Interface(vif, ordinal, tuple(addresses), tuple(ordered), tuple(neighbours))
 
 
-def _routes(
-    subnet: Subnet, network: ipaddress.IPv4Network | ipaddress.IPv6Network, metric: int
-) -> Iterable[GuestRoute]:
+def _routes(subnet: Subnet, metric: int) -> Iterable[GuestRoute]:
     """List the host routes, then the default route by the gateway unless a host route already is one.
 
     Neutron's DHCP agent leaves the gateway out in that case too (RFC 3442: with classless routes a client ignores the
@@ -320,20 +321,27 @@ def _routes(
     """
     has_default = False
     for route in subnet.routes:
-        destination = ipaddress.ip_network(route.destination)
-        has_default = has_default or destination.prefixlen == 0
-        yield _route(destination, route.nexthop, network, metric)
+        destination, prefix_length = _network(route.destination)
+        has_default = has_default or prefix_length == 0
+        yield _route(destination, prefix_length, route.nexthop, subnet, metric)
     if subnet.gateway is not None and not has_default:
-        everywhere = ipaddress.ip_network("0.0.0.0/0" if network.version == 4 else "::/0")
-        yield _route(everywhere, subnet.gateway, network, metric)
+        nexthop = _packed(subnet.gateway)
+        yield _route(bytes(len(nexthop)), 0, subnet.gateway, subnet, metric)
 
 
-def _route(
-    destination: ipaddress.IPv4Network | ipaddress.IPv6Network,
-    nexthop: str,
-    subnet: ipaddress.IPv4Network | ipaddress.IPv6Network,
-    metric: int,
-) -> GuestRoute:
-    via = ipaddress.ip_address(nexthop)
-    on_link = via not in subnet and not via.is_link_local
-    return GuestRoute(destination.network_address.packed, destination.prefixlen, via.packed, metric, on_link)
+def _route(destination: bytes, prefix_length: int, nexthop: str, subnet: Subnet, metric: int) -> GuestRoute:
+    via = _packed(nexthop)
+    network, length = _network(subnet.cidr)
+    outside = (int.from_bytes(via) ^ int.from_bytes(network)) >> (8 * len(via) - length) != 0
+    link_local = len(via) == _IPV6_BYTES and via[0] == 0xFE and via[1] & 0xC0 == 0x80
+    return GuestRoute(destination, prefix_length, via, metric, outside and not link_local)
+
+
+def _packed(address: str) -> bytes:
+    """Encode an address that `VIF.from_network_info` has checked; far quicker than the ipaddress module."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def _network(cidr: str) -> tuple[bytes, int]:
+    address, _slash, length = cidr.partition("/")
+    return _packed(address), int(length)

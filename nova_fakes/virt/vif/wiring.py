@@ -243,7 +243,7 @@ class Wiring:
             self.leave()
             namespaces.make(path)
             try:
-                fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     self._inside = _Inside(uuid, fd, netlink.Socket())
                 except BaseException:
