@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import flask
 
 from nova_fakes.api.volume.query import flag, page
@@ -62,19 +65,19 @@ def _page(request: Request) -> tuple[list[Snapshot], bool, int | None]:
     return list(found), more, total if counted else None
 
 
-def _list(request: Request, collection: str, *, full: bool) -> flask.Response:
-    snapshots, more, count = _page(request)
-    link = request.next_url(collection, more, snapshots[-1].id if snapshots else None)
-    views = [request.views.snapshot(snapshot, full=full) for snapshot in snapshots]
-    return reply(request.views.collection("snapshots", views, next_url=link, count=count))
-
-
 def _index(request: Request) -> flask.Response:
-    return _list(request, "snapshots", full=False)
+    return _list(request, "snapshots", request.views.snapshot_summary)
 
 
 def _detail(request: Request) -> flask.Response:
-    return _list(request, "snapshots/detail", full=True)
+    return _list(request, "snapshots/detail", request.views.snapshot)
+
+
+def _list(request: Request, collection: str, view: Callable[[Snapshot], dict[str, Any]]) -> flask.Response:
+    snapshots, more, count = _page(request)
+    link = request.next_url(collection, more, snapshots[-1].id if snapshots else None)
+    views = [view(snapshot) for snapshot in snapshots]
+    return reply(request.views.collection("snapshots", views, next_url=link, count=count))
 
 
 def _create(request: Request) -> flask.Response:
@@ -83,10 +86,12 @@ def _create(request: Request) -> flask.Response:
         raise not_found("Volume", "None")
     force = body.get("force")
     if request.version >= (3, 66):
-        # From here on volumes in use need no force, and saying it is not needed is an error.
+        # From here on a volume in use needs no force; True is let pass for old clients' sake.
         if force is not None and not boolean(force):
-            raise invalid_input(
-                "The 'force' flag is invalid for this API version: a snapshot of an attached volume is always allowed."
+            raise ApiError(
+                400,
+                "Since microversion 3.66 the 'force' flag is invalid for this request: a snapshot of an attached "
+                "volume is always allowed.",
             )
         in_use = True
     else:

@@ -121,9 +121,9 @@ class Views:
             "connection_info": dict(attachment.connection_info),
         }
 
-    def snapshot(self, snapshot: Snapshot, *, full: bool = True) -> dict[str, Any]:
-        """Return a snapshot; `full` as for a volume."""
-        view: dict[str, Any] = {
+    def snapshot_summary(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Return a snapshot as in GET /snapshots."""
+        return {
             "id": snapshot.id,
             "created_at": moment(snapshot.created_at),
             "updated_at": moment(snapshot.updated_at),
@@ -134,16 +134,20 @@ class Views:
             "size": snapshot.size_gb,
             "metadata": dict(snapshot.metadata),
         }
+
+    def snapshot(self, snapshot: Snapshot, *, full: bool = True) -> dict[str, Any]:
+        """Return a snapshot in detail; `full` as for a volume."""
+        view = self.snapshot_summary(snapshot)
+        if self._version >= (3, 14):
+            view["group_snapshot_id"] = None
+        if self._version >= (3, 41):
+            view["user_id"] = snapshot.user_id
+        if self._version >= (3, 65):
+            view["consumes_quota"] = True
         if full:
-            view["os-extended-snapshot-attributes:project_id"] = snapshot.project_id
             done = snapshot.status in ("available", "backing-up")
+            view["os-extended-snapshot-attributes:project_id"] = snapshot.project_id
             view["os-extended-snapshot-attributes:progress"] = "100%" if done else "0%"
-            if self._version >= (3, 14):
-                view["group_snapshot_id"] = None
-            if self._version >= (3, 41):
-                view["user_id"] = snapshot.user_id
-            if self._version >= (3, 65):
-                view["consumes_quota"] = True
         return view
 
     def volume_type(self, kind: VolumeType) -> dict[str, Any]:
