@@ -28,7 +28,7 @@ def demo_steps(plan: DemoPlan) -> list[Step[Stage]]:
         Step("reading", "Read a server's diagnostics", exercises.first_reading, ("boot",)),
         Step("counters", "Ping it, read them again: counted", exercises.counters_grew, ("reading",)),
         Step("migrate", "Live-migrate a server", exercises.live_migrate, ("boot",)),
-        Step("seamless", "No ping lost meanwhile", exercises.migration_was_seamless, ("migrate",)),
+        Step("seamless", "Count the pings lost meanwhile", exercises.migration_was_seamless, ("migrate",)),
         Step("pause", "Pause a server", exercises.pause, ("boot",)),
         Step("paused", "It answers no ping", exercises.is_silent(changed), ("pause",)),
         Step("unpause", "Unpause it", exercises.unpause, ("pause",)),

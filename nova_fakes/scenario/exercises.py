@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 MIGRATION_INTERVAL_S = 0.01
+# While the kernel moves a port from one bridge to the other nothing passes. Hypervisors pause a guest for longer:
+# nova's libvirt driver allows half a second (live_migration_downtime).
+MIGRATION_GAP_S = 0.02
 TIMEOUT_S = 1.0
 # Long enough that a reply which is merely late would come, short enough not to bore.
 SILENCE_TIMEOUT_S = 0.3
@@ -102,8 +105,8 @@ def migration_was_seamless(stage: Stage) -> str:
         raise StepFailed("nothing was measured")
     echoes = stage.migration.echoes
     told = f"{echoes.lost} of {echoes.sent} echo requests lost, one every {MIGRATION_INTERVAL_S * 1000:.0f} ms"
-    if echoes.lost:
-        raise StepFailed(told)
+    if echoes.lost * MIGRATION_INTERVAL_S > MIGRATION_GAP_S:
+        raise StepFailed(f"{told}: more than {MIGRATION_GAP_S * 1000:.0f} ms without an answer")
     return f"{told}; slowest reply {max(echoes.rtts_ms):.2f} ms"
 
 

@@ -1,6 +1,5 @@
 """A cloud, a sandbox and a prober in memory, in which the demo's steps can go right or wrong as a test wants."""
 
-import itertools
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -77,11 +76,12 @@ class Compute(Records):
         super().__init__()
         self.cloud = cloud
         self.listed: list[SimpleNamespace] = []
-        self.hosts = itertools.cycle(["compute-1", "compute-2"])
         self.create_flavor = self.create
         self.delete_flavor = self.delete
 
-    def create_server(self, name: str, image_id: str, flavor_id: str, networks: list[dict[str, str]]) -> Any:
+    def create_server(
+        self, name: str, image_id: str, flavor_id: str, networks: list[dict[str, str]], host: str
+    ) -> Any:
         number = len(self.listed) + 1
         mac = f"fa:16:3e:00:00:{number:02x}"
         addresses = [
@@ -93,7 +93,7 @@ class Compute(Records):
             status=self.cloud.boots_into,
             fault={"message": "No valid host was found."},
             task_state=None,
-            compute_host=next(self.hosts),
+            compute_host=host,
             flavor=self.kept[flavor_id],
             addresses={"demo": addresses},
             port=f"port-{number}",
