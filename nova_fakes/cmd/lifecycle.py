@@ -123,8 +123,7 @@ def _print_usage(client: Client, state: Path | None) -> None:
     hosts = ", ".join(host["name"] for host in found["hosts"])
     click.echo(f"\nA nova with {len(found['hosts'])} hypervisors ({hosts}) answers at {found['url']}.")
     click.echo(f'\n  eval "$(nova-fakes env{option})"    # the openstack client and openstacksdk then find it')
-    click.echo("  openstack image list; openstack flavor list; openstack network list")
-    click.echo("  openstack server create --image IMAGE --flavor FLAVOR --network NETWORK --wait web")
+    click.echo("  openstack server create --image nova-fakes --flavor m1.tiny --network private --wait web")
     click.echo(f"  nova-fakes exec{option} web ip address")
     click.echo(f"  nova-fakes status{option}    nova-fakes down{option}")
 
