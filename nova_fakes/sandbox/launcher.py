@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -24,6 +25,8 @@ LOG = logging.getLogger(__name__)
 
 _STOP_S = 30.0
 
+_EXTRA_MODULES = ("flask", "jinja2", "openstack", "placement")
+
 
 def up(spec: SandboxSpec, on_progress: Callable[[Progress], None] = lambda progress: None) -> Client:
     """Start a sandbox and return when its API answers.
@@ -36,6 +39,11 @@ def up(spec: SandboxSpec, on_progress: Callable[[Progress], None] = lambda progr
     :raises NamespacesUnavailable: the realizer needs network namespaces and this machine allows none
     :raises SandboxError: the daemon did not come up; the message ends with the last lines of its log
     """
+    missing = [name for name in _EXTRA_MODULES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SandboxError(
+            f"a sandbox needs {', '.join(missing)}, which this environment lacks: pip install 'nova-fakes[sandbox]'"
+        )
     state = StateDirectory(spec.state)
     state.prepare()
     if state.in_use():
