@@ -113,8 +113,8 @@ def write_nova(state: StateDirectory, spec: SandboxSpec, url: str) -> Path:
         },
         "cinder": {**credentials, "os_region_name": REGION},
         "compute": {"consecutive_build_service_disable_threshold": "0"},
-        # Servers that are asked for at once find all hosts equal; without it the first host would get every one of them.
-        "filter_scheduler": {"shuffle_best_same_weighed_hosts": "true", "host_subset_size": str(len(spec.hosts))},
+        # Servers that are asked for at once find all hosts equal; the first one need not get them all.
+        "filter_scheduler": {"shuffle_best_same_weighed_hosts": "true"},
         "glance": {"region_name": REGION},
         "keystone_authtoken": _token_validation(url, "nova", password),
         "neutron": credentials,
