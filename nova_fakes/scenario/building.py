@@ -82,7 +82,7 @@ def make_networks(stage: Stage) -> str:
 
 
 def boot_servers(stage: Stage) -> str:
-    """Ask for all servers at once, on each host in turn, and wait until each is ACTIVE with an address of each family."""
+    """Ask for all servers at once, on each host in turn; wait until all are ACTIVE with addresses of both families."""
     begun = stage.clock.monotonic()
     for number in range(1, stage.plan.servers + 1):
         name = f"demo-{number}"
