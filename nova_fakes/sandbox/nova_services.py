@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -128,13 +127,7 @@ class NovaServices:
 
     def stop_compute(self, host: str) -> None:
         """Stop one host's nova-compute as a crash would: no reply, no heartbeat, nothing tidied up."""
-        running = self._running.pop(("nova-compute", host), None)
-        if running is None:
-            return
-        for server in (running.rpcserver, running.rpcserver_alt):
-            if server is not None:
-                server.stop()
-        running.tg.stop()
+        self._halt(("nova-compute", host))
 
     def map_hosts(self) -> None:
         """Map every new compute to its cell, as ``nova-manage cell_v2 discover_hosts`` does."""
@@ -160,19 +153,27 @@ class NovaServices:
         return application
 
     def stop(self) -> None:
-        """Stop every service, computes first."""
+        """Stop every service, computes first.
+
+        Nothing waits for work that is under way, as nova's own graceful shutdown would for seconds: nova takes it up
+        again, or fails it, when the services start the next time.
+        """
         for key in sorted(self._running, reverse=True):
-            binary, host = key
             try:
-                self.stop_compute(host) if binary == "nova-compute" else self._running.pop(key).stop()
+                self._halt(key)
             except Exception:
-                LOG.exception("%s on %s did not stop", binary, host)
-        self._running.clear()
+                LOG.exception("%s on %s did not stop", *key)
         rpc.cleanup()
 
-    def states(self) -> dict[tuple[str, str], str]:
-        """Return ``up`` for each running service by (binary, host)."""
-        return dict.fromkeys(self._running, "up")
+    def _halt(self, key: tuple[str, str]) -> None:
+        """Take a service off the RPC bus and end its timers; does nothing where it does not run."""
+        running = self._running.pop(key, None)
+        if running is None:
+            return
+        for server in (running.rpcserver, running.rpcserver_alt):
+            if server is not None:
+                server.stop()
+        running.tg.stop()
 
     def _start(self, binary: str, host: str, topic: str, topic_alt: str | None = None) -> None:
         with self._starting:
@@ -183,7 +184,3 @@ class NovaServices:
             finally:
                 nova.conf.CONF.clear_override("host")
         self._running[binary, host] = created
-
-
-if "eventlet" in sys.modules and monkey_patch.is_patched():  # pragma: no cover - a caller's mistake
-    raise RuntimeError("eventlet has patched this process: the sandbox needs native threads")
