@@ -122,6 +122,8 @@ def write_nova(state: StateDirectory, spec: SandboxSpec, url: str) -> Path:
         "oslo_concurrency": {"lock_path": str(state.root / "locks")},
         "oslo_policy": {"policy_file": str(state.etc / "policy.yaml")},
         "placement": credentials,
+        # Sandboxes are for scale tests too: what limits them is the fleet's capacity, not a project's quota.
+        "quota": dict.fromkeys(("instances", "cores", "ram", "server_groups", "server_group_members"), "-1"),
         "scheduler": {"discover_hosts_in_cells_interval": "-1"},
         "service_user": {**credentials, "send_service_user_token": "true"},
         "vnc": {"enabled": "true", "novncproxy_base_url": "http://127.0.0.1:6080/vnc_lite.html"},

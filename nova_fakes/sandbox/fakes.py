@@ -18,6 +18,7 @@ from nova_fakes.api.network import NetworkService, NovaNotifier
 from nova_fakes.api.network import create_app as create_network_app
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.events import Event
+from nova_fakes.api.network.state import DEFAULT_QUOTAS
 from nova_fakes.api.server import Server
 from nova_fakes.api.volume import VolumeService
 from nova_fakes.api.volume import create_app as create_volume_app
@@ -28,6 +29,9 @@ from nova_fakes.sandbox.autosave import Autosave
 from nova_fakes.sandbox.state import StateDirectory
 
 __all__ = ["IMAGE_NAME", "NETWORK_NAME", "Fakes"]
+
+# What limits a sandbox is the machine, as for nova's own quotas (see nova_fakes.sandbox.config).
+UNLIMITED_VOLUMES = dict.fromkeys(("volumes", "gigabytes", "snapshots"), -1)
 
 IMAGE_NAME = "nova-fakes"
 IMAGE_BYTES = 65536
@@ -59,8 +63,10 @@ class Fakes:
         self.notifier = NovaNotifier(session.Session(auth=auth), region_name=config.REGION)
         self.identity = IdentityService(clock)
         self.image = ImageService(clock, state.images)
-        self.network = NetworkService(hosts, notifier=self.notifier)
-        self.volume = VolumeService(images=self._find_image, notifier=self._notify_of_volumes, clock=clock)
+        self.network = NetworkService(hosts, notifier=self.notifier, quotas=dict.fromkeys(DEFAULT_QUOTAS, -1))
+        self.volume = VolumeService(
+            images=self._find_image, notifier=self._notify_of_volumes, clock=clock, quotas=UNLIMITED_VOLUMES
+        )
         services: Mapping[str, Any] = {
             "identity": self.identity,
             "image": self.image,

@@ -1,13 +1,11 @@
 """Where the tests of namespaces run: as root here; for an ordinary user in a user namespace, all in one process."""
 
 import os
-import subprocess
-import sys
 import uuid
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
+from in_user_namespace import inside, outcomes
 
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridge import BridgeRealizer
@@ -18,23 +16,6 @@ from nova_fakes.virt.vif.ping import ping
 
 HERE = Path(__file__).parent
 OUTCOMES = pytest.StashKey[dict[str, tuple[str, str]]]()
-
-
-def inside(nodes, report, *options, prefix=()):
-    """Run tests in a user namespace and return what the run printed; `report` gets the outcomes as JUnit XML."""
-    argv = [*prefix, sys.executable, str(HERE / "in_user_namespace.py"), "pytest", "-q", "-p", "no:cacheprovider"]
-    argv += ["-o", "junit_family=xunit1", f"--junit-xml={report}", *options, *nodes]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(argv, cwd=HERE.parent.parent, env=environment, capture_output=True, text=True, check=False)
-
-
-def outcomes(report):
-    found = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        text = next((part for part in case if part.tag in ("failure", "error", "skipped")), None)
-        kind = "passed" if text is None else text.tag
-        found[case.get("name")] = (kind, "" if text is None else text.text or text.get("message") or "")
-    return found
 
 
 @pytest.hookimpl(tryfirst=True)

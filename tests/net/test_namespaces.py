@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import inside, outcomes
+from in_user_namespace import inside, outcomes
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
 from nova_fakes.virt.vif import namespaces
