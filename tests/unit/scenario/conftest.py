@@ -79,9 +79,7 @@ class Compute(Records):
         self.create_flavor = self.create
         self.delete_flavor = self.delete
 
-    def create_server(
-        self, name: str, image_id: str, flavor_id: str, networks: list[dict[str, str]], host: str
-    ) -> Any:
+    def create_server(self, name: str, image_id: str, flavor_id: str, networks: list[dict[str, str]], host: str) -> Any:
         number = len(self.listed) + 1
         mac = f"fa:16:3e:00:00:{number:02x}"
         addresses = [
