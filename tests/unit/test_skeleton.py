@@ -17,6 +17,7 @@ ADAPTERS = (
     "nova_fakes.api",
     "nova_fakes.cmd",
     "nova_fakes.conf",
+    "nova_fakes.__main__",
     "nova_fakes.fixtures",
     "nova_fakes.sandbox",
     "nova_fakes.scenario",
