@@ -1,0 +1,150 @@
+"""A sandbox's start and its boots, beside a whole nova with its own fakes in one process (floor_nova.py).
+
+Prints a JSON list of objects with name, unit, ours, other, other_is and ratio (ours / other). Medians where several
+were taken. CPU is the daemon's, user and system, around the boots and the deletions between them; the client is not
+counted.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import openstack
+
+from nova_fakes.sandbox import launcher
+from nova_fakes.sandbox.client import Client
+from nova_fakes.sandbox.launcher import SandboxSpec
+from nova_fakes.virt.vif import capabilities
+
+HERE = Path(__file__).parent
+FLOOR_IS = "nova in one process with its own fake driver and stubbed neutron, glance and cinder"
+TICKS = os.sysconf("SC_CLK_TCK")
+POLL_S = 0.05
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Sandbox:
+    def __init__(self, realizer: str) -> None:
+        self.state = Path(tempfile.mkdtemp(prefix="nova-fakes-bench-"))
+        begun = time.perf_counter()
+        self.client: Client = launcher.up(SandboxSpec(state=self.state, realizer=realizer))
+        self.up_s = time.perf_counter() - begun
+        self.pid = int(self.client.status()["pid"])
+        config = openstack.config.OpenStackConfig(config_files=[str(self.client.state.clouds)], load_envvars=False)
+        self.compute = openstack.connection.Connection(config=config.get_one(cloud="nova-fakes")).compute
+        self.image = openstack.connection.Connection(config=config.get_one(cloud="nova-fakes")).image.find_image(
+            "nova-fakes"
+        )
+        self.flavor = self.compute.find_flavor("m1.nano")
+        self.count = 0
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.client.down()
+        shutil.rmtree(self.state)
+
+    def boot(self, _: int = 0) -> str:
+        """Ask for a server and wait until it is ACTIVE; return its id."""
+        self.count += 1
+        server = self.compute.create_server(
+            name=f"bench-{self.count}", image_id=self.image.id, flavor_id=self.flavor.id, networks="auto"
+        )
+        return self._until(server.id, "ACTIVE")
+
+    def _until(self, server_id: str, status: str) -> str:
+        while True:
+            found = self.compute.get_server(server_id)
+            if found.status == status:
+                return server_id
+            if found.status == "ERROR":
+                raise RuntimeError(f"{found.name}: {found.fault}")
+            time.sleep(POLL_S)
+
+    def delete(self, server_ids: list[str]) -> None:
+        for server_id in server_ids:
+            self.compute.delete_server(server_id)
+        while list(self.compute.servers(details=False)):
+            time.sleep(POLL_S)
+
+
+def boots_per_minute(sandbox: Sandbox, concurrency: int, boots: int) -> float:
+    with ThreadPoolExecutor(concurrency) as pool:
+        begun = time.perf_counter()
+        booted = list(pool.map(sandbox.boot, range(boots)))
+        rate = boots / (time.perf_counter() - begun) * 60
+    sandbox.delete(booted)
+    return rate
+
+
+def cost(sandbox: Sandbox, boots: int) -> tuple[float, float]:
+    """Return the median seconds of a boot and the daemon's CPU seconds for one, its deletion included."""
+    taken = []
+    before = cpu_s(sandbox.pid)
+    for _ in range(boots):
+        begun = time.perf_counter()
+        booted = sandbox.boot()
+        taken.append(time.perf_counter() - begun)
+        sandbox.delete([booted])
+    return statistics.median(taken), (cpu_s(sandbox.pid) - before) / boots
+
+
+def floor(boots: int) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, str(HERE / "floor_nova.py"), str(boots)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def figure(name: str, unit: str, ours: float, other: float | None, other_is: str) -> dict[str, Any]:
+    ratio = None if not other else round(ours / other, 3)
+    return {"name": name, "unit": unit, "ours": round(ours, 3), "other": other, "other_is": other_is, "ratio": ratio}
+
+
+def measure(realizer: str, base: dict[str, float], boots: int, tell: Callable[..., None]) -> None:
+    with Sandbox(realizer) as sandbox:
+        tell(f"sandbox, {realizer}: up until the API answers", "s", sandbox.up_s, 12.0, "the aim")
+        begun = time.perf_counter()
+        first = sandbox.boot()
+        tell(f"sandbox, {realizer}: first server ACTIVE", "s", time.perf_counter() - begun, 3.0, "the aim")
+        sandbox.delete([first])
+        latency, cpu = cost(sandbox, boots)
+        tell(f"sandbox, {realizer}: a boot", "s", latency, base["boot_s"], FLOOR_IS)
+        tell(f"sandbox, {realizer}: CPU of a boot and its deletion", "s", cpu, base["cpu_s"], FLOOR_IS)
+        for concurrency in (1, 5, 10):
+            rate = boots_per_minute(sandbox, concurrency, boots)
+            name = f"sandbox, {realizer}: boots at concurrency {concurrency}"
+            tell(name, "1/min", rate, base[f"rate_{concurrency}"], FLOOR_IS)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true")
+    boots = 5 if parser.parse_args().quick else 20
+    figures: list[dict[str, Any]] = []
+    base = floor(boots)
+    realizers = ["null", "bridge"] if capabilities.can_realize_bridges(capabilities.probe()) else ["null"]
+    for realizer in realizers:
+        measure(realizer, base, boots, lambda *values: figures.append(figure(*values)))
+    print(json.dumps(figures, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
