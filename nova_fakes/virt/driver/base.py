@@ -1,0 +1,155 @@
+"""What all parts of the driver share: the host that it drives, and the wait for nova's events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import nova.conf
+import nova.virt.node
+from nova import exception
+from nova.virt import driver
+from nova.virt import event as virt_event
+
+from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
+from nova_fakes.virt.driver.translation import translated
+from nova_fakes.virt.fleet import current_fleet
+from nova_fakes.virt.guest import Guest
+from nova_fakes.virt.hypervisor import Hypervisor
+from nova_fakes.virt.journal import Event
+from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.signatures import check_signatures
+from nova_fakes.virt.vif.base import VIF
+
+__all__ = ["HypervisorDriver"]
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+
+class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
+    """A driver bound to one hypervisor; the parts of :class:`nova_fakes.virt.fake.FakeDriver` derive from it."""
+
+    capabilities = {
+        **driver.ComputeDriver.capabilities,
+        "has_imagecache": True,
+        "supports_evacuate": True,
+        "supports_attach_interface": True,
+        "supports_extend_volume": True,
+        "supports_multiattach": True,
+        "supports_bfv_rescue": True,
+        "supports_virtio_fs": True,
+        "supports_mem_backing_file": True,
+        # The image's bytes are never interpreted: what KVM boots, this boots.
+        "supports_image_type_raw": True,
+        "supports_image_type_qcow2": True,
+        "supports_image_type_iso": True,
+        "supports_image_type_ami": True,
+        "supports_image_type_ari": True,
+        "supports_image_type_aki": True,
+    }
+
+    def __init__(self, virtapi: Any, read_only: bool = False) -> None:
+        super().__init__(virtapi)
+        for cls in type(self).__mro__:
+            if cls is driver.ComputeDriver:
+                break
+            check_signatures(cls, driver.ComputeDriver)
+        fleet = current_fleet()
+        self._owns_fleet = fleet is None
+        self.fleet = fleet or fleet_from_conf()
+        self._unsubscribe = self.fleet.journal.subscribe(self._observe)
+        self._image_api: Any = None
+        self._hypervisor: Hypervisor
+        if self._owns_fleet or CONF.host in self.fleet.hosts:
+            self._bind(CONF.host)
+
+    @property
+    def hypervisor(self) -> Hypervisor:
+        """The host that this driver drives."""
+        return self._hypervisor
+
+    def _bind(self, host: str) -> None:
+        if self._owns_fleet and host not in self.fleet.hosts:
+            self.fleet.add(hypervisor_from_conf(host))
+        self._hypervisor = self.fleet.hypervisor(host)
+        self._hypervisor.read_vif = VIF.from_network_info
+
+    def _observe(self, event: Event) -> None:
+        """Tell nova what happened to a guest by itself, as libvirt's events do."""
+        if event.operation == "crash" and event.host == self._hypervisor.name and event.outcome == "ok":
+            self.emit_event(virt_event.LifecycleEvent(event.guest, virt_event.EVENT_LIFECYCLE_STOPPED))
+
+    def init_host(self, host: str) -> None:
+        """Become that host's driver.
+
+        :raises HostNotFound: the fleet that was in force has no such host
+        """
+        self._bind(host)
+        # nova refuses to start a second time on a host without this file, whatever identity its nodes have.
+        nova.virt.node.get_local_node_uuid()
+
+    @translated()
+    def cleanup_host(self, host: str) -> None:
+        """Let go of what this driver made for itself; a fleet that it joined goes on."""
+        self._unsubscribe()
+        if self._owns_fleet:
+            self.fleet.close()
+
+    @translated()
+    def _guest(self, instance: Any, operation: str) -> Guest:
+        return self._hypervisor.guest(instance.uuid, operation)
+
+    def _alive(self, operation: str) -> None:
+        host = self._hypervisor
+        if host.down or host.faults.active:
+            host.check(operation)
+
+    @staticmethod
+    def _refuse_new_guests(host: Hypervisor) -> None:
+        why = "is in maintenance" if host.maintenance else "is disabled"
+        raise exception.ComputeResourcesUnavailable(reason=f"host {host.name} {why} and takes no new guests")
+
+    def _plugging(self, instance: Any, nics: dict[str, Nic]) -> AbstractContextManager[None] | None:
+        """Return what waits for the ports that are not up yet, None when all are or nobody wants to wait.
+
+        As libvirt's driver does it: a port that is up already sends no event.
+        """
+        events = [
+            ("network-vif-plugged", nic.id)
+            for nic in nics.values()
+            if nic.info.get("active", True) is False and nic.info.get("vnic_type") != "remote-managed"
+        ]
+        if not events or not CONF.vif_plugging_timeout:
+            return None
+        return self._waiting(instance, events)
+
+    @contextmanager
+    def _waiting(self, instance: Any, events: list[tuple[str, str]]) -> Iterator[None]:
+        try:
+            with self.virtapi.wait_for_instance_event(
+                instance, events, timeout=CONF.vif_plugging_timeout, error_callback=self._port_failed
+            ):
+                yield
+        except exception.InstanceEventTimeout:
+            ports = ", ".join(port for _, port in events)
+            if CONF.vif_plugging_is_fatal:
+                raise exception.VirtualInterfaceCreateException(
+                    f"ports {ports} did not come up within {CONF.vif_plugging_timeout} s"
+                ) from None
+            LOG.warning("Ports %s did not come up in time; instance %s goes on without", ports, instance.uuid)
+
+    @staticmethod
+    def _port_failed(event_name: str, instance: Any) -> None:
+        LOG.error("The network service reports failure: %s for instance %s", event_name, instance.uuid)
+        if CONF.vif_plugging_is_fatal:
+            raise exception.VirtualInterfaceCreateException(f"the network service reports failure of {event_name}")
+
+    def _images(self) -> Any:
+        if self._image_api is None:
+            from nova.image import glance
+
+            self._image_api = glance.API()
+        return self._image_api

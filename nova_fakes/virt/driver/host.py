@@ -1,0 +1,197 @@
+"""The driver's methods about the host itself and what is on it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import nova.conf
+import nova.virt.node
+import os_resource_classes as orc
+from nova import exception
+from nova.virt import hardware
+
+from nova_fakes.virt.driver.base import HypervisorDriver
+from nova_fakes.virt.driver.translation import translated
+
+__all__ = ["HostMethods"]
+
+CONF = nova.conf.CONF
+
+
+class HostMethods(HypervisorDriver):
+    """Nodes, resources, power, and which instances are here."""
+
+    def get_available_nodes(self, refresh: bool = False) -> list[str]:
+        """Return the one node, which has the host's name."""
+        return [self._hypervisor.name]
+
+    def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
+        """Return the node's name by its identity, which outlives restarts."""
+        return {self._node_uuid(): self._hypervisor.name}
+
+    def _node_uuid(self) -> str:
+        if self._owns_fleet:
+            return cast(str, nova.virt.node.get_local_node_uuid())
+        # Several computes in one process: nova's own function knows one identity per process.
+        return self._hypervisor.node_uuid
+
+    @translated()
+    def get_available_resource(self, nodename: str) -> dict[str, Any]:
+        """Return what the node has and what of it is used."""
+        host = self._hypervisor
+        host.check("get_available_resource")
+        inventory, used = host.inventory, host.capacity.used
+        cpu_info = {
+            "arch": inventory.architecture,
+            "model": inventory.cpu_model,
+            "vendor": "Intel",
+            "features": list(inventory.cpu_features),
+            "topology": inventory.topology(),
+        }
+        return {
+            "uuid": self._node_uuid(),
+            "vcpus": inventory.vcpus,
+            "memory_mb": inventory.memory_mb,
+            "local_gb": inventory.disk_gb,
+            "vcpus_used": used.vcpus,
+            "memory_mb_used": used.memory_mb,
+            "local_gb_used": used.disk_gb,
+            "disk_available_least": max(0, inventory.disk_gb - used.disk_gb),
+            "hypervisor_type": "fake",
+            "hypervisor_version": inventory.hypervisor_version,
+            "hypervisor_hostname": host.name,
+            "cpu_info": json.dumps(cpu_info),
+            "numa_topology": None,
+            "supported_instances": [(inventory.architecture, kind, "hvm") for kind in ("fake", "kvm", "qemu")],
+        }
+
+    @translated()
+    def update_provider_tree(self, provider_tree: Any, nodename: str, allocations: Any = None) -> None:
+        """Report the node's inventory and traits to placement."""
+        host = self._hypervisor
+        host.check("update_provider_tree")
+        inventory = host.inventory
+        ratios = self._get_allocation_ratios(provider_tree.data(nodename).inventory)
+        totals = {
+            orc.VCPU: (inventory.vcpus, ratios[orc.VCPU], CONF.reserved_host_cpus),
+            orc.MEMORY_MB: (inventory.memory_mb, ratios[orc.MEMORY_MB], CONF.reserved_host_memory_mb),
+            orc.DISK_GB: (inventory.disk_gb, ratios[orc.DISK_GB], self._get_reserved_host_disk_gb_from_config()),
+        }
+        for resource_class, total in inventory.resources.items():
+            totals[resource_class] = (total, 1.0, 0)
+        provider_tree.update_inventory(
+            nodename,
+            {
+                resource_class: {
+                    "total": total,
+                    "min_unit": 1,
+                    "max_unit": total,
+                    "step_size": 1,
+                    "allocation_ratio": ratio,
+                    "reserved": reserved,
+                }
+                for resource_class, (total, ratio, reserved) in totals.items()
+                # placement refuses an inventory of nothing.
+                if total
+            },
+        )
+        if inventory.traits:
+            provider_tree.add_traits(nodename, *sorted(inventory.traits))
+
+    def get_host_ip_addr(self) -> str:
+        """Return nova's address of this host."""
+        return cast(str, CONF.my_ip)
+
+    @translated()
+    def get_host_uptime(self) -> str:
+        """Return the host's uptime in the words of ``uptime``."""
+        host = self._hypervisor
+        minutes = int(host.uptime_s()) // 60
+        days, minutes = divmod(minutes, 24 * 60)
+        load = min(0.12 * host.capacity.vcpus, float(host.inventory.vcpus))
+        return (
+            f"up {days} day{'' if days == 1 else 's'}, {minutes // 60:2d}:{minutes % 60:02d}, 0 users, "
+            f"load average: {load:.2f}, {load:.2f}, {load:.2f}"
+        )
+
+    @translated()
+    def get_host_cpu_stats(self) -> dict[str, int]:
+        """Return the host's processor times, ns, and frequency, MHz."""
+        return self._hypervisor.cpu_stats()
+
+    @translated()
+    def host_power_action(self, action: str) -> str:
+        """Shut the host down, start it or reboot it; its guests lose power with it.
+
+        :raises InvalidInput: another action
+        """
+        host = self._hypervisor
+        if action == "startup":
+            host.recover()
+        elif action == "shutdown":
+            host.crash()
+        elif action == "reboot":
+            host.crash()
+            host.recover()
+        else:
+            raise exception.InvalidInput(reason=f"host power action {action!r}: use startup, shutdown or reboot")
+        return action
+
+    @translated()
+    def host_maintenance_mode(self, host: str, mode: bool) -> str:
+        """Begin or end maintenance: a host in maintenance takes no new guests."""
+        hypervisor = self.fleet.hypervisor(host) if host else self._hypervisor
+        hypervisor.check("host_maintenance_mode")
+        hypervisor.maintenance = bool(mode)
+        return "on_maintenance" if mode else "off_maintenance"
+
+    @translated()
+    def set_host_enabled(self, enabled: bool) -> str:
+        """Let the host take new guests, or not; the scheduler asks nova's service record."""
+        self._hypervisor.check("set_host_enabled")
+        self._hypervisor.enabled = bool(enabled)
+        return "enabled" if enabled else "disabled"
+
+    # What is there
+
+    def get_info(self, instance: Any, use_cache: bool = True) -> Any:
+        """Return the power state.
+
+        :raises InstanceNotFound: the instance is not here
+        """
+        host = self._hypervisor
+        guest = host.guests.get(instance.uuid)
+        if guest is None or host.down or host.faults.active:
+            guest = self._guest(instance, "get_info")
+        return hardware.InstanceInfo(state=int(guest.state))
+
+    @translated()
+    def get_num_instances(self) -> int:
+        """Return how many instances are here."""
+        self._alive("list")
+        return len(self._hypervisor.guests)
+
+    @translated()
+    def instance_exists(self, instance: Any) -> bool:
+        """Tell whether the instance is here."""
+        self._alive("list")
+        return instance.uuid in self._hypervisor.guests
+
+    @translated()
+    def list_instances(self) -> list[str]:
+        """Return the names of the instances that are here."""
+        self._alive("list")
+        return [guest.spec.name for guest in list(self._hypervisor.guests.values())]
+
+    @translated()
+    def list_instance_uuids(self) -> list[str]:
+        """Return the UUIDs of the instances that are here."""
+        self._alive("list")
+        return list(self._hypervisor.guests)
+
+    @translated()
+    def instance_on_disk(self, instance: Any) -> bool:
+        """Tell whether this host sees the instance's disks."""
+        host = self._hypervisor
+        return instance.uuid in host.guests or instance.uuid in host.left_disks or self.fleet.sees_disks(instance.uuid)

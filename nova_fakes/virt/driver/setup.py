@@ -1,0 +1,43 @@
+"""A fleet and its host made from nova.conf's ``[nova_fakes]``."""
+
+from __future__ import annotations
+
+import nova.conf
+
+from nova_fakes import conf as nova_fakes_conf
+from nova_fakes.virt.fleet import Fleet
+from nova_fakes.virt.hypervisor import Hypervisor
+from nova_fakes.virt.inventory import Inventory
+from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.vif import registry
+
+__all__ = ["fleet_from_conf", "hypervisor_from_conf"]
+
+CONF = nova.conf.CONF
+
+nova_fakes_conf.register(CONF)
+
+
+def fleet_from_conf() -> Fleet:
+    """Make the fleet of one host that a driver owns."""
+    section = CONF.nova_fakes
+    return Fleet(
+        journal=Journal(section.state_path),
+        seed=section.seed,
+        migration_bandwidth_mb_s=section.migration_bandwidth_mb_s,
+        shared_storage=section.shared_storage,
+    )
+
+
+def hypervisor_from_conf(host: str) -> Hypervisor:
+    """Make the host, with the realizer that the configuration names."""
+    section = CONF.nova_fakes
+    inventory = Inventory(
+        vcpus=section.vcpus,
+        memory_mb=section.memory_mb,
+        disk_gb=section.disk_gb,
+        vcpu_limit=section.vcpu_limit,
+        memory_limit=section.memory_limit,
+        disk_limit=section.disk_limit,
+    )
+    return Hypervisor(host, inventory, registry.load(section.vif_realizer, host=host, **section.vif_realizer_options))

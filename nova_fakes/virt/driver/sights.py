@@ -1,0 +1,131 @@
+"""The driver's methods by which an instance is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nova.conf
+from nova.compute import power_state
+from nova.console import type as console_type
+from nova.objects import diagnostics as diagnostics_obj
+
+from nova_fakes.virt.driver.base import HypervisorDriver
+from nova_fakes.virt.driver.translation import translated
+from nova_fakes.virt.nic import Nic
+
+__all__ = ["SightMethods"]
+
+CONF = nova.conf.CONF
+
+
+class SightMethods(HypervisorDriver):
+    """Consoles and diagnostics."""
+
+    @translated()
+    def get_console_output(self, context: Any, instance: Any) -> bytes:
+        """Return what the guest wrote to its serial line."""
+        return self._hypervisor.console_log(instance.uuid).encode("latin-1", "replace")
+
+    @translated()
+    def get_vnc_console(self, context: Any, instance: Any) -> Any:
+        """Return where the guest's VNC console listens."""
+        console = self._hypervisor.console(instance.uuid, "vnc")
+        return console_type.ConsoleVNC(CONF.vnc.server_proxyclient_address, console.port, console.path)
+
+    @translated()
+    def get_spice_console(self, context: Any, instance: Any) -> Any:
+        """Return where the guest's SPICE console listens."""
+        console = self._hypervisor.console(instance.uuid, "spice")
+        return console_type.ConsoleSpice(
+            CONF.spice.server_proxyclient_address, console.port, None, internal_access_path=console.path
+        )
+
+    @translated()
+    def get_serial_console(self, context: Any, instance: Any) -> Any:
+        """Return where the guest's serial console listens."""
+        console = self._hypervisor.console(instance.uuid, "serial")
+        return console_type.ConsoleSerial(CONF.serial_console.proxyclient_address, console.port, console.path)
+
+    @translated()
+    def get_mks_console(self, context: Any, instance: Any) -> Any:
+        """Return where the guest's MKS console listens."""
+        console = self._hypervisor.console(instance.uuid, "mks")
+        return console_type.ConsoleMKS(CONF.my_ip, console.port, console.path)
+
+    @translated()
+    def get_diagnostics(self, instance: Any) -> dict[str, int]:
+        """Return the guest's counters under the keys that libvirt's driver uses."""
+        statistics = self._hypervisor.statistics(instance.uuid)
+        memory_kb = statistics.guest.spec.memory_mb * 1024
+        found = {f"cpu{index}_time": time_ns for index, time_ns in enumerate(statistics.cpus)}
+        for device, disk in statistics.disks:
+            found[f"{device}_read_req"] = disk.read_requests
+            found[f"{device}_read"] = disk.read_bytes
+            found[f"{device}_write_req"] = disk.write_requests
+            found[f"{device}_write"] = disk.write_bytes
+            found[f"{device}_errors"] = disk.errors
+        for nic, counters in statistics.nics:
+            name = nic.devname
+            found[f"{name}_rx"] = counters.rx_bytes
+            found[f"{name}_rx_packets"] = counters.rx_packets
+            found[f"{name}_rx_errors"] = counters.rx_errors
+            found[f"{name}_rx_drop"] = counters.rx_dropped
+            found[f"{name}_tx"] = counters.tx_bytes
+            found[f"{name}_tx_packets"] = counters.tx_packets
+            found[f"{name}_tx_errors"] = counters.tx_errors
+            found[f"{name}_tx_drop"] = counters.tx_dropped
+        found["memory"] = memory_kb
+        found["memory-actual"] = memory_kb
+        found["memory-rss"] = statistics.memory_used_mb * 1024
+        return found
+
+    @translated()
+    def get_instance_diagnostics(self, instance: Any) -> Any:
+        """Return the guest's counters as nova's Diagnostics object."""
+        host = self._hypervisor
+        statistics = host.statistics(instance.uuid)
+        guest = statistics.guest
+        # Handed over whole: an object that starts empty copies its defaults and counts again at every addition.
+        return diagnostics_obj.Diagnostics(
+            state=power_state.STATE_MAP[int(guest.state)],
+            # nova's field knows no fake among the drivers; the figures are those of libvirt's.
+            driver="libvirt",
+            hypervisor="fake",
+            hypervisor_os="linux",
+            uptime=int(host.clock.now() - guest.booted_at_s) if guest.booted_at_s else 0,
+            config_drive=guest.spec.config_drive,
+            memory_details=diagnostics_obj.MemoryDiagnostics(
+                maximum=guest.spec.memory_mb, used=statistics.memory_used_mb
+            ),
+            cpu_details=[
+                diagnostics_obj.CpuDiagnostics(id=index, time=time_ns, utilisation=None)
+                for index, time_ns in enumerate(statistics.cpus)
+            ],
+            disk_details=[
+                diagnostics_obj.DiskDiagnostics(
+                    read_bytes=disk.read_bytes,
+                    read_requests=disk.read_requests,
+                    write_bytes=disk.write_bytes,
+                    write_requests=disk.write_requests,
+                    errors_count=disk.errors,
+                )
+                for _, disk in statistics.disks
+            ],
+            nic_details=[_nic_diagnostics(nic, counters) for nic, counters in statistics.nics],
+        )
+
+
+def _nic_diagnostics(nic: Nic, counters: Any) -> Any:
+    return diagnostics_obj.NicDiagnostics(
+        mac_address=nic.address,
+        rx_octets=counters.rx_bytes,
+        rx_errors=counters.rx_errors,
+        rx_drop=counters.rx_dropped,
+        rx_packets=counters.rx_packets,
+        rx_rate=None,
+        tx_octets=counters.tx_bytes,
+        tx_errors=counters.tx_errors,
+        tx_drop=counters.tx_dropped,
+        tx_packets=counters.tx_packets,
+        tx_rate=None,
+    )

@@ -1,0 +1,95 @@
+"""nova's exceptions for those of the model."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from nova import exception
+
+from nova_fakes import exceptions
+
+__all__ = ["attach_interface_failure", "detach_interface_failure", "failing_with", "spawn_failure", "translated"]
+
+LOG = logging.getLogger(__name__)
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+Failure = Callable[[str, str], Exception]
+
+
+def to_nova(error: exceptions.NovaFakesError, uuid: str, failure: Failure | None) -> Exception:
+    """Return nova's exception for one of the model's.
+
+    :param failure: makes the exception that the operation documents for its failing
+    """
+    reason = str(error)
+    match error:
+        case exceptions.GuestNotFound():
+            return cast(Exception, exception.InstanceNotFound(instance_id=uuid))
+        case exceptions.HostDown():
+            return cast(Exception, exception.HypervisorUnavailable(reason))
+        case exceptions.GuestExists():
+            return cast(Exception, exception.InstanceExists(name=uuid))
+        case exceptions.InsufficientCapacity():
+            return cast(Exception, exception.ComputeResourcesUnavailable(reason=reason))
+    if failure is not None:
+        return failure(uuid, reason)
+    match error:
+        case exceptions.InvalidTransition():
+            return cast(Exception, exception.Invalid(reason))
+        case exceptions.DeviceNotFound():
+            return cast(Exception, exception.DiskNotFound(reason))
+        case exceptions.DeviceInUse():
+            return cast(Exception, exception.DevicePathInUse(reason))
+        case exceptions.RealizerError():
+            return cast(Exception, exception.VirtualInterfacePlugException(reason))
+        case exceptions.MigrationNotFound() | exceptions.MigrationAborted():
+            return cast(Exception, exception.MigrationError(reason=reason))
+    return cast(Exception, exception.NovaException(reason))
+
+
+def translated(failure: Failure | None = None) -> Callable[[Method], Method]:
+    """Let a method raise nova's exceptions instead of the model's."""
+
+    def decorate(method: Method) -> Method:
+        signature = inspect.signature(method)
+
+        @functools.wraps(method)
+        def translated(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return method(*args, **kwargs)
+            except exceptions.NovaFakesError as error:
+                instance = signature.bind(*args, **kwargs).arguments.get("instance")
+                raise to_nova(error, getattr(instance, "uuid", ""), failure) from error
+
+        return cast(Method, translated)
+
+    return decorate
+
+
+def spawn_failure(uuid: str, reason: str) -> Exception:
+    """Return what a failed spawn raises."""
+    return cast(Exception, exception.InstanceDeployFailure(reason=reason))
+
+
+def attach_interface_failure(uuid: str, reason: str) -> Exception:
+    """Return what a failed attach_interface raises; its reason does not reach nova's own log."""
+    LOG.error("Attaching an interface to instance %s failed: %s", uuid, reason)
+    return cast(Exception, exception.InterfaceAttachFailed(reason, instance_uuid=uuid))
+
+
+def detach_interface_failure(uuid: str, reason: str) -> Exception:
+    """Return what a failed detach_interface raises."""
+    return cast(Exception, exception.InterfaceDetachFailed(reason, instance_uuid=uuid))
+
+
+def failing_with(cls: Any) -> Failure:
+    """Return a maker of an exception that takes the reason alone."""
+
+    def make(uuid: str, reason: str) -> Exception:
+        return cast(Exception, cls(reason=reason))
+
+    return make
