@@ -1,8 +1,9 @@
 """A sandbox's start and its boots, beside a whole nova with its own fakes in one process (floor_nova.py).
 
-Prints a JSON list of objects with name, unit, ours, other, other_is and ratio (ours / other). Medians where several
-were taken. CPU is the daemon's, user and system, around the boots and the deletions between them; the client is not
-counted.
+Prints a JSON list of objects with name, unit, ours, other, other_is and ratio (ours / other). All are up at once and
+boot in turns, some servers a round, so that whatever else the machine does meets them alike; a figure is the median of
+its rounds, its ratio the median of the rounds' ratios. CPU is the daemon's, user and system, around the boots and the
+deletions between them; the client is not counted.
 """
 
 import argparse
@@ -15,10 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import openstack
 
@@ -96,8 +98,15 @@ def boots_per_minute(sandbox: Sandbox, concurrency: int, boots: int) -> float:
     return rate
 
 
-def cost(sandbox: Sandbox, boots: int) -> tuple[float, float]:
-    """Return the median seconds of a boot and the daemon's CPU seconds for one, its deletion included."""
+class Cost(NamedTuple):
+    """Seconds of a boot, and CPU seconds of one with its deletion."""
+
+    boot_s: float
+    cpu_s: float
+
+
+def cost(sandbox: Sandbox, boots: int) -> Cost:
+    """Boot and delete some servers, one after the other."""
     taken = []
     before = cpu_s(sandbox.pid)
     for _ in range(boots):
@@ -105,7 +114,7 @@ def cost(sandbox: Sandbox, boots: int) -> tuple[float, float]:
         booted = sandbox.boot()
         taken.append(time.perf_counter() - begun)
         sandbox.delete([booted])
-    return statistics.median(taken), (cpu_s(sandbox.pid) - before) / boots
+    return Cost(statistics.median(taken), (cpu_s(sandbox.pid) - before) / boots)
 
 
 def own_share(sandbox: Sandbox, boots: int) -> float:
@@ -133,45 +142,84 @@ def _is_ours(frames: list[str]) -> bool:
     return False
 
 
-def floor(boots: int) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, str(HERE / "floor_nova.py"), str(boots)], stdout=subprocess.PIPE, text=True, check=True
-    )
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+class Floor:
+    """The process of floor_nova.py."""
+
+    def __enter__(self) -> "Floor":
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "floor_nova.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._answer()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.communicate()
+
+    def cost(self, boots: int) -> Cost:
+        """Return what :func:`cost` returns, of the floor."""
+        assert self._process.stdin is not None
+        print(boots, file=self._process.stdin, flush=True)
+        return Cost(**self._answer())
+
+    def _answer(self) -> dict[str, float]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                answer: dict[str, float] = json.loads(line)
+                return answer
+        raise RuntimeError("floor_nova.py ended early")
 
 
 def figure(name: str, unit: str, ours: float, other: float | None, other_is: str) -> dict[str, Any]:
     ratio = None if not other else round(ours / other, 3)
-    return {"name": name, "unit": unit, "ours": round(ours, 3), "other": other, "other_is": other_is, "ratio": ratio}
+    rounded = None if other is None else round(other, 3)
+    return {"name": name, "unit": unit, "ours": round(ours, 3), "other": rounded, "other_is": other_is, "ratio": ratio}
 
 
-def measure(realizer: str, base: dict[str, float], boots: int, tell: Callable[..., None]) -> None:
-    with Sandbox(realizer) as sandbox:
-        tell(f"sandbox, {realizer}: up until the API answers", "s", sandbox.up_s, 12.0, "the aim")
-        begun = time.perf_counter()
-        first = sandbox.boot()
-        tell(f"sandbox, {realizer}: first server ACTIVE", "s", time.perf_counter() - begun, 3.0, "the aim")
-        sandbox.delete([first])
-        latency, cpu = cost(sandbox, boots)
-        tell(f"sandbox, {realizer}: a boot", "s", latency, base["boot_s"], FLOOR_IS)
-        tell(f"sandbox, {realizer}: CPU of a boot and its deletion", "s", cpu, base["cpu_s"], FLOOR_IS)
-        tell(f"sandbox, {realizer}: share of CPU that is ours", "", own_share(sandbox, boots), 0.1, "the aim")
-        for concurrency in (1, 5, 10):
-            rate = boots_per_minute(sandbox, concurrency, boots)
-            name = f"sandbox, {realizer}: boots at concurrency {concurrency}"
-            tell(name, "1/min", rate, round(60 / base["boot_s"], 1), f"{FLOOR_IS}, one at a time")
+def beside_floor(name: str, unit: str, ours: Sequence[float], floor: Sequence[float]) -> dict[str, Any]:
+    ratio = statistics.median(mine / its for mine, its in zip(ours, floor, strict=True))
+    return figure(name, unit, statistics.median(ours), statistics.median(floor), FLOOR_IS) | {"ratio": round(ratio, 3)}
+
+
+def start(realizer: str, figures: list[dict[str, Any]]) -> Sandbox:
+    sandbox = Sandbox(realizer)
+    figures.append(figure(f"sandbox, {realizer}: up until the API answers", "s", sandbox.up_s, 12.0, "the aim"))
+    begun = time.perf_counter()
+    first = sandbox.boot()
+    took = time.perf_counter() - begun
+    figures.append(figure(f"sandbox, {realizer}: first server ACTIVE", "s", took, 3.0, "the aim"))
+    sandbox.delete([first])
+    return sandbox
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
-    boots = 3 if parser.parse_args().quick else 10
-    figures: list[dict[str, Any]] = []
-    base = floor(boots)
+    rounds, boots = (2, 2) if parser.parse_args().quick else (5, 5)
     realizers = ["null", "bridge"] if capabilities.can_realize_bridges(capabilities.probe()) else ["null"]
-    for realizer in realizers:
-        measure(realizer, base, boots, lambda *values: figures.append(figure(*values)))
+    figures: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        sandboxes = {realizer: stack.enter_context(start(realizer, figures)) for realizer in realizers}
+        floor = stack.enter_context(Floor())
+        costs: dict[str, list[Cost]] = {name: [] for name in ("floor", *realizers)}
+        for _ in range(rounds):
+            costs["floor"].append(floor.cost(boots))
+            for realizer, sandbox in sandboxes.items():
+                costs[realizer].append(cost(sandbox, boots))
+        boot_s, base_cpu_s = zip(*costs["floor"], strict=True)
+        for realizer, sandbox in sandboxes.items():
+            mine_s, mine_cpu_s = zip(*costs[realizer], strict=True)
+            figures.append(beside_floor(f"sandbox, {realizer}: a boot", "s", mine_s, boot_s))
+            figures.append(
+                beside_floor(f"sandbox, {realizer}: CPU of a boot and its deletion", "s", mine_cpu_s, base_cpu_s)
+            )
+            share = own_share(sandbox, 2 * boots)
+            figures.append(figure(f"sandbox, {realizer}: share of CPU that is ours", "", share, 0.1, "the aim"))
+            for concurrency in (1, 5, 10):
+                rate = boots_per_minute(sandbox, concurrency, 2 * boots)
+                name = f"sandbox, {realizer}: boots at concurrency {concurrency}"
+                alone = 60 / statistics.median(boot_s)
+                figures.append(figure(name, "1/min", rate, alone, f"{FLOOR_IS}, one at a time"))
     print(json.dumps(figures, indent=2))
     return 0
 
