@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nova_fakes.exceptions import KernelRefused
 from nova_fakes.virt.vif.base import InterfaceCounters
@@ -68,6 +69,7 @@ _NETNSA_NSID, _NETNSA_FD = 1, 3
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
 _ATTR = struct.Struct("=HH")
+_SEQUENCE = struct.Struct("=I")
 _SEQUENCE_OFFSET = 8
 _RECEIVE_BYTES = 1 << 16
 
@@ -107,30 +109,41 @@ def _u32(value: int) -> bytes:
 
 
 class Template:
-    """A message whose shape is fixed: `fill` copies it and patches the values in."""
+    """A message whose shape is fixed: `fill` packs the values into it."""
 
-    __slots__ = ("_data", "_slots", "summary")
+    __slots__ = ("_constants", "_pack", "_places", "summary")
 
     def __init__(self, summary: str, kind: int, flags: int, *parts: _Part | bytes) -> None:
         whole = _join(bytes(_HEADER.size), *parts)
-        header = _HEADER.pack(len(whole.data), kind, _REQUEST | flags, 0, 0)
+        data = _HEADER.pack(len(whole.data), kind, _REQUEST | flags, 0, 0) + whole.data[_HEADER.size :]
         self.summary = summary
-        self._data = header + whole.data[_HEADER.size :]
-        self._slots: dict[str, list[tuple[int, struct.Struct]]] = {}
-        for slot_name, offset, form in whole.slots:
-            self._slots.setdefault(slot_name, []).append((offset, form))
+        # One struct for the whole message, what is constant in it included: packing it is a single call.
+        layout = "="
+        self._constants: list[int | bytes] = []
+        self._places: dict[str, list[int]] = {}
+        end = 0
+        for slot_name, offset, form in sorted(whole.slots, key=lambda slot: slot[1]):
+            layout += f"{offset - end}s{form.format[1:]}"
+            self._places.setdefault(slot_name, []).append(len(self._constants) + 1)
+            self._constants += [data[end:offset], 0]
+            end = offset + form.size
+        self._constants.append(data[end:])
+        self._pack = struct.Struct(f"{layout}{len(data) - end}s").pack
 
     def fill(self, **values: int | bytes) -> "Message":
-        """Return the message with these values: names and MACs as bytes, everything else as integers."""
-        data = bytearray(self._data)
+        """Return the message with these values: names and MACs as bytes, everything else as integers.
+
+        Every slot needs its value.
+        """
+        arguments = self._constants.copy()
+        places = self._places
         for slot_name, value in values.items():
-            for offset, form in self._slots[slot_name]:
-                form.pack_into(data, offset, value)
-        return Message(self, data)
+            for place in places[slot_name]:
+                arguments[place] = value
+        return Message(self, bytearray(self._pack(*arguments)))
 
 
-@dataclass(slots=True)
-class Message:
+class Message(NamedTuple):
     """A filled template, ready to be sent."""
 
     template: Template
@@ -334,8 +347,8 @@ class Socket:
         first = self._sequence + 1
         for message in messages:
             self._sequence += 1
-            struct.pack_into("=I", message.data, _SEQUENCE_OFFSET, self._sequence & 0xFFFFFFFF)
-        self._socket.send(b"".join(message.data for message in messages))
+            _SEQUENCE.pack_into(message.data, _SEQUENCE_OFFSET, self._sequence & 0xFFFFFFFF)
+        self._socket.send(b"".join([message.data for message in messages]))
         refusals: dict[int, tuple[int, bytes]] = {}
         while True:
             try:
@@ -390,7 +403,7 @@ class Socket:
 
     def _request(self, message: Message) -> list[tuple[int, bytes]]:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        struct.pack_into("=I", message.data, _SEQUENCE_OFFSET, self._sequence)
+        _SEQUENCE.pack_into(message.data, _SEQUENCE_OFFSET, self._sequence)
         self._socket.send(message.data)
         answers: list[tuple[int, bytes]] = []
         dump = struct.unpack_from("=H", message.data, 6)[0] & _DUMP == _DUMP

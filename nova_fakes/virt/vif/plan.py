@@ -12,7 +12,8 @@ import hashlib
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif.base import VIF, Subnet
@@ -49,16 +50,14 @@ _IPV6_MIN_MTU = 1280
 _IPV6_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class GuestAddress:
+class GuestAddress(NamedTuple):
     """An address inside an instance, with its subnet's prefix length."""
 
     address: bytes
     prefix_length: int
 
 
-@dataclass(frozen=True, slots=True)
-class GuestRoute:
+class GuestRoute(NamedTuple):
     """A route inside an instance; `on_link` where the nexthop is outside the subnet, which Neutron allows."""
 
     destination: bytes
@@ -68,8 +67,7 @@ class GuestRoute:
     on_link: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GuestNeighbour:
+class GuestNeighbour(NamedTuple):
     """A permanent neighbour inside an instance."""
 
     address: bytes
@@ -278,8 +276,7 @@ def gateway_mac(network_id: str, gateway: str) -> str:
     the machine's neighbour table (``gc_thresh3``, one for all namespaces), and half of them answer nobody. The MAC is a
     function of network and address, so whatever plays the router can take it and be reached at once.
     """
-    digest = hashlib.blake2b(f"{network_id} {gateway}".encode(), digest_size=4).hexdigest()
-    return "02:6e:" + ":".join(digest[i : i + 2] for i in range(0, 8, 2))
+    return _gateway_mac(network_id, gateway).hex(":")
 
 
 def interface(vif: VIF, ordinal: int) -> Interface:
@@ -306,8 +303,7 @@ def interface(vif: VIF, ordinal: int) -> Interface:
         gateway = None if subnet.gateway is None else _packed(subnet.gateway)
         # An appliance that holds the gateway's address itself must not have a neighbour of that name.
         if gateway is not None and gateway not in own:
-            mac = bytes.fromhex(gateway_mac(vif.network_id, str(subnet.gateway)).replace(":", ""))
-            neighbours.append(GuestNeighbour(gateway, mac))
+            neighbours.append(GuestNeighbour(gateway, _gateway_mac(vif.network_id, str(subnet.gateway))))
     # Direct routes first: the kernel refuses a nexthop that it cannot reach yet.
     ordered = sorted(routes.values(), key=lambda route: -route.prefix_length)
     return Interface(vif, ordinal, tuple(addresses), tuple(ordered), tuple(neighbours))
@@ -342,6 +338,15 @@ def _packed(address: str) -> bytes:
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
+# All the instances of a network share these.
+
+
+@lru_cache(maxsize=1024)
+def _gateway_mac(network_id: str, gateway: str) -> bytes:
+    return b"\x02\x6e" + hashlib.blake2b(f"{network_id} {gateway}".encode(), digest_size=4).digest()
+
+
+@lru_cache(maxsize=1024)
 def _network(cidr: str) -> tuple[bytes, int]:
     address, _slash, length = cidr.partition("/")
     return _packed(address), int(length)

@@ -235,7 +235,7 @@ class Wiring:
         return self._inside
 
     def _make_namespace(self, uuid: str, host: str) -> None:
-        path = str(self._directory / f"fake-{uuid}")
+        path = f"{self._directory}/fake-{uuid}"
         if os.path.lexists(path):
             raise RealizerError(f"{path} exists and is not ours; remove it (`ip netns delete`) or use another place")
         entry = self._ledger.add("namespace", path, role="guest", instance=uuid, host=host)
