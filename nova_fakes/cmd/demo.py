@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +15,7 @@ from nova_fakes.scenario.sandboxes import Sandboxes
 
 if TYPE_CHECKING:
     from nova_fakes.scenario.demo import DemoResult
+    from nova_fakes.scenario.interruption import Interruption
     from nova_fakes.scenario.stage import DemoPlan
     from nova_fakes.scenario.states import TemporaryState
 
@@ -69,6 +66,7 @@ def demo(
     Boots servers on several hypervisors, pings between all of them, live-migrates, pauses, resizes, stops and starts
     them, attaches what can be attached, deletes everything and looks for leaks. Ends with 1 where a step failed.
     """
+    from nova_fakes.scenario.interruption import Interruption
     from nova_fakes.scenario.stage import DemoPlan
     from nova_fakes.scenario.states import TemporaryState, demos_directory, reclaim_abandoned
 
@@ -87,21 +85,24 @@ def demo(
         temporary=temporary is not None,
         fallback_null=fallback_null,
     )
-    result = _run(sandboxes, plan, temporary)
-    _write_reports(result, report, json_file)
+    with Interruption() as interruption:
+        result = _run(sandboxes, plan, temporary, interruption)
+        _write_reports(result, report, json_file)
     if result.interrupted:
         return exits.INTERRUPTED
     return exits.OK if result.ok else exits.FAILED
 
 
-def _run(sandboxes: Sandboxes, plan: DemoPlan, temporary: TemporaryState | None) -> DemoResult:
+def _run(
+    sandboxes: Sandboxes, plan: DemoPlan, temporary: TemporaryState | None, interruption: Interruption
+) -> DemoResult:
     from nova_fakes.clock import SystemClock
     from nova_fakes.scenario.demo import run_demo
     from nova_fakes.scenario.narration import Narration
     from nova_fakes.scenario.probes import Prober
     from nova_fakes.scenario.stage import Stage, connect
 
-    with Narration(plan) as narration, _termination_as_interrupt():
+    with Narration(plan) as narration:
         stage = Stage(
             plan=plan,
             sandboxes=sandboxes,
@@ -112,7 +113,7 @@ def _run(sandboxes: Sandboxes, plan: DemoPlan, temporary: TemporaryState | None)
             prober=Prober(plan.state),
         )
         narration.stage = stage
-        result = run_demo(stage, narration)
+        result = run_demo(stage, narration, interruption)
         if plan.keep and stage.is_up and temporary is not None:
             temporary.release()
         elif temporary is not None:
@@ -123,21 +124,6 @@ def _run(sandboxes: Sandboxes, plan: DemoPlan, temporary: TemporaryState | None)
 
 def _nothing() -> None:
     """Leave the state directory: it is the user's."""
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Take the sandbox down also when told to end by SIGTERM or by the end of the terminal."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _write_reports(result: DemoResult, report: Path, json_file: Path | None) -> None:

@@ -22,15 +22,25 @@ _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list of findings.")
 def doctor(as_json: bool) -> int:
-    """Tell what this machine allows, each lack with its cure."""
-    from nova_fakes.virt.vif.capabilities import probe
+    """Tell what this machine allows, each lack with its cure.
+
+    Ends with 6 where servers cannot have real interfaces here.
+    """
+    from nova_fakes.virt.vif.capabilities import can_realize_bridges, probe
 
     findings = probe()
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         _print_table(findings)
-    return exits.OK
+    bridges = can_realize_bridges(findings)
+    if not as_json:
+        click.echo(
+            "\nrealizer bridge works here: servers answer ping"
+            if bridges
+            else "\nrealizer bridge does not work here; --realizer null, or up --fallback-null, does"
+        )
+    return exits.OK if bridges else exits.NOT_ALLOWED
 
 
 def _print_table(findings: Sequence[Finding]) -> None:
@@ -38,7 +48,11 @@ def _print_table(findings: Sequence[Finding]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("what", "status", "found", "cure", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("what", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("found")
+    table.add_column("cure")
     for finding in findings:
         colour = _COLOURS.get(finding.status, "default")
         status = f"[{colour}]{escape(finding.status)}[/]"

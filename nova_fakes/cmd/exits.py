@@ -9,7 +9,7 @@ code  meaning
 3     no sandbox runs on the state directory
 4     the host or instance that was named does not exist
 5     something else is in the way: the state directory is in use, the port is taken
-6     this machine or user may not make network namespaces
+6     this machine or user may not make network namespaces; `doctor` found so too
 130   interrupted by Ctrl-C
 ====  ==========================================================================================
 

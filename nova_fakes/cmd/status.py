@@ -67,7 +67,10 @@ def env(sandboxes: Sandboxes, state: Path | None, fish: bool, as_json: bool) -> 
 
     Use it as `eval "$(nova-fakes env)"`, or `nova-fakes env --fish | source`.
     """
-    variables = sandboxes.client(state).environment()
+    client = sandboxes.client(state)
+    # Variables that point to nothing would only make the client that reads them fail, and tell less.
+    client.status()
+    variables = client.environment()
     if as_json:
         click.echo(json.dumps(variables, indent=2))
         return exits.OK

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nova_fakes.scenario import building, exercises, teardown
+from nova_fakes.scenario.interruption import Interruption
 from nova_fakes.scenario.stage import DemoPlan, DemoServer, Stage
 from nova_fakes.scenario.steps import Observer, Outcome, Step, StepResult, run_steps
 
@@ -73,8 +74,9 @@ class DemoResult:
         return all(step.outcome in (Outcome.OK, Outcome.NOT_APPLICABLE) for step in self.steps)
 
 
-def run_demo(stage: Stage, observer: Observer) -> DemoResult:
+def run_demo(stage: Stage, observer: Observer, interruption: Interruption | None = None) -> DemoResult:
     """Run all steps; what fails is told in the result, and everything is taken down in any case."""
+    interruption = interruption or Interruption()
     started_at, began = stage.clock.now(), stage.clock.monotonic()
-    steps, interrupted = run_steps(demo_steps(stage.plan), stage, stage.clock, observer)
-    return DemoResult(stage, tuple(steps), interrupted, started_at, stage.clock.monotonic() - began)
+    steps = run_steps(demo_steps(stage.plan), stage, stage.clock, observer, interruption)
+    return DemoResult(stage, tuple(steps), interruption.asked, started_at, stage.clock.monotonic() - began)

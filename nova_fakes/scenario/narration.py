@@ -62,7 +62,8 @@ class Narration:
             return
         colour = "bold red" if progress.state == "failed" else "dim"
         line = f"{progress.seconds:8.2f} s  {progress.service} {progress.state} {progress.detail}".rstrip()
-        self._console.print(f"[{colour}]{escape(line)}[/]")
+        # Whole lines: a terminal folds them itself, and what reads a pipe wants them so.
+        self._console.print(f"[{colour}]{escape(line)}[/]", soft_wrap=True)
 
     def started(self, title: str) -> None:
         """Show what is being done."""
@@ -72,7 +73,7 @@ class Narration:
         """Print a step's line, and after the ping mesh its matrix."""
         outcome = f"[{COLOURS[result.outcome]}]{result.outcome.value:<14}[/]"
         title = f"[bold]{escape(result.title)}[/]"
-        self._console.print(f"{result.seconds:8.2f} s  {outcome} {title}: {escape(result.detail)}")
+        self._console.print(f"{result.seconds:8.2f} s  {outcome} {title}: {escape(result.detail)}", soft_wrap=True)
         if result.key == "mesh" and self.stage is not None and self.stage.mesh is not None:
             self._print_matrix(self.stage.mesh)
 
@@ -91,8 +92,8 @@ class Narration:
         self._console.print(table)
         if self._plan.keep and result.stage.is_up:
             state = escape(str(self._plan.state))
-            self._console.print(f"\nThe sandbox runs on: [bold]nova-fakes status --state {state}[/]")
-            self._console.print(f"and ends with: [bold]nova-fakes down --purge --state {state}[/]")
+            self._console.print(f"\nThe sandbox runs on: [bold]nova-fakes status --state {state}[/]", soft_wrap=True)
+            self._console.print(f"and ends with: [bold]nova-fakes down --purge --state {state}[/]", soft_wrap=True)
 
     def _print_matrix(self, mesh: Mesh) -> None:
         if len(mesh.names) > WIDEST_MATRIX:

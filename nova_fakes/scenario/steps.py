@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from nova_fakes.clock import Clock
 from nova_fakes.exceptions import NovaFakesError
+from nova_fakes.scenario.interruption import Interruption
 
 __all__ = ["NotApplicable", "Observer", "Outcome", "Step", "StepResult", "run_steps"]
 
@@ -78,32 +79,35 @@ class Observer(Protocol):
 
 
 def run_steps(
-    steps: Sequence[Step[Context]], context: Context, clock: Clock, observer: Observer
-) -> tuple[list[StepResult], bool]:
-    """Run the steps in order; return a result for each, and whether Ctrl-C was pressed."""
+    steps: Sequence[Step[Context]],
+    context: Context,
+    clock: Clock,
+    observer: Observer,
+    interruption: Interruption,
+) -> list[StepResult]:
+    """Run the steps in order; return a result for each."""
     begun = clock.monotonic()
     results: dict[str, StepResult] = {}
-    interrupted = False
     for step in steps:
         started_s = clock.monotonic() - begun
-        refusal = _refusal(step, results, interrupted)
+        refusal = _refusal(step, results, interruption.asked)
         if refusal is not None:
             outcome, detail = refusal
         else:
             observer.started(step.title)
             try:
-                outcome, detail = Outcome.OK, step.run(context)
+                with interruption.exposed():
+                    outcome, detail = Outcome.OK, step.run(context)
             except NotApplicable as reason:
                 outcome, detail = Outcome.NOT_APPLICABLE, str(reason)
             except KeyboardInterrupt:
-                interrupted = True
                 outcome, detail = Outcome.FAILED, "interrupted"
             except Exception as error:
                 outcome, detail = Outcome.FAILED, _reason(error)
         seconds = clock.monotonic() - begun - started_s
         results[step.key] = StepResult(step.key, step.title, outcome, started_s, seconds, detail)
         observer.finished(results[step.key])
-    return list(results.values()), interrupted
+    return list(results.values())
 
 
 def _refusal(step: Step[Context], results: dict[str, StepResult], interrupted: bool) -> tuple[Outcome, str] | None:

@@ -162,6 +162,12 @@ class TestEnv:
         )
         assert shell.stdout.splitlines() == ["nova-fakes", client.environment()["OS_CLIENT_CONFIG_FILE"]]
 
+    def test_not_running(self, run, client):
+        client.running = False
+        ran = run("env")
+        assert ran.code == exits.NOT_RUNNING
+        assert ran.out == ""
+
     def test_fish(self, run, client):
         quoted = client.environment()["OS_CLIENT_CONFIG_FILE"].replace("'", "\\'")
         assert run("env", "--fish").out == (
