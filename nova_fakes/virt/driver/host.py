@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import nova.conf
@@ -105,13 +106,14 @@ class HostMethods(HypervisorDriver):
 
     @translated()
     def get_host_uptime(self) -> str:
-        """Return the host's uptime in the words of ``uptime``."""
+        """Return the host's uptime in the words of ``uptime``, which clients take apart."""
         host = self._hypervisor
+        time_of_day = datetime.fromtimestamp(host.clock.now(), UTC).strftime("%H:%M:%S")
         minutes = int(host.uptime_s()) // 60
         days, minutes = divmod(minutes, 24 * 60)
         load = min(0.12 * host.capacity.vcpus, float(host.inventory.vcpus))
         return (
-            f"up {days} day{'' if days == 1 else 's'}, {minutes // 60:2d}:{minutes % 60:02d}, 0 users, "
+            f"{time_of_day} up {days} day{'' if days == 1 else 's'}, {minutes // 60:2d}:{minutes % 60:02d}, 0 users, "
             f"load average: {load:.2f}, {load:.2f}, {load:.2f}"
         )
 

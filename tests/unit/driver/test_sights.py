@@ -223,9 +223,9 @@ def test_a_host_out_of_service_takes_no_guests(driver):
 def test_host_power(driver, clock):
     spawn(driver, make_instance())
     clock.advance(86400 + 3600)
-    assert driver.get_host_uptime().startswith("up 1 day,  1:00")
+    assert " up 1 day,  1:00" in driver.get_host_uptime()
     assert driver.host_power_action("reboot") == "reboot"
-    assert driver.get_host_uptime().startswith("up 0 days,  0:00")
+    assert " up 0 days,  0:00" in driver.get_host_uptime()
     driver.host_power_action("shutdown")
     with pytest.raises(exception.HypervisorUnavailable):
         driver.get_host_uptime()
@@ -340,4 +340,5 @@ def test_every_method_that_nova_leaves_open_is_ours_or_refused_on_purpose():
         for name, method in vars(nova_driver.ComputeDriver).items()
         if inspect.isfunction(method) and "raise NotImplementedError" in inspect.getsource(method)
     }
-    assert open_ones - vars(FakeDriver).keys() == refused
+    left = {name for name in open_ones if getattr(FakeDriver, name) is getattr(nova_driver.ComputeDriver, name)}
+    assert left == refused
