@@ -8,6 +8,7 @@ import nova.conf
 from nova.compute import power_state
 from nova.console import type as console_type
 from nova.objects import diagnostics as diagnostics_obj
+from nova.objects.base import NovaObject
 
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.translation import translated
@@ -85,8 +86,7 @@ class SightMethods(HypervisorDriver):
         host = self._hypervisor
         statistics = host.statistics(instance.uuid)
         guest = statistics.guest
-        # Handed over whole: an object that starts empty copies its defaults and counts again at every addition.
-        return diagnostics_obj.Diagnostics(
+        return _diagnostics(
             state=power_state.STATE_MAP[int(guest.state)],
             # nova's field knows no fake among the drivers; the figures are those of libvirt's.
             driver="libvirt",
@@ -113,6 +113,23 @@ class SightMethods(HypervisorDriver):
             ],
             nic_details=[_nic_diagnostics(nic, counters) for nic, counters in statistics.nics],
         )
+
+
+def _diagnostics(**values: Any) -> Any:
+    """Make nova's Diagnostics of all its values but the counts.
+
+    Its own initialiser first copies its defaults, deeply, and drops the copies where there are values: two fifths of
+    the time that it takes. That of its base class takes the values alone.
+    """
+    made = diagnostics_obj.Diagnostics.__new__(diagnostics_obj.Diagnostics)
+    NovaObject.__init__(
+        made,
+        num_cpus=len(values["cpu_details"]),
+        num_nics=len(values["nic_details"]),
+        num_disks=len(values["disk_details"]),
+        **values,
+    )
+    return made
 
 
 def _nic_diagnostics(nic: Nic, counters: Any) -> Any:
