@@ -185,7 +185,7 @@ class Cloud:
         return result
 
     def _start_fleet(self) -> None:
-        self.fleet = Fleet(self._clock, journal=Journal(self._state.hypervisors / "journal.sqlite"))
+        self.fleet = Fleet(self._clock, journal=Journal(self._state.journal))
         self._cleanup.callback(self.fleet.close)
         options: dict[str, Any] = {}
         if self.spec.realizer == "bridge":

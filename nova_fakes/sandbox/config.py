@@ -118,7 +118,7 @@ def write_nova(state: StateDirectory, spec: SandboxSpec, url: str) -> Path:
         "glance": {"region_name": REGION},
         "keystone_authtoken": _token_validation(url, "nova", password),
         "neutron": credentials,
-        "nova_fakes": {"vif_realizer": spec.realizer, "state_path": str(state.hypervisors)},
+        "nova_fakes": {"vif_realizer": spec.realizer, "state_path": str(state.journal)},
         "oslo_concurrency": {"lock_path": str(state.root / "locks")},
         "oslo_policy": {"policy_file": str(state.etc / "policy.yaml")},
         "placement": credentials,

@@ -70,7 +70,8 @@ class NovaServices:
         known = {mapping.name for mapping in objects.CellMappingList.get_all(context)}
         cells = (
             ("cell0", cell_mapping.CellMapping.CELL0_UUID, "none:///", "nova_cell0.sqlite"),
-            ("cell1", "00000000-0000-4000-8000-000000000001", "nova-fakes://sandbox/", "nova_cell1.sqlite"),
+            # The cell's is what nova.conf says, also where its owner chose a broker.
+            ("cell1", "00000000-0000-4000-8000-000000000001", nova.conf.CONF.transport_url, "nova_cell1.sqlite"),
         )
         for name, uuid, transport_url, file in cells:
             if name not in known:

@@ -60,6 +60,11 @@ class StateDirectory:
         return self.root / "hypervisors"
 
     @property
+    def journal(self) -> Path:
+        """The file of their journal."""
+        return self.hypervisors / "journal.sqlite"
+
+    @property
     def saved(self) -> Path:
         """What the API fakes remember over a restart."""
         return self.root / "api"
