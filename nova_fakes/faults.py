@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -24,10 +26,12 @@ class FaultRule:
         a shell pattern
     :param host: name of the host, a shell pattern; None: every host
     :param guest: UUID or name of the guest, a shell pattern; None: every guest
-    :param error: what is raised: an exception, a class of exceptions, or the text of an :class:`InjectedFault`;
-        None raises an InjectedFault that names the operation, unless the rule only delays
+    :param error: what is raised: an exception, a class of exceptions, a function that makes one of the guest's UUID
+        (None where there is no guest), or the text of an :class:`InjectedFault`; None raises an InjectedFault that
+        names the operation, unless the rule only delays
     :param after: how many matching calls pass unharmed first
     :param times: how often the rule strikes; None: without end
+    :param times_per_guest: how often it strikes one guest; None: without end
     :param probability: of striking, 0 to 1
     :param delay_s: seconds that pass before the operation goes on or fails
     """
@@ -35,9 +39,10 @@ class FaultRule:
     operation: str
     host: str | None = None
     guest: str | None = None
-    error: BaseException | type[BaseException] | str | None = None
+    error: BaseException | type[BaseException] | Callable[[str | None], BaseException] | str | None = None
     after: int = 0
     times: int | None = None
+    times_per_guest: int | None = None
     probability: float = 1.0
     delay_s: float = 0.0
 
@@ -46,8 +51,10 @@ class FaultRule:
             raise InvalidInput("probability", self.probability, "give a number from 0 to 1")
         if self.after < 0:
             raise InvalidInput("after", self.after, "give the number of calls to let pass, 0 or more")
-        if self.times is not None and self.times < 1:
-            raise InvalidInput("times", self.times, "give how often the rule strikes, 1 or more, or None")
+        for name in ("times", "times_per_guest"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidInput(name, value, "give how often the rule strikes, 1 or more, or None")
         if self.delay_s < 0:
             raise InvalidInput("delay_s", self.delay_s, "give seconds, 0 or more")
 
@@ -61,14 +68,15 @@ class FaultRule:
             return True
         return any(known is not None and fnmatchcase(known, self.guest) for known in (uuid, name))
 
-    def failure(self, operation: str, host: str) -> BaseException | None:
+    def failure(self, operation: str, host: str, uuid: str | None = None) -> BaseException | None:
         """Return what a call that the rule strikes raises; None when it only takes longer."""
         if isinstance(self.error, str):
             return InjectedFault(self.error)
-        if isinstance(self.error, type):
-            return self.error()
-        if self.error is not None:
+        if isinstance(self.error, BaseException):
             return self.error
+        if self.error is not None:
+            made: BaseException = self.error() if isinstance(self.error, type) else self.error(uuid)
+            return made
         if self.delay_s:
             return None
         return InjectedFault(f"{operation} on {host} fails, a fault rule says so: remove it to let the call pass")
@@ -77,12 +85,14 @@ class FaultRule:
 class _Standing:
     """How far one rule has come."""
 
-    __slots__ = ("rule", "seen", "struck")
+    __slots__ = ("guests", "rule", "seen", "struck")
 
     def __init__(self, rule: FaultRule) -> None:
         self.rule = rule
         self.seen = 0
         self.struck = 0
+        #: How often each guest was struck; kept for rules that limit it.
+        self.guests: Counter[str | None] = Counter()
 
 
 class Faults:
@@ -142,15 +152,15 @@ class Faults:
             return
         for standing in self._standing:
             rule = standing.rule
-            if not rule.matches(operation, host, uuid, name) or not self._strikes(standing):
+            if not rule.matches(operation, host, uuid, name) or not self._strikes(standing, uuid):
                 continue
             if rule.delay_s:
                 self._clock.sleep(rule.delay_s)
-            failure = rule.failure(operation, host)
+            failure = rule.failure(operation, host, uuid)
             if failure is not None:
                 raise failure
 
-    def _strikes(self, standing: _Standing) -> bool:
+    def _strikes(self, standing: _Standing, uuid: str | None) -> bool:
         rule = standing.rule
         with self._lock:
             standing.seen += 1
@@ -158,7 +168,11 @@ class Faults:
                 return False
             if rule.times is not None and standing.struck >= rule.times:
                 return False
+            if rule.times_per_guest is not None and standing.guests[uuid] >= rule.times_per_guest:
+                return False
             if rule.probability < 1.0 and self._random.random() >= rule.probability:
                 return False
             standing.struck += 1
+            if rule.times_per_guest is not None:
+                standing.guests[uuid] += 1
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -9,7 +10,61 @@ from types import MappingProxyType
 from nova_fakes.exceptions import InsufficientCapacity, InvalidInput
 from nova_fakes.virt.guest import Claim
 
-__all__ = ["Capacity", "Inventory"]
+__all__ = ["Capacity", "Inventory", "PciDevice", "Provider"]
+
+_PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+_PCI_KINDS = ("type-PCI", "type-PF", "type-VF", "vdpa")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Resources that lie apart from the host's own, a resource provider of their own below the host's.
+
+    :param name: what its name has after the host's and a hyphen
+    :param resources: how much there is of each resource class
+    :param traits: of the provider
+    """
+
+    name: str
+    resources: Mapping[str, int]
+    traits: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InvalidInput("name of a provider", self.name, "give one: it tells a host's providers apart")
+        _check_totals(f"resources of provider {self.name}", self.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class PciDevice:
+    """A PCI device that guests can be given.
+
+    :param address: ``0000:81:00.0``
+    :param kind: nova's name for it: type-PCI, type-PF, type-VF or vdpa
+    :param parent: address of the physical function, for a virtual one
+    :param parent_interface: name of the network interface of that physical function
+    """
+
+    address: str
+    vendor_id: str
+    product_id: str
+    kind: str = "type-PCI"
+    parent: str | None = None
+    parent_interface: str | None = None
+    numa_node: int | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("address", "parent"):
+            value = getattr(self, name)
+            if value is not None and not _PCI_ADDRESS.fullmatch(value):
+                raise InvalidInput(f"{name} of PCI device {self.address}", value, "write it as 0000:81:00.0")
+        if self.kind not in _PCI_KINDS:
+            raise InvalidInput(f"kind of PCI device {self.address}", self.kind, f"use one of {', '.join(_PCI_KINDS)}")
+        if (self.parent is None) != (self.kind not in ("type-VF", "vdpa")):
+            raise InvalidInput(
+                f"parent of PCI device {self.address}", self.parent, "virtual functions have one, others have none"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +80,8 @@ class Inventory:
     :param disk_limit: the same for disk
     :param traits: further traits of the host
     :param resources: further resource classes and how much of each there is (``CUSTOM_…``)
+    :param providers: resources that placement shall know apart from the host's own
+    :param pci: devices that guests can be given
     :param cpu_model: of the processor
     :param cpu_features: of the processor
     :param architecture: nova's name for it
@@ -39,6 +96,8 @@ class Inventory:
     disk_limit: float | None = None
     traits: frozenset[str] = frozenset()
     resources: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    providers: tuple[Provider, ...] = ()
+    pci: tuple[PciDevice, ...] = ()
     cpu_model: str = "Skylake-Server"
     cpu_features: tuple[str, ...] = ("aes", "avx", "avx2", "pge", "sse4.2", "vmx")
     architecture: str = "x86_64"
@@ -54,6 +113,15 @@ class Inventory:
             limit = getattr(self, name)
             if limit is not None and limit <= 0:
                 raise InvalidInput(name, limit, "give a factor above 0, or None for no limit")
+        _check_totals("resources", self.resources)
+        _check_distinct("providers", [provider.name for provider in self.providers])
+        _check_distinct("pci", [device.address for device in self.pci])
+        physical = {device.address for device in self.pci if device.kind == "type-PF"}
+        for device in self.pci:
+            if device.parent is not None and device.parent not in physical:
+                raise InvalidInput(
+                    f"parent of PCI device {device.address}", device.parent, "list the physical function (type-PF) too"
+                )
 
     def topology(self) -> dict[str, int]:
         """Return sockets, cores and threads whose product is the number of processors."""
@@ -127,3 +195,15 @@ def _check(host: str, what: str, used: int, wanted: int, limit: float) -> None:
             f"host {host} has {limit:g} {what}, {used} of them claimed: {wanted} more do not fit; "
             "ask for less, free some or use another host"
         )
+
+
+def _check_totals(what: str, resources: Mapping[str, int]) -> None:
+    for name, total in resources.items():
+        if total < 0:
+            raise InvalidInput(f"{name} in {what}", total, "give how much there is, 0 or more")
+
+
+def _check_distinct(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(what, name, "it is listed twice; give each its own name")

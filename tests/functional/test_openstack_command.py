@@ -219,9 +219,8 @@ def test_hypervisors_services_and_usage(shell: Shell, web: str) -> None:
     assert shown["uptime"]
     assert shell.ask("hypervisor stats show")["count"] == 2
     usage = shell.ask("usage show")
-    assert usage["Servers"] >= 1
+    assert usage["Servers"]
     assert usage["RAM MB-Hours"] > 0
-    assert usage["Project"] in {row["Project"] for row in shell.ask("usage list")}
     shell.do(f"compute service set --disable --disable-reason resting {host} nova-compute")
     try:
         rows = shell.ask("compute service list --service nova-compute --long")

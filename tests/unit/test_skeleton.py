@@ -23,6 +23,7 @@ ADAPTERS = (
     "nova_fakes.scenario",
     "nova_fakes.virt.connection",
     "nova_fakes.virt.driver",
+    "nova_fakes.virt.drop_in",
     "nova_fakes.virt.fake",
 )
 # Importing the largest of them takes hundreds of milliseconds, or drags in most of OpenStack.

@@ -15,7 +15,7 @@ from nova.virt import event as virt_event
 
 from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
 from nova_fakes.virt.driver.translation import translated
-from nova_fakes.virt.fleet import current_fleet
+from nova_fakes.virt.fleet import Fleet, current_fleet
 from nova_fakes.virt.guest import Guest
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Event
@@ -59,7 +59,7 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
             check_signatures(cls, driver.ComputeDriver)
         fleet = current_fleet()
         self._owns_fleet = fleet is None
-        self.fleet = fleet or fleet_from_conf()
+        self.fleet = fleet or self._new_fleet()
         self._unsubscribe = self.fleet.journal.subscribe(self._observe)
         self._image_api: Any = None
         self._hypervisor: Hypervisor
@@ -73,9 +73,17 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
 
     def _bind(self, host: str) -> None:
         if self._owns_fleet and host not in self.fleet.hosts:
-            self.fleet.add(hypervisor_from_conf(host))
+            self.fleet.add(self._new_hypervisor(host))
         self._hypervisor = self.fleet.hypervisor(host)
         self._hypervisor.read_vif = VIF.from_network_info
+
+    def _new_fleet(self) -> Fleet:
+        """Make the fleet of a driver that joins none."""
+        return fleet_from_conf()
+
+    def _new_hypervisor(self, host: str) -> Hypervisor:
+        """Make the host of a driver that joins no fleet."""
+        return hypervisor_from_conf(host)
 
     def _observe(self, event: Event) -> None:
         """Tell nova what happened to a guest by itself, as libvirt's events do."""

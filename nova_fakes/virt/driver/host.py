@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from nova.virt import hardware
 
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.translation import translated
+from nova_fakes.virt.inventory import PciDevice
 
 __all__ = ["HostMethods"]
 
@@ -65,6 +67,7 @@ class HostMethods(HypervisorDriver):
             "cpu_info": json.dumps(cpu_info),
             "numa_topology": None,
             "supported_instances": [(inventory.architecture, kind, "hvm") for kind in ("fake", "kvm", "qemu")],
+            "pci_passthrough_devices": json.dumps([_pci_description(device) for device in inventory.pci]),
         }
 
     @translated()
@@ -81,24 +84,17 @@ class HostMethods(HypervisorDriver):
         }
         for resource_class, total in inventory.resources.items():
             totals[resource_class] = (total, 1.0, 0)
-        provider_tree.update_inventory(
-            nodename,
-            {
-                resource_class: {
-                    "total": total,
-                    "min_unit": 1,
-                    "max_unit": total,
-                    "step_size": 1,
-                    "allocation_ratio": ratio,
-                    "reserved": reserved,
-                }
-                for resource_class, (total, ratio, reserved) in totals.items()
-                # placement refuses an inventory of nothing.
-                if total
-            },
-        )
+        provider_tree.update_inventory(nodename, _placement_inventory(totals))
         if inventory.traits:
             provider_tree.add_traits(nodename, *sorted(inventory.traits))
+        for provider in inventory.providers:
+            name = f"{nodename}-{provider.name}"
+            if not provider_tree.exists(name):
+                provider_tree.new_child(name=name, parent=nodename)
+            resources = {resource: (total, 1.0, 0) for resource, total in provider.resources.items()}
+            provider_tree.update_inventory(name, _placement_inventory(resources))
+            if provider.traits:
+                provider_tree.add_traits(name, *sorted(provider.traits))
 
     def get_host_ip_addr(self) -> str:
         """Return nova's address of this host."""
@@ -197,3 +193,37 @@ class HostMethods(HypervisorDriver):
         """Tell whether this host sees the instance's disks."""
         host = self._hypervisor
         return instance.uuid in host.guests or instance.uuid in host.left_disks or self.fleet.sees_disks(instance.uuid)
+
+
+def _placement_inventory(totals: Mapping[str, tuple[int, float, int]]) -> dict[str, dict[str, Any]]:
+    """Return placement's inventory of these totals, allocation ratios and reserved amounts."""
+    return {
+        resource_class: {
+            "total": total,
+            "min_unit": 1,
+            "max_unit": total,
+            "step_size": 1,
+            "allocation_ratio": ratio,
+            "reserved": reserved,
+        }
+        for resource_class, (total, ratio, reserved) in totals.items()
+        # placement refuses an inventory of nothing.
+        if total
+    }
+
+
+def _pci_description(device: PciDevice) -> dict[str, Any]:
+    """Return a device as libvirt's driver describes it to nova's PCI tracker."""
+    description = {
+        "address": device.address,
+        "vendor_id": device.vendor_id,
+        "product_id": device.product_id,
+        "dev_type": device.kind,
+        "parent_addr": device.parent,
+        "numa_node": device.numa_node,
+        "label": device.label or f"label_{device.vendor_id}_{device.product_id}",
+        "status": "available",
+    }
+    if device.parent_interface is not None:
+        description["parent_ifname"] = device.parent_interface
+    return description

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from nova import exception
+from nova.compute import vm_states
 
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.reading import nics_from, spec_from, volumes_from
@@ -51,6 +52,7 @@ class LifecycleMethods(HypervisorDriver):
             volumes_from(block_device_info) if block_device_info else (),
             power_on=power_on,
             plugging=self._plugging(instance, nics) if nics and power_on else None,
+            operation="unshelve" if getattr(instance, "vm_state", None) == vm_states.SHELVED_OFFLOADED else "spawn",
         )
 
     @translated(failing_with(exception.InstanceTerminationFailure))
