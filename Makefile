@@ -21,7 +21,7 @@ packages: ## Install the Debian packages that the tests use
 	@scripts/packages.sh test
 
 test: setup packages lint ## Lint, types, import contracts and all tests but the slow ones
-	$(PYTHON) -m pytest -m "not slow" tests/unit tests/functional tests/net $(ARGS)
+	$(PYTHON) -m pytest -m "not slow" tests/unit tests/functional tests/net tests/contract $(ARGS)
 
 test-all: setup packages lint ## The same with the slow tests
 	$(PYTHON) -m pytest tests $(ARGS)

@@ -24,6 +24,7 @@ import os_traits
 from nova import exception
 from nova.console import type as console_type
 from nova.objects import diagnostics as diagnostics_obj
+from nova.objects import migrate_data as migrate_data_obj
 from nova.virt import virtapi
 from nova.virt.ironic import driver as ironic
 from oslo_utils.fixture import uuidsentinel
@@ -31,10 +32,12 @@ from oslo_utils.fixture import uuidsentinel
 from nova_fakes.clock import SystemClock
 from nova_fakes.faults import FaultRule, Faults
 from nova_fakes.virt import fake
+from nova_fakes.virt.driver.reading import nics_from
 from nova_fakes.virt.fleet import Fleet
-from nova_fakes.virt.guest import Guest
+from nova_fakes.virt.guest import Guest, State
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.inventory import Inventory, PciDevice, Provider
+from nova_fakes.virt.nic import Nic
 
 __all__ = [
     "EphEncryptionDriver",
@@ -292,6 +295,8 @@ class FakeDriver(Constants):
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         self._nodes: list[str] = []
+        #: Tests put into it what they want to have aborted or forced.
+        self.active_migrations: dict[str, Any] = {}
         super().__init__(virtapi, read_only)
 
     @classmethod
@@ -353,6 +358,71 @@ class FakeDriver(Constants):
     def instance_on_disk(self, instance: Any) -> bool:
         """Tell that no instance's disk is seen here: an evacuation makes it anew."""
         return False
+
+    def _nics(self, network_info: Any) -> dict[str, Nic]:
+        # The ports of nova's network fixture do not all have a MAC address of their own.
+        return nics_from(network_info, distinct=False)
+
+    def check_can_live_migrate_destination(
+        self,
+        context: Any,
+        instance: Any,
+        src_compute_info: Any,
+        dst_compute_info: Any,
+        block_migration: Any = False,
+        disk_over_commit: Any = False,
+    ) -> Any:
+        """Offer shared disks and enough room. Tests call it with no driver for `self`."""
+        data = migrate_data_obj.LibvirtLiveMigrateData(
+            filename="fake",
+            image_type=CONF.libvirt.images_type,
+            graphics_listen_addr_vnc=CONF.vnc.server_listen,
+            graphics_listen_addr_spice=CONF.spice.server_listen,
+            serial_listen_addr=None,
+            disk_available_mb=100000,
+            is_shared_block_storage=True,
+            is_shared_instance_path=True,
+        )
+        for name, wanted in (("block_migration", block_migration), ("disk_over_commit", disk_over_commit)):
+            if wanted is not None:
+                setattr(data, name, wanted)
+        return data
+
+    def check_can_live_migrate_source(
+        self, context: Any, instance: Any, dest_check_data: Any, block_device_info: Any = None
+    ) -> Any:
+        """Agree to whatever the destination offers: tests ask for block migration between hosts that share disks."""
+        return dest_check_data
+
+    def poll_rebooting_instances(self, timeout: int, instances: Iterable[Any]) -> None:
+        """Leave them alone: tests hand over instances that do not reboot."""
+
+    def resume(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        share_info: Any = None,
+    ) -> None:
+        """Bring the guest back from disk; one that runs goes on running."""
+        if self._guest(instance, "resume.find").state is not State.RUNNING:
+            super().resume(context, instance, network_info, block_device_info, share_info)
+
+    def unrescue(self, context: Any, instance: Any) -> None:
+        """Boot the guest from its own disk again; one that is not rescued runs from it already."""
+        if self._guest(instance, "unrescue.find").rescued:
+            super().unrescue(context, instance)
+
+    def live_migration_force_complete(self, instance: Any) -> None:
+        """Switch over at once; without a migration there is nothing to do."""
+        if instance.uuid in self._hypervisor.migrations:
+            super().live_migration_force_complete(instance)
+
+    def live_migration_abort(self, instance: Any) -> None:
+        """End the live migration; without one there is nothing to do."""
+        if instance.uuid in self._hypervisor.migrations:
+            super().live_migration_abort(instance)
 
     @property
     def instances(self) -> Mapping[str, Guest]:

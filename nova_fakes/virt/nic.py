@@ -52,9 +52,10 @@ class Nic:
         return self._vif
 
 
-def read_nics(network_info: Iterable[Mapping[str, Any]] | None) -> dict[str, Nic]:
+def read_nics(network_info: Iterable[Mapping[str, Any]] | None, distinct: bool = True) -> dict[str, Nic]:
     """Return the interfaces of a network_info by VIF id, in its order.
 
+    :param distinct: refuse two of them with one MAC address
     :raises InvalidInput: an element cannot be used
     :raises DeviceInUse: two of them have one MAC address
     """
@@ -64,7 +65,7 @@ def read_nics(network_info: Iterable[Mapping[str, Any]] | None) -> dict[str, Nic
     for info in network_info:
         nic = Nic(info)
         nics[nic.id] = nic
-    if len(nics) > 1:
+    if distinct and len(nics) > 1:
         check_addresses(nics.values())
     return nics
 

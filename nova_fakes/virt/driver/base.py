@@ -13,6 +13,7 @@ from nova import exception
 from nova.virt import driver
 from nova.virt import event as virt_event
 
+from nova_fakes.virt.driver.reading import nics_from
 from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
 from nova_fakes.virt.driver.translation import translated
 from nova_fakes.virt.fleet import Fleet, current_fleet
@@ -109,6 +110,10 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
     @translated()
     def _guest(self, instance: Any, operation: str) -> Guest:
         return self._hypervisor.guest(instance.uuid, operation)
+
+    def _nics(self, network_info: Any) -> dict[str, Nic]:
+        """Read a network_info."""
+        return nics_from(network_info)
 
     def _alive(self, operation: str) -> None:
         host = self._hypervisor

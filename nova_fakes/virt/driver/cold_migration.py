@@ -8,7 +8,7 @@ from nova import exception
 
 from nova_fakes.virt import resize
 from nova_fakes.virt.driver.base import HypervisorDriver
-from nova_fakes.virt.driver.reading import disk_info, nics_from, spec_from, volumes_from
+from nova_fakes.virt.driver.reading import disk_info, spec_from, volumes_from
 from nova_fakes.virt.driver.translation import spawn_failure, translated
 
 __all__ = ["ColdMigrationMethods"]
@@ -61,7 +61,7 @@ class ColdMigrationMethods(HypervisorDriver):
         resize.arrive(
             self._hypervisor,
             spec_from(instance, block_device_info),
-            nics_from(network_info),
+            self._nics(network_info),
             volumes_from(block_device_info),
             power_on=power_on,
         )
@@ -83,7 +83,7 @@ class ColdMigrationMethods(HypervisorDriver):
         share_info: Any = None,
     ) -> None:
         """Bring the instance back where it came from, in its old size."""
-        nics = nics_from(network_info)
+        nics = self._nics(network_info)
         resize.revert(
             self._hypervisor,
             spec_from(instance, block_device_info),

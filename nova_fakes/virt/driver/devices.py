@@ -13,7 +13,7 @@ from nova import exception
 from nova_fakes import exceptions
 from nova_fakes.virt.disks import GIB, Volume, local_disks
 from nova_fakes.virt.driver.base import HypervisorDriver
-from nova_fakes.virt.driver.reading import disk_info, nics_from
+from nova_fakes.virt.driver.reading import disk_info
 from nova_fakes.virt.driver.translation import attach_interface_failure, detach_interface_failure, translated
 from nova_fakes.virt.nic import Nic
 
@@ -32,12 +32,12 @@ class DeviceMethods(HypervisorDriver):
     def plug_vifs(self, instance: Any, network_info: Any) -> None:
         """Make whatever is missing of the instance's interfaces; nova calls it for every instance at its start."""
         if instance.uuid in self._hypervisor.guests or self._hypervisor.down:
-            self._hypervisor.plug(instance.uuid, nics_from(network_info))
+            self._hypervisor.plug(instance.uuid, self._nics(network_info))
 
     @translated()
     def unplug_vifs(self, instance: Any, network_info: Any) -> None:
         """Remove the instance's interfaces from the host."""
-        self._hypervisor.unplug(instance.uuid, nics_from(network_info))
+        self._hypervisor.unplug(instance.uuid, self._nics(network_info))
 
     @translated(attach_interface_failure)
     def attach_interface(self, context: Any, instance: Any, image_meta: Any, vif: Any) -> None:

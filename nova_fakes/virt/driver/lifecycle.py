@@ -9,7 +9,7 @@ from nova import exception
 from nova.compute import vm_states
 
 from nova_fakes.virt.driver.base import HypervisorDriver
-from nova_fakes.virt.driver.reading import nics_from, spec_from, volumes_from
+from nova_fakes.virt.driver.reading import spec_from, volumes_from
 from nova_fakes.virt.driver.translation import failing_with, spawn_failure, translated
 
 __all__ = ["LifecycleMethods"]
@@ -45,7 +45,7 @@ class LifecycleMethods(HypervisorDriver):
         host = self._hypervisor
         if host.maintenance or not host.enabled:
             self._refuse_new_guests(host)
-        nics = nics_from(network_info) if network_info else None
+        nics = self._nics(network_info) if network_info else None
         host.spawn(
             spec_from(instance, block_device_info, admin_password, injected_files),
             nics,

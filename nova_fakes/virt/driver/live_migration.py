@@ -14,7 +14,7 @@ from nova.objects import migrate_data as migrate_data_obj
 from nova_fakes import exceptions
 from nova_fakes.virt.disks import local_disks
 from nova_fakes.virt.driver.base import HypervisorDriver
-from nova_fakes.virt.driver.reading import destination_vifs, nics_from, spec_from, volumes_from
+from nova_fakes.virt.driver.reading import destination_vifs, spec_from, volumes_from
 from nova_fakes.virt.driver.translation import spawn_failure, translated
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.snapshot import DISK_FORMAT
@@ -119,7 +119,7 @@ class LiveMigrationMethods(HypervisorDriver):
         self.fleet.prepare_migration(
             self._hypervisor,
             spec_from(instance, block_device_info),
-            nics_from(destination_vifs(network_info, migrate_data)),
+            self._nics(destination_vifs(network_info, migrate_data)),
             volumes_from(block_device_info),
         )
         return migrate_data
@@ -208,7 +208,7 @@ class LiveMigrationMethods(HypervisorDriver):
     def post_live_migration_at_source(self, context: Any, instance: Any, network_info: Any) -> None:
         """Report that the instance's interfaces are no longer on this host."""
         host = self._hypervisor
-        host.report_vifs("vif_unplugged", instance.uuid, nics_from(network_info).values())
+        host.report_vifs("vif_unplugged", instance.uuid, self._nics(network_info).values())
 
     @translated(spawn_failure)
     def post_live_migration_at_destination(
@@ -224,7 +224,7 @@ class LiveMigrationMethods(HypervisorDriver):
         if instance.uuid not in host.guests:
             paused = getattr(instance, "power_state", None) == power_state.PAUSED
             self.fleet.finish_arrival(host, spec_from(instance, block_device_info), paused=paused)
-        nics = nics_from(network_info)
+        nics = self._nics(network_info)
         if nics:
             host.plug(instance.uuid, nics)
 

@@ -9,7 +9,7 @@ from typing import Any
 from nova import exception
 
 from nova_fakes.virt.driver.lifecycle import LifecycleMethods
-from nova_fakes.virt.driver.reading import nics_from, volumes_from
+from nova_fakes.virt.driver.reading import volumes_from
 from nova_fakes.virt.driver.translation import failing_with, translated
 from nova_fakes.virt.guest import State
 
@@ -43,7 +43,7 @@ class PowerMethods(LifecycleMethods):
 
     def _boot(self, instance: Any, operation: str, network_info: Any, block_device_info: Any) -> None:
         host = self._hypervisor
-        nics = nics_from(network_info) if network_info is not None else None
+        nics = self._nics(network_info) if network_info is not None else None
         known = nics if nics is not None else {}
         host.boot(
             instance.uuid,

@@ -18,13 +18,14 @@ from nova_fakes.virt.snapshot import DISK_FORMAT
 __all__ = ["destination_vifs", "disk_info", "nics_from", "spec_from", "volumes_from"]
 
 
-def nics_from(network_info: Any) -> dict[str, Nic]:
+def nics_from(network_info: Any, distinct: bool = True) -> dict[str, Nic]:
     """Read a network_info; nova's asynchronous one waits here for the allocation and raises what went wrong in it.
 
+    :param distinct: refuse two interfaces with one MAC address
     :raises VirtualInterfaceCreateException: an interface cannot be used
     """
     try:
-        return read_nics(network_info)
+        return read_nics(network_info, distinct)
     except exceptions.NovaFakesError as error:
         raise exception.VirtualInterfaceCreateException(str(error)) from error
 

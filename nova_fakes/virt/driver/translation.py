@@ -65,6 +65,8 @@ def translated(failure: Failure | None = None) -> Callable[[Method], Method]:
                 instance = signature.bind(*args, **kwargs).arguments.get("instance")
                 raise to_nova(error, getattr(instance, "uuid", ""), failure) from error
 
+        # Whoever compares signatures, nova's tests among them, does not look through a decorator by itself.
+        translated.__signature__ = signature  # type: ignore[attr-defined]
         return cast(Method, translated)
 
     return decorate

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 # What nova's tox.ini sets, and that no test takes for ever.
-os.environ |= {"OS_STDOUT_CAPTURE": "1", "OS_STDERR_CAPTURE": "1", "OS_TEST_TIMEOUT": "160"}
+os.environ |= {
+    "OS_NOVA_DISABLE_EVENTLET_PATCHING": "false",
+    "OS_STDERR_CAPTURE": "1",
+    "OS_STDOUT_CAPTURE": "1",
+    "OS_TEST_TIMEOUT": "160",
+}
 
 from nova import monkey_patch
 

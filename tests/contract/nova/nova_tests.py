@@ -1,0 +1,131 @@
+"""Which of nova's own tests are run against our driver, and the running of them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import nova.tests
+
+WORKER = Path(__file__).with_name("worker.py")
+FUNCTIONAL = Path(nova.tests.__file__).parent / "functional"
+
+#: Parts of nova's functional tests that start no fake driver.
+ELSEWHERE = ("api", "db", "libvirt")
+
+#: The tests of nova's unit suite that hold drivers to their interface.
+UNIT = ("nova.tests.unit.virt.test_virt_drivers", "nova.tests.unit.virt.test_fake")
+
+#: What `make test` runs: each variant of the driver at least once, in a few minutes.
+SELECTION = tuple(
+    f"nova.tests.{name}"
+    for name in (
+        # FakeDriver
+        "functional.compute.test_instance_list",
+        "unit.virt.test_virt_drivers.FakeConnectionTestCase",
+        "unit.virt.test_fake",
+        # SmallFakeDriver
+        "functional.test_servers.ServersTest.test_create_and_rebuild_server",
+        "functional.test_servers.ServersTest.test_deferred_delete",
+        # MediumFakeDriver
+        "functional.test_servers.ServerMovingTests.test_evacuate_clean_hypervisor",
+        "functional.test_servers.ServerMovingTests.test_live_migrate",
+        "functional.test_servers.ServerMovingTests.test_resize_confirm",
+        "functional.test_servers.ServerMovingTests.test_resize_revert",
+        "functional.test_servers.ServerMovingTests.test_resize_delete_while_verify",
+        "functional.test_servers.ServerMovingTests.test_shelve_offload_unshelve_diff_host",
+        "functional.test_cross_cell_migrate.TestMultiCellMigrate.test_resize_confirm_image_backed",
+        "functional.test_cross_cell_migrate.TestMultiCellMigrate.test_resize_revert_volume_backed",
+        # SameHostColdMigrateDriver
+        "functional.test_cold_migrate.ColdMigrationAllowSameHost",
+        # RescueBFVDriver
+        "functional.test_server_rescue.AllowBFVRescuev287WithTrait",
+        # PowerUpdateFakeDriver
+        "functional.test_server_external_events",
+        # MediumFakeDriverWithNestedCustomResources
+        "functional.test_servers.ServerMovingTestsWithNestedResourceRequests.test_live_migrate_force",
+        "functional.test_servers.ServerSoftDeleteTestsWithNestedResourceRequest",
+        # FakeFinishMigrationFailDriver
+        "functional.regressions.test_bug_1825537",
+        # PredictableNodeUUIDDriver
+        "functional.regressions.test_bug_1839560",
+        # FakeRescheduleDriver
+        "functional.test_servers.ServerRescheduleTests.test_rescheduling_when_booting_instance",
+        "functional.test_servers.ServerRescheduleTestsWithNestedResourcesRequest.test_rescheduling_when_booting_instance",
+        # FakeBuildAbortDriver
+        "functional.test_servers.ServerBuildAbortTests",
+        "functional.test_servers.ServerBuildAbortTestsWithNestedResourceRequest",
+        # FakeUnshelveSpawnFailDriver
+        "functional.test_servers.ServerUnshelveSpawnFailTests",
+        "functional.test_servers.ServerUnshelveSpawnFailTestsWithNestedResourceRequest",
+        # FakeLiveMigrateDriver
+        "functional.test_servers.ServerLiveMigrateForceAndAbort",
+        "functional.test_servers.ServerLiveMigrateForceAndAbortWithNestedResourcesRequest.test_live_migrate_delete",
+        "functional.test_servers_resource_request.LiveMigrateAbortWithPortResourceRequestTest",
+        # FakeDriverWithPciResources
+        "functional.test_servers_resource_request.PortResourceRequestBasedSchedulingTest.test_one_ovs_one_sriov_port",
+        "functional.regressions.test_bug_1896463",
+        # FakeDriverWithCaching
+        "functional.compute.test_cache_image",
+        "functional.test_aggregates.AggregateImageCacheTestCase",
+        # EphEncryptionDriver and its kin
+        "functional.test_ephemeral_encryption",
+        # FakeDriverWithoutFakeNodes
+        "functional.test_service.TestComputeStartupChecks",
+    )
+)
+
+
+class Result(NamedTuple):
+    """How one test ended: ok, failed or skipped, and why."""
+
+    outcome: str
+    reason: str
+
+
+def modules() -> list[str]:
+    """Return every module of nova's functional tests that may start a fake driver, the unit tests' two, by name."""
+    found = []
+    for path in sorted(FUNCTIONAL.rglob("test_*.py")):
+        within = path.relative_to(FUNCTIONAL)
+        if within.parts[0] not in ELSEWHERE:
+            found.append(".".join(("nova.tests.functional", *within.with_suffix("").parts)))
+    return [*found, *UNIT]
+
+
+def run(driver: str, names: Iterable[str], directory: Path, timeout_s: float) -> dict[str, Result]:
+    """Run tests in a process of their own.
+
+    :param driver: ``ours``, or ``nova`` for nova's own fake
+    :param names: of modules, classes or tests
+    :param directory: where the results and what the process printed are kept
+    :returns: each test's result by its id; where the process was ended for taking too long, what it got to
+    """
+    results, output = directory / f"{driver}.jsonl", directory / f"{driver}.out"
+    results.touch()
+    with output.open("w") as log:
+        command = [sys.executable, str(WORKER), driver, str(results), *names]
+        try:
+            subprocess.run(command, stdout=log, stderr=log, timeout=timeout_s, check=True)
+        except subprocess.TimeoutExpired:
+            print(f"\nended after {timeout_s:.0f} s", file=log)
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(f"the worker ended with {error.returncode}: {output.read_text()[-3000:]}") from None
+    records = [json.loads(line) for line in results.read_text().splitlines()]
+    return {record["id"]: Result(record["outcome"], record["reason"]) for record in records}
+
+
+def failed(results: dict[str, Result]) -> list[str]:
+    """Return the ids of the tests that failed."""
+    return [name for name, result in results.items() if result.outcome == "failed"]
+
+
+def worse_than_novas(ours: dict[str, Result], directory: Path, timeout_s: float) -> dict[str, str]:
+    """Return what fails with our driver and passes with nova's fake, by test, with the reason."""
+    suspects: Sequence[str] = failed(ours)
+    if not suspects:
+        return {}
+    theirs = run("nova", suspects, directory, timeout_s)
+    return {name: ours[name].reason for name in suspects if theirs[name].outcome == "ok"}
