@@ -139,7 +139,9 @@ class LiveMigrationMethods(HypervisorDriver):
         Before the switch-over everything that goes wrong leaves the guest where it is and calls `recover_method`.
         """
         host = self._hypervisor
-        block = bool(migrate_data.block_migration) if migrate_data is not None else bool(block_migration)
+        # Whoever asks for no particular way leaves it out, and what both hosts see needs no carrying.
+        carried = migrate_data is not None and "block_migration" in migrate_data and migrate_data.block_migration
+        block = bool(carried if migrate_data is not None else block_migration)
         migration: LiveMigration | None = None
         try:
             migration = self.fleet.begin_migration(host, instance.uuid, dest, block=block)

@@ -98,3 +98,15 @@ def test_a_delay_passes_by_the_clock():
 def test_rules_that_make_no_sense_are_refused(field):
     with pytest.raises(InvalidInput, match=next(iter(field))):
         FaultRule("spawn", **field)
+
+
+def test_a_rule_strikes_each_guest_so_often_and_makes_its_error_of_it() -> None:
+    faults = Faults(ManualClock())
+    faults.add(FaultRule("spawn", times_per_guest=2, error=lambda uuid: KeyError(uuid)))
+    for uuid in ("one", "two"):
+        for _ in range(2):
+            with pytest.raises(KeyError, match=uuid):
+                faults.check("spawn", "host", uuid)
+        faults.check("spawn", "host", uuid)
+    with pytest.raises(InvalidInput, match="times_per_guest"):
+        FaultRule("spawn", times_per_guest=0)
