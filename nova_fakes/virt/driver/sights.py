@@ -10,6 +10,7 @@ from nova.console import type as console_type
 from nova.objects import diagnostics as diagnostics_obj
 from nova.objects.base import NovaObject
 
+from nova_fakes.virt.diagnostics import flat
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.translation import translated
 from nova_fakes.virt.nic import Nic
@@ -56,29 +57,7 @@ class SightMethods(HypervisorDriver):
     @translated()
     def get_diagnostics(self, instance: Any) -> dict[str, int]:
         """Return the guest's counters under the keys that libvirt's driver uses."""
-        statistics = self._hypervisor.statistics(instance.uuid)
-        memory_kb = statistics.guest.spec.memory_mb * 1024
-        found = {f"cpu{index}_time": time_ns for index, time_ns in enumerate(statistics.cpus)}
-        for device, disk in statistics.disks:
-            found[f"{device}_read_req"] = disk.read_requests
-            found[f"{device}_read"] = disk.read_bytes
-            found[f"{device}_write_req"] = disk.write_requests
-            found[f"{device}_write"] = disk.write_bytes
-            found[f"{device}_errors"] = disk.errors
-        for nic, counters in statistics.nics:
-            name = nic.devname
-            found[f"{name}_rx"] = counters.rx_bytes
-            found[f"{name}_rx_packets"] = counters.rx_packets
-            found[f"{name}_rx_errors"] = counters.rx_errors
-            found[f"{name}_rx_drop"] = counters.rx_dropped
-            found[f"{name}_tx"] = counters.tx_bytes
-            found[f"{name}_tx_packets"] = counters.tx_packets
-            found[f"{name}_tx_errors"] = counters.tx_errors
-            found[f"{name}_tx_drop"] = counters.tx_dropped
-        found["memory"] = memory_kb
-        found["memory-actual"] = memory_kb
-        found["memory-rss"] = statistics.memory_used_mb * 1024
-        return found
+        return flat(self._hypervisor.statistics(instance.uuid))
 
     @translated()
     def get_instance_diagnostics(self, instance: Any) -> Any:

@@ -12,7 +12,14 @@ from nova import exception
 
 from nova_fakes import exceptions
 
-__all__ = ["attach_interface_failure", "detach_interface_failure", "failing_with", "spawn_failure", "translated"]
+__all__ = [
+    "attach_interface_failure",
+    "detach_interface_failure",
+    "failing_with",
+    "spawn_failure",
+    "to_nova",
+    "translated",
+]
 
 LOG = logging.getLogger(__name__)
 
