@@ -56,7 +56,7 @@ KEPT = {
 HEAD = """# Coverage
 
 Each method of nova's `ComputeDriver`, as the installed nova {release} has it. *acts*: on the model of the hypervisor;
-*kept*: nova's own code is right for it. Exceptions are nova's. The tests are those of the driver alone; nova's own tests
+*kept*: nova's own code is right for it. Exceptions are nova's. The tests are those of the driver alone; nova's own
 (see [](drop-in.md)) call nearly every method once more.
 
 {acts} methods act, {kept} are kept.
