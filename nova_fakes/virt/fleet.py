@@ -23,12 +23,14 @@ from nova_fakes.exceptions import (
     MigrationNotFound,
 )
 from nova_fakes.faults import Faults
+from nova_fakes.virt import stats
 from nova_fakes.virt.disks import Volume, local_disks
 from nova_fakes.virt.guest import Guest, GuestSpec, State
 from nova_fakes.virt.hypervisor import Arrival, Hypervisor
 from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.workload import WORKLOADS, Workload
 
 __all__ = ["DEFAULT_BANDWIDTH_MB_S", "Fleet", "current_fleet"]
 
@@ -52,6 +54,7 @@ class Fleet:
     :param seed: of every statistic, and of node identities that nobody gave
     :param migration_bandwidth_mb_s: of live migrations, MiB a second
     :param shared_storage: whether every host sees every guest's disks, as with Ceph
+    :param workloads: that guests may choose besides those of :data:`nova_fakes.virt.workload.WORKLOADS`
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Fleet:
         *,
         migration_bandwidth_mb_s: float = DEFAULT_BANDWIDTH_MB_S,
         shared_storage: bool = True,
+        workloads: Iterable[Workload] = (),
     ) -> None:
         if migration_bandwidth_mb_s <= 0:
             raise InvalidInput("migration_bandwidth_mb_s", migration_bandwidth_mb_s, "give MiB a second, above 0")
@@ -72,6 +76,8 @@ class Fleet:
         self.seed = seed
         self.migration_bandwidth_mb_s = migration_bandwidth_mb_s
         self.shared_storage = shared_storage
+        #: What guests may be busy with, by name.
+        self.workloads: Mapping[str, Workload] = {**WORKLOADS, **{workload.name: workload for workload in workloads}}
         self._hosts: dict[str, Hypervisor] = {}
         self._lock = threading.Lock()
 
@@ -187,6 +193,7 @@ class Fleet:
                 guest.spec.memory_mb,
                 disk_bytes,
                 self.migration_bandwidth_mb_s,
+                stats.dirty_bytes_s(guest.workload, guest.seed) if guest.state is State.RUNNING else 0.0,
             )
             source.migrations[uuid] = migration
         source.journal.record(

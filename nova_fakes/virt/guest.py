@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from nova_fakes.exceptions import DeviceInUse, InvalidInput, InvalidTransition
 from nova_fakes.virt.disks import Volume
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.workload import DEFAULT, Workload
 
 __all__ = ["TRANSITIONS", "Claim", "Guest", "GuestSpec", "State"]
 
@@ -73,6 +74,7 @@ class GuestSpec:
     :param image: identifier of the image; None when there is none
     :param volume_backed: the root disk is a volume, so that `root_gb` takes no room on the host
     :param files: injected at the first boot: (path, contents) pairs
+    :param workload: name of what it is busy with; None: the default
     """
 
     uuid: str
@@ -92,6 +94,7 @@ class GuestSpec:
     os_type: str | None = None
     admin_password: str | None = None
     files: tuple[tuple[str, str], ...] = ()
+    workload: str | None = None
 
     def check(self) -> None:
         """Refuse a guest that no hypervisor could make.
@@ -118,12 +121,14 @@ class Guest:
 
     :param claim: what its host holds for it
     :param seed: of its statistics
+    :param workload: what it is busy with
     """
 
     spec: GuestSpec
     claim: Claim
     created_at_s: float
     seed: int
+    workload: Workload = DEFAULT
     state: State = State.NOSTATE
     nics: dict[str, Nic] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from nova_fakes.virt.inventory import Capacity, Inventory
 from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic, VIFReader, Wiring
+from nova_fakes.virt.workload import WORKLOADS, Workload
 
 if TYPE_CHECKING:
     from nova_fakes.virt.fleet import Fleet
@@ -109,6 +110,17 @@ class Host:
         """Identity of the host's node: stable over restarts."""
         return self._given_node_uuid or str(uuid5(NAMESPACE_DNS, f"{self.seed}.{self.name}.nova-fakes"))
 
+    def workload(self, name: str) -> Workload:
+        """Return a workload that the fleet knows.
+
+        :raises InvalidInput: it knows none of that name
+        """
+        known = WORKLOADS if self.fleet is None else self.fleet.workloads
+        try:
+            return known[name]
+        except KeyError:
+            raise InvalidInput("workload", name, f"use one of {', '.join(sorted(known))}") from None
+
     def _restore(self) -> None:
         kept = self.journal.host(self.name)
         if kept is None:
@@ -119,6 +131,8 @@ class Host:
         for role, guests in (("guest", self.guests), ("retained", self.retained)):
             for uuid, record in self.journal.guests(self.name, role).items():
                 guest = guests[uuid] = Guest.from_record(record)
+                if guest.spec.workload is not None:
+                    guest.workload = self.workload(guest.spec.workload)
                 self.capacity.restore(guest.claim)
         for uuid, record in self.journal.guests(self.name, "disks").items():
             claim = self.left_disks[uuid] = Claim(0, 0, record["disk_gb"])

@@ -25,6 +25,7 @@ from nova_fakes.virt.guest import Guest, GuestSpec, State
 from nova_fakes.virt.host import Arrival
 from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.snapshot import snapshot_bytes
+from nova_fakes.virt.workload import DEFAULT
 
 __all__ = ["Arrival", "Hypervisor", "Statistics"]
 
@@ -72,6 +73,7 @@ class Hypervisor(DeviceHost):
         :param plugging: entered around the plugging; its end waits until the ports are up, the guest standing paused
         :raises GuestExists: it is here already
         :raises InsufficientCapacity: the host refuses the claim
+        :raises InvalidInput: nobody knows its workload
         :raises RealizerError: its interfaces could not be made
         """
         checked = self.faults.active
@@ -80,12 +82,13 @@ class Hypervisor(DeviceHost):
         spec.check()
         uuid = spec.uuid
         claim = spec.claim()
+        workload = DEFAULT if spec.workload is None else self.workload(spec.workload)
         now_s = self.clock.now()
         with self.lock:
             if uuid in self.guests:
                 raise GuestExists(f"guest {uuid} is already on host {self.name}: destroy it first")
             self.capacity.claim(self.name, claim, now_s)
-            guest = Guest(spec, claim, now_s, crc32(uuid.encode(), self.seed))
+            guest = Guest(spec, claim, now_s, crc32(uuid.encode(), self.seed), workload)
             self.guests[uuid] = guest
         try:
             for volume in volumes:
@@ -302,20 +305,23 @@ class Hypervisor(DeviceHost):
         """Return a guest's counters; of real interfaces where the realizer has made some."""
         guest = self.guest(uuid, "statistics")
         active_s = guest.active_s(self.clock.now())
-        seed, spec = guest.seed, guest.spec
+        workload, seed, spec = guest.workload, guest.seed, guest.spec
         disks = [
-            (disk.device, stats.disk(seed, disk.device, active_s, disk.role == "root")) for disk in local_disks(spec)
+            (disk.device, stats.disk(workload, seed, disk.device, active_s, disk.role == "root"))
+            for disk in local_disks(spec)
         ]
         for device in guest.volumes:
-            disks.append((device, stats.disk(seed, device, active_s, spec.volume_backed and device == "vda")))
+            disks.append((device, stats.disk(workload, seed, device, active_s, spec.volume_backed and device == "vda")))
         nics: list[tuple[Nic, Any]] = []
         if guest.nics:
             realizer = self._active_realizer
             real = realizer.counters(uuid) if realizer is not None else {}
             for vif_id, nic in guest.nics.items():
-                nics.append((nic, real[vif_id] if vif_id in real else stats.nic(seed, vif_id, active_s)))
-        cpus = [stats.cpu_time_ns(seed, vcpu, active_s) for vcpu in range(spec.vcpus)]
-        return Statistics(guest, active_s, cpus, stats.memory_used_mb(seed, spec.memory_mb, active_s), disks, nics)
+                nics.append((nic, real[vif_id] if vif_id in real else stats.nic(workload, seed, vif_id, active_s)))
+        cpus = [stats.cpu_time_ns(workload, seed, vcpu, active_s) for vcpu in range(spec.vcpus)]
+        return Statistics(
+            guest, active_s, cpus, stats.memory_used_mb(workload, seed, spec.memory_mb, active_s), disks, nics
+        )
 
     def disk_statistics(self, uuid: str, device: str) -> stats.DiskCounters:
         """Return the counters of one disk or volume.
@@ -328,7 +334,7 @@ class Hypervisor(DeviceHost):
         if name not in roles and name not in guest.volumes:
             raise DeviceNotFound(f"guest {uuid} has no disk {name}")
         boots = roles.get(name) == "root" or (guest.spec.volume_backed and name == "vda")
-        return stats.disk(guest.seed, name, guest.active_s(self.clock.now()), boots)
+        return stats.disk(guest.workload, guest.seed, name, guest.active_s(self.clock.now()), boots)
 
     def _discard(self, guest: Guest) -> None:
         """Undo a spawn at whatever point it stopped."""

@@ -12,7 +12,7 @@ from nova.compute import power_state
 from nova.objects import migrate_data as migrate_data_obj
 
 from nova_fakes import exceptions
-from nova_fakes.virt.disks import local_disks
+from nova_fakes.virt.disks import GIB, local_disks
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.reading import destination_vifs, spec_from, volumes_from
 from nova_fakes.virt.driver.translation import spawn_failure, translated
@@ -147,6 +147,7 @@ class LiveMigrationMethods(HypervisorDriver):
             migration = self.fleet.begin_migration(host, instance.uuid, dest, block=block)
             while not migration.wait(PROGRESS_INTERVAL_S):
                 self._report_progress(instance, migration, migrate_data)
+                self._mind_the_time(instance, migration)
             self.fleet.switch_over(host, migration)
         except exceptions.MigrationAborted:
             LOG.info("Live migration of instance %s was aborted", instance.uuid)
@@ -171,6 +172,21 @@ class LiveMigrationMethods(HypervisorDriver):
         destination = self.fleet.hosts.get(dest)
         if destination is not None:
             self.fleet.abort_arrival(destination, instance.uuid)
+
+    @staticmethod
+    def _mind_the_time(instance: Any, migration: LiveMigration) -> None:
+        """Do with a migration that takes too long what nova.conf says, as libvirt's driver does."""
+        total = migration.progress()
+        data_gb = max(2, (total.memory_total + total.disk_total) / GIB)
+        limit_s = int(CONF.libvirt.live_migration_completion_timeout * data_gb)
+        if not limit_s or migration.elapsed_s <= limit_s:
+            return
+        action = CONF.libvirt.live_migration_timeout_action
+        LOG.warning("Live migration of instance %s takes more than %d s: %s", instance.uuid, limit_s, action)
+        if action == "force_complete":
+            migration.force()
+        else:
+            migration.abort()
 
     @staticmethod
     def _report_progress(instance: Any, migration: LiveMigration, migrate_data: Any, save: bool = True) -> None:

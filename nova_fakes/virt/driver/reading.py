@@ -15,7 +15,11 @@ from nova_fakes.virt.guest import Guest, GuestSpec
 from nova_fakes.virt.nic import Nic, read_nics
 from nova_fakes.virt.snapshot import DISK_FORMAT
 
-__all__ = ["destination_vifs", "disk_info", "nics_from", "spec_from", "volumes_from"]
+__all__ = ["WORKLOAD_KEY", "destination_vifs", "disk_info", "nics_from", "spec_from", "volumes_from"]
+
+
+#: The flavor's extra spec, or the instance's metadata, that names a workload.
+WORKLOAD_KEY = "nova_fakes:workload"
 
 
 def nics_from(network_info: Any, distinct: bool = True) -> dict[str, Nic]:
@@ -55,7 +59,16 @@ def spec_from(
         os_type=getattr(instance, "os_type", None),
         admin_password=admin_password,
         files=tuple((path, contents) for path, contents in files) if files else (),
+        workload=_workload(instance, flavor),
     )
+
+
+def _workload(instance: Any, flavor: Any) -> str | None:
+    """Return what the flavor, or else the instance's owner, wants the guest to be busy with."""
+    for chosen in (getattr(flavor, "extra_specs", None), getattr(instance, "metadata", None)):
+        if chosen and WORKLOAD_KEY in chosen:
+            return str(chosen[WORKLOAD_KEY])
+    return None
 
 
 def _volume_backed(block_device_info: Mapping[str, Any]) -> bool:
