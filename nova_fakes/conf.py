@@ -33,6 +33,13 @@ The SQLite file that keeps guests, volumes and interfaces over a restart. Severa
 it, guests end with the process.
 """,
     ),
+    cfg.StrOpt(
+        "fleet_file",
+        help="""
+A TOML file that describes the fleet: this host's entry, by its name, says what it is equipped with, and the file's
+seed, bandwidth, storage, workloads and faults hold. The options below that say the same are not read then.
+""",
+    ),
     cfg.IntOpt("seed", default=0, min=0, help="Of every counter and statistic: one seed gives one history."),
     cfg.IntOpt("vcpus", default=64, min=1, help="Processors of the host."),
     cfg.IntOpt("memory_mb", default=262_144, min=1, help="Memory of the host, MiB."),

@@ -68,6 +68,12 @@ def progress_line(progress: Progress) -> str | None:
 @hosts_option
 @realizer_option
 @state_option
+@click.option(
+    "--fleet",
+    "fleet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file that describes the hypervisors, in place of --hosts.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port on 127.0.0.1. Default: a free one.")
 @click.option(
     "--fallback-null",
@@ -81,6 +87,7 @@ def up(
     hosts: int,
     realizer: str,
     state: Path | None,
+    fleet: Path | None,
     port: int,
     fallback_null: bool,
     as_json: bool,
@@ -92,10 +99,18 @@ def up(
     """
     from nova_fakes.sandbox.spec import SandboxSpec
     from nova_fakes.scenario.states import reclaim_abandoned
+    from nova_fakes.virt.fleet_file import load
 
     wanted_state = state if state is not None else sandboxes.default_state()
+    plan = None if fleet is None else load(fleet)
     spec = SandboxSpec(
-        state=wanted_state, hosts=named_hosts(hosts), realizer=realizer, port=port, fallback_null=fallback_null
+        state=wanted_state,
+        hosts=named_hosts(hosts) if plan is None else tuple(plan.hosts),
+        realizer=realizer,
+        port=port,
+        fallback_null=fallback_null,
+        options={} if plan is None else plan.nova,
+        fleet_file=None if fleet is None else fleet.absolute(),
     )
     for abandoned in reclaim_abandoned(sandboxes):
         click.echo(f"removed what an interrupted demo left in {abandoned}", err=True)

@@ -25,7 +25,9 @@ from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.sandbox.token_cache import TokenCache, with_token_cache
+from nova_fakes.virt import fleet_file
 from nova_fakes.virt.fleet import Fleet
+from nova_fakes.virt.fleet_file import FleetPlan
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.vif import namespaces, registry
@@ -185,14 +187,18 @@ class Cloud:
         return result
 
     def _start_fleet(self) -> None:
-        self.fleet = Fleet(self._clock, journal=Journal(self._state.journal))
+        described = self.spec.fleet_file
+        plan = FleetPlan() if described is None else fleet_file.load(described)
+        self.fleet = plan.make_fleet(self._clock, Journal(self._state.journal))
         self._cleanup.callback(self.fleet.close)
         options: dict[str, Any] = {}
         if self.spec.realizer == "bridge":
             fabric = self._step("fabric", self._make_fabric)
             options["fabric"] = fabric
         for host in self.spec.hosts:
-            self.fleet.add(Hypervisor(host, realizer=registry.load(self.spec.realizer, host=host, **options)))
+            inventory = None if described is None else plan.inventory(host)
+            realizer = registry.load(self.spec.realizer, host=host, **options)
+            self.fleet.add(Hypervisor(host, inventory, realizer))
 
     def _make_fabric(self) -> Fabric:
         # What an ordinary user mounts is seen by nobody else, and he may not write to ip-netns(8)'s directory.

@@ -49,6 +49,8 @@ class SandboxSpec:
     fallback_null: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     """Further ``group/option = value`` settings for nova.conf."""
+    fleet_file: Path | None = None
+    """Describes the hosts, which have the names that :attr:`hosts` gives; None: hosts all alike."""
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -68,6 +70,7 @@ class SandboxSpec:
         """Return the spec as JSON text."""
         data = asdict(self)
         data["state"] = str(self.state)
+        data["fleet_file"] = None if self.fleet_file is None else str(self.fleet_file)
         return json.dumps(data, indent=2)
 
     @classmethod
@@ -81,6 +84,7 @@ class SandboxSpec:
             port=data["port"],
             fallback_null=data["fallback_null"],
             options=data.get("options", {}),
+            fleet_file=Path(data["fleet_file"]) if data.get("fleet_file") else None,
         )
 
 

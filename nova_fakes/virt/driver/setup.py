@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nova.conf
 
 from nova_fakes import conf as nova_fakes_conf
+from nova_fakes.virt import fleet_file
 from nova_fakes.virt.fleet import Fleet
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.inventory import Inventory
@@ -21,8 +24,11 @@ nova_fakes_conf.register(CONF)
 def fleet_from_conf() -> Fleet:
     """Make the fleet of one host that a driver owns."""
     section = CONF.nova_fakes
+    journal = Journal(section.state_path)
+    if section.fleet_file:
+        return fleet_file.load(Path(section.fleet_file)).make_fleet(journal=journal)
     return Fleet(
-        journal=Journal(section.state_path),
+        journal=journal,
         seed=section.seed,
         migration_bandwidth_mb_s=section.migration_bandwidth_mb_s,
         shared_storage=section.shared_storage,
@@ -32,12 +38,15 @@ def fleet_from_conf() -> Fleet:
 def hypervisor_from_conf(host: str) -> Hypervisor:
     """Make the host, with the realizer that the configuration names."""
     section = CONF.nova_fakes
-    inventory = Inventory(
-        vcpus=section.vcpus,
-        memory_mb=section.memory_mb,
-        disk_gb=section.disk_gb,
-        vcpu_limit=section.vcpu_limit,
-        memory_limit=section.memory_limit,
-        disk_limit=section.disk_limit,
-    )
+    if section.fleet_file:
+        inventory = fleet_file.load(Path(section.fleet_file)).inventory(host)
+    else:
+        inventory = Inventory(
+            vcpus=section.vcpus,
+            memory_mb=section.memory_mb,
+            disk_gb=section.disk_gb,
+            vcpu_limit=section.vcpu_limit,
+            memory_limit=section.memory_limit,
+            disk_limit=section.disk_limit,
+        )
     return Hypervisor(host, inventory, registry.load(section.vif_realizer, host=host, **section.vif_realizer_options))

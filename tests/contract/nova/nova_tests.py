@@ -69,7 +69,7 @@ SELECTION = tuple(
         "functional.regressions.test_bug_1896463",
         # FakeDriverWithCaching
         "functional.compute.test_cache_image",
-        "functional.test_aggregates.AggregateImageCacheTestCase",
+        "functional.test_aggregates.AggregatesV281Test",
         # EphEncryptionDriver and its kin
         "functional.test_ephemeral_encryption",
         # FakeDriverWithoutFakeNodes

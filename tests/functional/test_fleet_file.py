@@ -1,0 +1,81 @@
+"""A sandbox of hosts that differ: nova's scheduler finds the one that has what a flavor asks for."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import connect, wait_for
+
+from nova_fakes.cmd import exits
+from nova_fakes.sandbox.client import Client
+
+COMMAND = Path(sys.executable).with_name("nova-fakes")
+FLEET = """
+[[host]]
+name = "small"
+vcpus = 4
+memory_mb = 8192
+disk_gb = 100
+
+[[host]]
+name = "gold"
+vcpus = 64
+memory_mb = 262144
+disk_gb = 4000
+traits = ["CUSTOM_GOLD"]
+resources = { CUSTOM_LICENSE = 1 }
+
+[[host.provider]]
+name = "magic"
+resources = { CUSTOM_MAGIC = 2 }
+"""
+
+
+def up(state: Path, fleet: Path) -> subprocess.CompletedProcess[str]:
+    command = [COMMAND, "up", "--realizer", "null", "--state", state, "--fleet", fleet]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_servers_land_where_there_is_what_they_need(state: Path, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.toml"
+    fleet.write_text(FLEET)
+    ran = up(state, fleet)
+    assert ran.returncode == 0, ran.stderr
+    cloud = connect(Client(state))
+    found = {host.name: host for host in cloud.compute.hypervisors(details=True)}
+    assert found.keys() == {"small", "gold"}
+    image, network = cloud.image.find_image("nova-fakes"), cloud.network.find_network("private")
+
+    def boot(name: str, extra_specs: dict[str, str]) -> Any:
+        flavor = cloud.compute.create_flavor(name=name, vcpus=1, ram=64, disk=0)
+        cloud.compute.create_flavor_extra_specs(flavor, extra_specs)
+        server = cloud.compute.create_server(
+            name=name, image_id=image.id, flavor_id=flavor.id, networks=[{"uuid": network.id}]
+        )
+        wait_for(name, lambda: cloud.compute.get_server(server.id).status != "BUILD")
+        return cloud.compute.get_server(server.id)
+
+    gold = boot("gold", {"trait:CUSTOM_GOLD": "required"})
+    licensed = boot("licensed", {"resources:CUSTOM_LICENSE": "1"})
+    magic = boot("magic", {"resources:CUSTOM_MAGIC": "2"})
+    plain = boot("plain", {"trait:CUSTOM_GOLD": "forbidden"})
+    assert [server.compute_host for server in (gold, licensed, magic, plain)] == ["gold", "gold", "gold", "small"]
+    # There is one licence, and somebody has it.
+    refused = boot("second", {"resources:CUSTOM_LICENSE": "1"})
+    assert refused.status == "ERROR"
+    assert "No valid host" in refused.fault["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("[[host]]\nname = 'a'\nvcpu = 1", "line 3: vcpu"), ("[[hosts]]\nname = 'a'", "did you mean host")],
+)
+def test_a_wrong_file_starts_nothing(state: Path, tmp_path: Path, text: str, told: str) -> None:
+    fleet = tmp_path / "fleet.toml"
+    fleet.write_text(text)
+    ran = up(state, fleet)
+    assert ran.returncode == exits.USAGE
+    assert told in ran.stderr
+    assert not (state / "etc").exists()
