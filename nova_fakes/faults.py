@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import InjectedFault, InvalidInput
 
-__all__ = ["FaultRule", "Faults"]
+__all__ = ["FaultRule", "Faults", "Standing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class FaultRule:
         return InjectedFault(f"{operation} on {host} fails, a fault rule says so: remove it to let the call pass")
 
 
-class _Standing:
-    """How far one rule has come."""
+class Standing:
+    """How far one rule has come: calls that it matched, calls that it struck."""
 
     __slots__ = ("guests", "rule", "seen", "struck")
 
@@ -106,7 +106,7 @@ class Faults:
         self._clock: Clock = clock or SystemClock()
         self._random = random.Random(seed)
         self._lock = threading.Lock()
-        self._standing: list[_Standing] = []
+        self._standing: list[Standing] = []
         #: Whether there is any rule: callers on a fast path look here first.
         self.active = False
 
@@ -115,10 +115,15 @@ class Faults:
         """The rules in the order in which they were added."""
         return tuple(standing.rule for standing in self._standing)
 
+    @property
+    def standing(self) -> tuple[Standing, ...]:
+        """The rules with how far they have come, in that order."""
+        return tuple(self._standing)
+
     def add(self, rule: FaultRule) -> FaultRule:
         """Put a rule in force and return it."""
         with self._lock:
-            self._standing = [*self._standing, _Standing(rule)]
+            self._standing = [*self._standing, Standing(rule)]
             self.active = True
         return rule
 
@@ -160,7 +165,7 @@ class Faults:
             if failure is not None:
                 raise failure
 
-    def _strikes(self, standing: _Standing, uuid: str | None) -> bool:
+    def _strikes(self, standing: Standing, uuid: str | None) -> bool:
         rule = standing.rule
         with self._lock:
             standing.seen += 1

@@ -7,8 +7,10 @@ import json
 import os
 import select
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from nova_fakes import exceptions
 from nova_fakes.exceptions import NotRunning, SandboxError
@@ -66,6 +68,37 @@ class Client:
         """
         self._request("POST", f"/hosts/{name}/up")
 
+    def add_fault(self, **values: Any) -> dict[str, Any]:
+        """Put a fault rule in force; return it as :meth:`faults` lists it.
+
+        :param values: as :func:`nova_fakes.sandbox.fault_rules.make` takes them
+        :raises SandboxError: a value cannot be used
+        """
+        return self._request("POST", "/faults", values)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the fault rules in force, numbered from 1."""
+        return cast(list[dict[str, Any]], self._request("GET", "/faults")["faults"])
+
+    def remove_fault(self, number: int) -> None:
+        """Take a fault rule out of force.
+
+        :raises NotFound: there is none of that number
+        """
+        self._request("DELETE", f"/faults/{number}")
+
+    def clear_faults(self) -> None:
+        """Take every fault rule out of force."""
+        self._request("DELETE", "/faults")
+
+    def events(self, **wanted: str | None) -> list[dict[str, Any]]:
+        """Return what happened to the hypervisors, oldest first.
+
+        :param wanted: ``host``, ``guest`` (a UUID) and ``operation`` that it happened to
+        """
+        query = urlencode({name: value for name, value in wanted.items() if value is not None})
+        return cast(list[dict[str, Any]], self._request("GET", f"/events?{query}")["events"])
+
     def down(self, timeout_s: float = 60.0) -> None:
         """Stop the sandbox; returns when its process has ended and removed what it made.
 
@@ -121,23 +154,26 @@ class Client:
         namespaces.join(int(self.status()["pid"]))
         namespaces.enter(found["namespace"])
 
-    def _request(self, method: str, path: str) -> dict[str, Any]:
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         connection = _UnixConnection(self.state.control_socket)
         try:
             try:
-                connection.request(method, path)
+                if body is None:
+                    connection.request(method, path)
+                else:
+                    connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
                 raise NotRunning(
                     f"no sandbox runs on {self.state.root}: "
                     "start one with 'nova-fakes up', or name its directory with --state"
                 ) from error
             response = connection.getresponse()
-            body = response.read()
+            answer = response.read()
         finally:
             connection.close()
         if response.status >= 400:
-            raise _error(response.status, body)
-        return cast(dict[str, Any], json.loads(body)) if body else {}
+            raise _error(response.status, answer)
+        return cast(dict[str, Any], json.loads(answer)) if answer else {}
 
 
 def _error(status: int, body: bytes) -> exceptions.NovaFakesError:

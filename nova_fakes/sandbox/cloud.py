@@ -12,14 +12,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
-from nova_fakes.exceptions import GuestNotFound, HostNotFound
-from nova_fakes.sandbox import config, database
+from nova_fakes.exceptions import GuestNotFound, HostNotFound, NotFound
+from nova_fakes.sandbox import config, database, fault_rules
 from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
@@ -138,6 +138,46 @@ class Cloud:
             ],
             "ledger": counts,
         }
+
+    def add_fault(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Put a fault rule in force and return it as :meth:`faults` lists it.
+
+        :raises InvalidInput: a value cannot be used
+        """
+        self.fleet.faults.add(fault_rules.make(values))
+        return self.faults()[-1]
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the fault rules with how far they have come, numbered from 1, ready for JSON."""
+        return [
+            {"number": number, **fault_rules.describe(standing)}
+            for number, standing in enumerate(self.fleet.faults.standing, 1)
+        ]
+
+    def remove_fault(self, number: int) -> None:
+        """Take a fault rule out of force.
+
+        :raises NotFound: there is none of that number
+        """
+        rules = self.fleet.faults.rules
+        if not 1 <= number <= len(rules):
+            raise NotFound(f"there is no fault rule {number}: `nova-fakes fault list` shows those in force")
+        self.fleet.faults.remove(rules[number - 1])
+
+    def clear_faults(self) -> None:
+        """Take every fault rule out of force."""
+        self.fleet.faults.clear()
+
+    def events(self, **wanted: str | None) -> list[dict[str, Any]]:
+        """Return what happened to the hypervisors, oldest first, ready for JSON.
+
+        :param wanted: ``host``, ``guest`` and ``operation`` that it happened to
+        """
+        names = {guest.uuid: guest.display_name for host in self.fleet.hosts.values() for guest in host.guests.values()}
+        return [
+            {**event._asdict(), "details": dict(event.details), "name": names.get(event.guest or "")}
+            for event in self.fleet.journal.events(**wanted)
+        ]
 
     def instances(self) -> list[dict[str, Any]]:
         """Return every guest of the fleet, ready for JSON."""

@@ -60,6 +60,29 @@ def create_app(cloud: Cloud, stop: Callable[[], None]) -> flask.Flask:
         cloud.host_up(name)
         return "", 204
 
+    @app.get("/faults")
+    def faults() -> dict[str, Any]:
+        return {"faults": cloud.faults()}
+
+    @app.post("/faults")
+    def add_fault() -> tuple[dict[str, Any], int]:
+        return cloud.add_fault(flask.request.get_json()), 201
+
+    @app.delete("/faults/<int:number>")
+    def remove_fault(number: int) -> tuple[str, int]:
+        cloud.remove_fault(number)
+        return "", 204
+
+    @app.delete("/faults")
+    def clear_faults() -> tuple[str, int]:
+        cloud.clear_faults()
+        return "", 204
+
+    @app.get("/events")
+    def events() -> dict[str, Any]:
+        wanted = {name: flask.request.args.get(name) for name in ("host", "guest", "operation")}
+        return {"events": cloud.events(**wanted)}
+
     @app.post("/down")
     def down() -> tuple[str, int]:
         stop()
