@@ -101,7 +101,7 @@ def _summary(rule: Mapping[str, Any]) -> str:
 @click.option("--host", help="Only of this host.")
 @click.option("--instance", help="Only of this instance: its name or UUID.")
 @click.option("--operation", help="Only these: spawn, pause, vif_plugged, …")
-@click.option("-n", "count", type=click.IntRange(1), default=50, show_default=True, help="How many, the latest.")
+@click.option("-n", "--count", type=click.IntRange(1), default=50, show_default=True, help="How many, the latest.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @state_option
 @pass_sandboxes
