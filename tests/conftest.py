@@ -1,6 +1,7 @@
 """What every test stands on: nova in native threads, and nothing left on the machine afterwards."""
 
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -19,6 +20,12 @@ nova.monkey_patch.patch(backend="threading")
 
 # Every process that a test starts inherits this, daemons included: that is how the leak check knows them.
 RUN_MARK = f"NOVA_FAKES_TEST_RUN={uuid.uuid4().hex}"
+# A directory for temporary files that no other run on this machine uses; ordinary users that tests become use it too.
+TEMPORARY = Path(tempfile.mkdtemp(prefix="nft-"))
+TEMPORARY.chmod(0o1777)
+# pytest keeps its own for those who look at them afterwards.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
 # How long what is being torn down in the background may take to be gone.
 GRACE_S = 10.0
 
@@ -48,7 +55,7 @@ def _processes() -> set[str]:
 
 
 def _files() -> set[str]:
-    return {f"file {path}" for path in Path(tempfile.gettempdir()).glob("nova-fakes*")}
+    return {f"file {path}" for path in TEMPORARY.glob("nova-fakes*")}
 
 
 KINDS: tuple[Callable[[], set[str]], ...] = (_namespaces, _links, _processes, _files)
@@ -68,6 +75,7 @@ def leak_check() -> Iterator[None]:
     deadline = time.monotonic() + GRACE_S
     while (leaked := _everything() - before) and time.monotonic() < deadline:
         time.sleep(0.05)
+    shutil.rmtree(TEMPORARY, ignore_errors=True)
     if leaked:
         pytest.fail(
             "left behind by the tests (or made meanwhile by another run on this machine):\n  "
