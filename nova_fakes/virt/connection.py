@@ -138,10 +138,10 @@ class FakeConnection:
         found.check("get_available_resource")
         inventory, used = found.inventory, found.capacity.used
         return {
-            "vcpus": inventory.vcpus,
+            "vcpus": inventory.vcpus + inventory.pcpus,
             "memory_mb": inventory.memory_mb,
             "local_gb": inventory.disk_gb,
-            "vcpus_used": used.vcpus,
+            "vcpus_used": used.vcpus + used.pcpus,
             "memory_mb_used": used.memory_mb,
             "local_gb_used": used.disk_gb,
             "hypervisor_type": "fake",

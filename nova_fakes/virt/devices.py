@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nova_fakes.exceptions import (
     DeviceInUse,
     DeviceNotFound,
+    InsufficientCapacity,
 )
 from nova_fakes.virt.disks import Volume, device_name
-from nova_fakes.virt.guest import Guest, State
+from nova_fakes.virt.equipment import Equipment, pci_item
+from nova_fakes.virt.guest import Claim, Guest, State
 from nova_fakes.virt.host import Host
 from nova_fakes.virt.nic import Nic, check_addresses
 
@@ -54,14 +57,22 @@ class DeviceHost(Host):
     def attach_nic(self, uuid: str, nic: Nic) -> None:
         """Give a guest another interface while it lives.
 
-        :raises DeviceInUse: it has that one, or one with its MAC address
+        :raises DeviceInUse: it has that one, or one with its MAC address, or another guest has that PCI device
         :raises RealizerError: it could not be made; the guest is as before
         """
         guest = self.guest(uuid, "attach_interface")
         if nic.id in guest.nics:
             raise DeviceInUse(f"guest {uuid} has VIF {nic.id} already")
         check_addresses([*guest.nics.values(), nic])
-        self._plug(guest, [nic], guest.state is State.RUNNING)
+        address = nic.pci_address if self.inventory.pci else None
+        if address is not None:
+            self._hold(guest, address)
+        try:
+            self._plug(guest, [nic], guest.state is State.RUNNING)
+        except BaseException:
+            if address is not None:
+                self._let_go(guest, address)
+            raise
         with self.lock:
             guest.nics = {**guest.nics, nic.id: nic}
         self.save(guest)
@@ -77,10 +88,38 @@ class DeviceHost(Host):
         if nic is None:
             raise DeviceNotFound(f"guest {uuid} has no VIF {vif_id}")
         self._unplug(guest, [nic])
+        if nic.pci_address is not None:
+            self._let_go(guest, nic.pci_address)
         with self.lock:
             guest.nics = {one: other for one, other in guest.nics.items() if one != vif_id}
         self.save(guest)
         self.journal.record(self.clock.now(), self.name, uuid, "detach_interface", details={"vif_id": vif_id})
+
+    def _hold(self, guest: Guest, address: str) -> None:
+        """Claim a PCI device for a guest that lives."""
+        spec = guest.spec
+        equipment = spec.equipment or Equipment()
+        if address in equipment.pci:
+            return
+        with self.lock:
+            item = Claim(0, 0, 0, (pci_item(address),), node=guest.claim.node)
+            try:
+                self.capacity.claim(self.name, item, self.clock.now())
+            except InsufficientCapacity as error:
+                raise DeviceInUse(str(error)) from error
+            guest.claim = guest.claim._replace(items=(*guest.claim.items, *item.items))
+            spec.equipment = replace(equipment, pci=(*equipment.pci, address))
+
+    def _let_go(self, guest: Guest, address: str) -> None:
+        """Give back a guest's PCI device; nothing to give is no error."""
+        equipment = guest.spec.equipment
+        if equipment is None or address not in equipment.pci:
+            return
+        with self.lock:
+            item = Claim(0, 0, 0, (pci_item(address),), node=guest.claim.node)
+            self.capacity.release(item, self.clock.now())
+            guest.claim = guest.claim._replace(items=tuple(one for one in guest.claim.items if one not in item.items))
+            guest.spec.equipment = replace(equipment, pci=tuple(one for one in equipment.pci if one != address))
 
     def attach_volume(self, uuid: str, volume: Volume) -> None:
         """Attach a volume.

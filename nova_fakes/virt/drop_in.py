@@ -359,6 +359,10 @@ class FakeDriver(Constants):
         """Tell that no instance's disk is seen here: an evacuation makes it anew."""
         return False
 
+    def _host_traits(self) -> frozenset[str]:
+        """Have no traits but those of the capabilities: tests list what they expect."""
+        return frozenset()
+
     def _nics(self, network_info: Any) -> dict[str, Nic]:
         # The ports of nova's network fixture do not all have a MAC address of their own.
         return nics_from(network_info, distinct=False)

@@ -25,6 +25,7 @@ from nova_fakes.exceptions import (
 from nova_fakes.faults import Faults
 from nova_fakes.virt import stats
 from nova_fakes.virt.disks import Volume, local_disks
+from nova_fakes.virt.equipment import Equipment
 from nova_fakes.virt.guest import Guest, GuestSpec, State
 from nova_fakes.virt.hypervisor import Arrival, Hypervisor
 from nova_fakes.virt.journal import Journal
@@ -121,6 +122,14 @@ class Fleet:
             if uuid in host.guests:
                 return host
         raise GuestNotFound(f"guest {uuid} is on no host of the fleet")
+
+    def equipment(self, uuid: str) -> Equipment | None:
+        """Return what a guest has beyond processors, memory and disks; None too where it is on no host."""
+        for host in list(self._hosts.values()):
+            guest = host.guests.get(uuid)
+            if guest is not None:
+                return guest.spec.equipment
+        return None
 
     def sees_disks(self, uuid: str) -> bool:
         """Tell whether a guest's disks lie where every host can see them."""
@@ -252,6 +261,9 @@ class Fleet:
         """
         arrival = self._drop_arrival(destination, spec.uuid)
         nics, volumes = (arrival.nics, arrival.volumes) if arrival is not None else ({}, ())
+        if arrival is not None:
+            # nova's instance still tells of the host that it has left.
+            spec.equipment = arrival.spec.equipment
         guest = destination.spawn(spec, nics, volumes, operation="live_migration")
         if paused:
             destination.change(spec.uuid, "pause")
@@ -270,6 +282,7 @@ class Fleet:
             del destination.arrivals[uuid]
             source.forget(guest)
             guest.claim = arrival.claim
+            guest.spec.equipment, guest.spec.node = arrival.spec.equipment, arrival.spec.node
             if arrival.nics:
                 guest.nics = arrival.nics
             if arrival.volumes:

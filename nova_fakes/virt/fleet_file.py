@@ -18,16 +18,22 @@ from nova_fakes.clock import Clock
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.faults import FaultRule, Faults
 from nova_fakes.virt.fleet import DEFAULT_BANDWIDTH_MB_S, Fleet
-from nova_fakes.virt.inventory import Inventory, PciDevice, Provider
+from nova_fakes.virt.inventory import Inventory, NumaCell, PciDevice, PmemNamespace, Provider
 from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.workload import Workload
 
 __all__ = ["FleetPlan", "load"]
 
 #: What a table of an array may hold besides the fields of the class that it makes.
-_HOST_EXTRAS = ("name", "count", "provider", "pci")
+_HOST_TABLES = {
+    "provider": ("providers", Provider),
+    "pci": ("pci", PciDevice),
+    "numa": ("numa", NumaCell),
+    "pmem": ("pmem", PmemNamespace),
+}
+_HOST_EXTRAS = ("name", "count", *_HOST_TABLES)
 #: Fields that come as tables of their own.
-_NOT_KEYS = {"Inventory": {"providers", "pci"}}
+_NOT_KEYS = {"Inventory": {field for field, _ in _HOST_TABLES.values()}}
 _LARGEST_COUNT = 10_000
 
 Table = Mapping[str, Any]
@@ -171,7 +177,7 @@ class _Reader:
         if not _is_int(count) or not 1 <= count <= _LARGEST_COUNT:
             self._refuse(place, "count", count, f"give a whole number from 1 to {_LARGEST_COUNT}")
         values = self._values(place, table, Inventory, _NOT_KEYS["Inventory"])
-        for name, cls, key in (("providers", Provider, "provider"), ("pci", PciDevice, "pci")):
+        for key, (name, cls) in _HOST_TABLES.items():
             values[name] = tuple(
                 self._object((f"host.{key}", number), one, cls) for number, one in self._tables(place, table, key)
             )

@@ -6,13 +6,15 @@ on its most frequent call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from nova_fakes.exceptions import DeviceInUse, InvalidInput, InvalidTransition
 from nova_fakes.virt.disks import Volume
+from nova_fakes.virt.equipment import CPU_ITEM, Equipment
 from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.workload import DEFAULT, Workload
 
@@ -58,11 +60,49 @@ _BOOTS = frozenset({"power_on", "hard_reboot", "soft_reboot", "rescue", "unrescu
 
 
 class Claim(NamedTuple):
-    """Capacity that something takes up on a host."""
+    """Capacity that something takes up on a host.
+
+    :param vcpus: shared processors; those that the guest has for itself are among the items
+    :param items: of the host, that nobody else can have meanwhile
+    :param resources: resource classes other than these, and how much of each
+    :param node: of the host, where it has several
+    """
 
     vcpus: int
     memory_mb: int
     disk_gb: int
+    items: tuple[str, ...] = ()
+    resources: tuple[tuple[str, int], ...] = ()
+    node: str | None = None
+
+    @property
+    def pcpus(self) -> int:
+        """Processors that the guest has for itself."""
+        return sum(item.startswith(CPU_ITEM) for item in self.items)
+
+    @classmethod
+    def total(cls, claims: Iterable[Claim]) -> Claim:
+        """Return what these claims take up together, items and resource classes in the order of their names."""
+        claims = list(claims)
+        resources: Counter[str] = Counter()
+        for claim in claims:
+            resources.update(dict(claim.resources))
+        return cls(
+            sum(claim.vcpus for claim in claims),
+            sum(claim.memory_mb for claim in claims),
+            sum(claim.disk_gb for claim in claims),
+            tuple(sorted(item for claim in claims for item in claim.items)),
+            tuple(sorted((name, amount) for name, amount in resources.items() if amount)),
+        )
+
+    @classmethod
+    def from_record(cls, record: Sequence[Any]) -> Claim:
+        """Make it again from what JSON made of it."""
+        vcpus, memory_mb, disk_gb, *rest = record
+        if not rest:
+            return cls(vcpus, memory_mb, disk_gb)
+        items, resources, node = rest
+        return cls(vcpus, memory_mb, disk_gb, tuple(items), tuple((name, amount) for name, amount in resources), node)
 
 
 @dataclass(slots=True)
@@ -75,6 +115,8 @@ class GuestSpec:
     :param volume_backed: the root disk is a volume, so that `root_gb` takes no room on the host
     :param files: injected at the first boot: (path, contents) pairs
     :param workload: name of what it is busy with; None: the default
+    :param equipment: what else it has; None: nothing
+    :param node: on which it is to be, where its host has several; None: the first
     """
 
     uuid: str
@@ -95,6 +137,8 @@ class GuestSpec:
     admin_password: str | None = None
     files: tuple[tuple[str, str], ...] = ()
     workload: str | None = None
+    equipment: Equipment | None = None
+    node: str | None = None
 
     def check(self) -> None:
         """Refuse a guest that no hypervisor could make.
@@ -112,7 +156,18 @@ class GuestSpec:
     def claim(self) -> Claim:
         """Return what the guest takes up, as nova's scheduler counts it (``nova/scheduler/utils.py``)."""
         local_gb = self.ephemeral_gb + -(-self.swap_mb // 1024)
-        return Claim(self.vcpus, self.memory_mb, local_gb if self.volume_backed else local_gb + self.root_gb)
+        disk_gb = local_gb if self.volume_backed else local_gb + self.root_gb
+        equipment = self.equipment
+        if equipment is None:
+            return Claim(self.vcpus, self.memory_mb, disk_gb, node=self.node)
+        return Claim(
+            self.vcpus - len(equipment.pinned_cpus),
+            self.memory_mb,
+            disk_gb,
+            equipment.items(),
+            tuple(equipment.resources.items()),
+            self.node,
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -252,11 +307,13 @@ class Guest:
         """Make the guest again from what :meth:`to_record` returned."""
         spec = dict(record["spec"])
         spec["files"] = tuple((path, contents) for path, contents in spec["files"])
+        if spec.get("equipment") is not None:
+            spec["equipment"] = Equipment.from_record(spec["equipment"])
         nics = [Nic(info) for info in record["nics"]]
         volumes = [Volume.from_record(volume) for volume in record["volumes"]]
         return cls(
             spec=GuestSpec(**spec),
-            claim=Claim(*record["claim"]),
+            claim=Claim.from_record(record["claim"]),
             created_at_s=record["created_at_s"],
             seed=record["seed"],
             state=State(record["state"]),

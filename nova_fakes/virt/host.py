@@ -16,9 +16,10 @@ from nova_fakes.exceptions import (
 )
 from nova_fakes.faults import Faults
 from nova_fakes.virt import consoles, stats
+from nova_fakes.virt.capacity import Claims, capacity_of
 from nova_fakes.virt.disks import Volume
 from nova_fakes.virt.guest import Claim, Guest, GuestSpec
-from nova_fakes.virt.inventory import Capacity, Inventory
+from nova_fakes.virt.inventory import Inventory
 from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic, VIFReader, Wiring
@@ -47,7 +48,7 @@ class Arrival(NamedTuple):
 class Host:
     """The part of a hypervisor that does not touch its guests' lives.
 
-    :param name: of the host, which is its node's name too
+    :param name: of the host, which is its node's name too where it has one
     :param inventory: what it is equipped with
     :param realizer: makes its guests' interfaces; None: they have none but in the model
     :param node_uuid: identity of its node; None: the one kept in the journal, else one that follows from fleet and name
@@ -64,6 +65,9 @@ class Host:
             raise InvalidInput("name", name, "give the host a name")
         self.name = name
         self.inventory = inventory or Inventory()
+        count = self.inventory.nodes
+        #: Names of its compute nodes: its own, or ``NAME-node1`` and so on.
+        self.nodes = (name,) if count == 1 else tuple(f"{name}-node{number}" for number in range(1, count + 1))
         self.realizer = realizer
         self.fleet: Fleet | None = None
         self.clock: Clock = SystemClock()
@@ -88,7 +92,7 @@ class Host:
         self.enabled = True
         self.maintenance = False
         self.booted_at_s = self.clock.now()
-        self.capacity = Capacity(self.inventory, self.booted_at_s)
+        self.capacity: Claims = capacity_of(self.inventory, self.nodes, self.booted_at_s)
         self.lock = threading.RLock()
         self._given_node_uuid = node_uuid
         self._consoles = consoles.Consoles()
@@ -101,14 +105,23 @@ class Host:
         self.fleet = fleet
         self.clock, self.faults, self.journal, self.seed = fleet.clock, fleet.faults, fleet.journal, fleet.seed
         self.booted_at_s = self.clock.now()
-        self.capacity = Capacity(self.inventory, self.booted_at_s)
+        self.capacity = capacity_of(self.inventory, self.nodes, self.booted_at_s)
         if self.journal.persistent:
             self._restore()
 
     @property
     def node_uuid(self) -> str:
         """Identity of the host's node: stable over restarts."""
-        return self._given_node_uuid or str(uuid5(NAMESPACE_DNS, f"{self.seed}.{self.name}.nova-fakes"))
+        return self._given_node_uuid or self._uuid_of(self.name)
+
+    def node_uuids(self) -> dict[str, str]:
+        """Return the nodes' names by their identities, stable over restarts."""
+        if len(self.nodes) == 1:
+            return {self.node_uuid: self.nodes[0]}
+        return {self._uuid_of(node): node for node in self.nodes}
+
+    def _uuid_of(self, node: str) -> str:
+        return str(uuid5(NAMESPACE_DNS, f"{self.seed}.{node}.nova-fakes"))
 
     def workload(self, name: str) -> Workload:
         """Return a workload that the fleet knows.

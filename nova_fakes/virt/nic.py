@@ -42,6 +42,11 @@ class Nic:
         self.info = info
         self._vif: Any = None
 
+    @property
+    def pci_address(self) -> str | None:
+        """Address of the PCI device of the host that it is; None for one of software."""
+        return (self.info.get("profile") or {}).get("pci_slot")
+
     def vif(self, read: VIFReader) -> Any:
         """Return the interface as a realizer takes it, read once.
 

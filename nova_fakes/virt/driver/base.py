@@ -13,11 +13,12 @@ from nova import exception
 from nova.virt import driver
 from nova.virt import event as virt_event
 
-from nova_fakes.virt.driver.reading import nics_from
+from nova_fakes.virt.driver.equipment import equipment_from
+from nova_fakes.virt.driver.reading import nics_from, spec_from
 from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
 from nova_fakes.virt.driver.translation import translated
 from nova_fakes.virt.fleet import Fleet, current_fleet
-from nova_fakes.virt.guest import Guest
+from nova_fakes.virt.guest import Guest, GuestSpec
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Event
 from nova_fakes.virt.nic import Nic
@@ -41,6 +42,12 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
         "supports_extend_volume": True,
         "supports_multiattach": True,
         "supports_bfv_rescue": True,
+        "supports_trusted_certs": True,
+        "supports_pcpus": True,
+        "supports_socket_pci_numa_affinity": True,
+        "supports_accelerators": True,
+        "supports_vtpm": True,
+        "supports_secure_boot": True,
         "supports_virtio_fs": True,
         "supports_mem_backing_file": True,
         # The image's bytes are never interpreted: what KVM boots, this boots.
@@ -110,6 +117,24 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
     @translated()
     def _guest(self, instance: Any, operation: str) -> Guest:
         return self._hypervisor.guest(instance.uuid, operation)
+
+    def _spec(
+        self,
+        instance: Any,
+        block_device_info: Any = None,
+        admin_password: str | None = None,
+        files: Any = None,
+        *,
+        allocations: Any = None,
+        accel_info: Any = None,
+    ) -> GuestSpec:
+        """Read what a guest is made from on this host."""
+        host = self._hypervisor
+        spec = spec_from(instance, block_device_info, admin_password, files)
+        spec.equipment = equipment_from(instance, host.inventory, allocations, accel_info)
+        if len(host.nodes) > 1:
+            spec.node = instance.node if instance.node in host.nodes else host.nodes[0]
+        return spec
 
     def _nics(self, network_info: Any) -> dict[str, Nic]:
         """Read a network_info."""

@@ -8,7 +8,7 @@ from nova import exception
 
 from nova_fakes.virt import resize
 from nova_fakes.virt.driver.base import HypervisorDriver
-from nova_fakes.virt.driver.reading import disk_info, spec_from, volumes_from
+from nova_fakes.virt.driver.reading import disk_info, volumes_from
 from nova_fakes.virt.driver.translation import spawn_failure, translated
 
 __all__ = ["ColdMigrationMethods"]
@@ -60,7 +60,7 @@ class ColdMigrationMethods(HypervisorDriver):
         """
         resize.arrive(
             self._hypervisor,
-            spec_from(instance, block_device_info),
+            self._spec(instance, block_device_info, allocations=allocations),
             self._nics(network_info),
             volumes_from(block_device_info),
             power_on=power_on,
@@ -86,7 +86,7 @@ class ColdMigrationMethods(HypervisorDriver):
         nics = self._nics(network_info)
         resize.revert(
             self._hypervisor,
-            spec_from(instance, block_device_info),
+            self._spec(instance, block_device_info),
             nics,
             volumes_from(block_device_info),
             power_on=power_on,

@@ -10,41 +10,47 @@ from typing import Any, cast
 import nova.conf
 import nova.virt.node
 import os_resource_classes as orc
-from nova import exception
+from nova import exception, objects
 from nova.virt import hardware
 
+from nova_fakes.virt.disks import MIB
 from nova_fakes.virt.driver.base import HypervisorDriver
+from nova_fakes.virt.driver.numa import host_topology
+from nova_fakes.virt.driver.traits import host_traits
 from nova_fakes.virt.driver.translation import translated
-from nova_fakes.virt.inventory import PciDevice
+from nova_fakes.virt.inventory import Inventory, PciDevice
 
 __all__ = ["HostMethods"]
 
 CONF = nova.conf.CONF
+
+#: Of persistent memory's sizes, bytes.
+_PMEM_ALIGN = 2 * MIB
 
 
 class HostMethods(HypervisorDriver):
     """Nodes, resources, power, and which instances are here."""
 
     def get_available_nodes(self, refresh: bool = False) -> list[str]:
-        """Return the one node, which has the host's name."""
-        return [self._hypervisor.name]
+        """Return the nodes: one of the host's name, unless its inventory says that they are several."""
+        return list(self._hypervisor.nodes)
 
     def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
-        """Return the node's name by its identity, which outlives restarts."""
-        return {self._node_uuid(): self._hypervisor.name}
-
-    def _node_uuid(self) -> str:
-        if self._owns_fleet:
-            return cast(str, nova.virt.node.get_local_node_uuid())
-        # Several computes in one process: nova's own function knows one identity per process.
-        return self._hypervisor.node_uuid
+        """Return the nodes' names by their identities, which outlive restarts."""
+        host = self._hypervisor
+        if self._owns_fleet and len(host.nodes) == 1:
+            return {nova.virt.node.get_local_node_uuid(): host.name}
+        # Several in one process: nova's own function knows one identity per process.
+        return host.node_uuids()
 
     @translated()
     def get_available_resource(self, nodename: str) -> dict[str, Any]:
         """Return what the node has and what of it is used."""
         host = self._hypervisor
         host.check("get_available_resource")
-        inventory, used = host.inventory, host.capacity.used
+        inventory, used = host.inventory, host.capacity.node(nodename).used
+        identities = {node: uuid for uuid, node in self.get_nodenames_by_uuid().items()}
+        topology = host_topology(inventory)
         cpu_info = {
             "arch": inventory.architecture,
             "model": inventory.cpu_model,
@@ -53,19 +59,19 @@ class HostMethods(HypervisorDriver):
             "topology": inventory.topology(),
         }
         return {
-            "uuid": self._node_uuid(),
-            "vcpus": inventory.vcpus,
+            "uuid": identities.get(nodename),
+            "vcpus": inventory.vcpus + inventory.pcpus,
             "memory_mb": inventory.memory_mb,
             "local_gb": inventory.disk_gb,
-            "vcpus_used": used.vcpus,
+            "vcpus_used": used.vcpus + used.pcpus,
             "memory_mb_used": used.memory_mb,
             "local_gb_used": used.disk_gb,
             "disk_available_least": max(0, inventory.disk_gb - used.disk_gb),
             "hypervisor_type": "fake",
             "hypervisor_version": inventory.hypervisor_version,
-            "hypervisor_hostname": host.name,
+            "hypervisor_hostname": nodename,
             "cpu_info": json.dumps(cpu_info),
-            "numa_topology": None,
+            "numa_topology": topology._to_json() if topology is not None else None,
             "supported_instances": [(inventory.architecture, kind, "hvm") for kind in ("fake", "kvm", "qemu")],
             "pci_passthrough_devices": json.dumps([_pci_description(device) for device in inventory.pci]),
         }
@@ -81,12 +87,18 @@ class HostMethods(HypervisorDriver):
             orc.VCPU: (inventory.vcpus, ratios[orc.VCPU], CONF.reserved_host_cpus),
             orc.MEMORY_MB: (inventory.memory_mb, ratios[orc.MEMORY_MB], CONF.reserved_host_memory_mb),
             orc.DISK_GB: (inventory.disk_gb, ratios[orc.DISK_GB], self._get_reserved_host_disk_gb_from_config()),
+            orc.PCPU: (inventory.pcpus, 1.0, 0),
         }
         for resource_class, total in inventory.resources.items():
             totals[resource_class] = (total, 1.0, 0)
+        namespaces = _pmem_resources(inventory, provider_tree.data(nodename).uuid)
+        for resource_class, found in namespaces.items():
+            totals[resource_class] = (len(found), 1.0, 0)
         provider_tree.update_inventory(nodename, _placement_inventory(totals))
-        if inventory.traits:
-            provider_tree.add_traits(nodename, *sorted(inventory.traits))
+        provider_tree.update_resources(nodename, namespaces)
+        traits = inventory.traits | self._host_traits()
+        if traits:
+            provider_tree.add_traits(nodename, *sorted(traits))
         for provider in inventory.providers:
             name = f"{nodename}-{provider.name}"
             if not provider_tree.exists(name):
@@ -95,6 +107,10 @@ class HostMethods(HypervisorDriver):
             provider_tree.update_inventory(name, _placement_inventory(resources))
             if provider.traits:
                 provider_tree.add_traits(name, *sorted(provider.traits))
+
+    def _host_traits(self) -> frozenset[str]:
+        """Return the traits that follow from what the host is equipped with."""
+        return host_traits(self._hypervisor.inventory)
 
     def get_host_ip_addr(self) -> str:
         """Return nova's address of this host."""
@@ -107,7 +123,7 @@ class HostMethods(HypervisorDriver):
         time_of_day = datetime.fromtimestamp(host.clock.now(), UTC).strftime("%H:%M:%S")
         minutes = int(host.uptime_s()) // 60
         days, minutes = divmod(minutes, 24 * 60)
-        load = min(0.12 * host.capacity.vcpus, float(host.inventory.vcpus))
+        load = min(0.12 * host.capacity.used.vcpus, float(host.inventory.vcpus))
         return (
             f"{time_of_day} up {days} day{'' if days == 1 else 's'}, {minutes // 60:2d}:{minutes % 60:02d}, 0 users, "
             f"load average: {load:.2f}, {load:.2f}, {load:.2f}"
@@ -210,6 +226,25 @@ def _placement_inventory(totals: Mapping[str, tuple[int, float, int]]) -> dict[s
         # placement refuses an inventory of nothing.
         if total
     }
+
+
+def _pmem_resources(inventory: Inventory, provider: str) -> dict[str, set[Any]]:
+    """Return nova's Resource of each namespace of persistent memory, by resource class."""
+    found: dict[str, set[Any]] = {}
+    for namespace in inventory.pmem:
+        device = objects.LibvirtVPMEMDevice(
+            label=namespace.label,
+            name=namespace.name,
+            devpath=f"/dev/{namespace.name}",
+            size=namespace.size_mb * MIB,
+            align=_PMEM_ALIGN,
+        )
+        resource_class = namespace.resource_class
+        resource = objects.Resource(
+            provider_uuid=provider, resource_class=resource_class, identifier=namespace.name, metadata=device
+        )
+        found.setdefault(resource_class, set()).add(resource)
+    return found
 
 
 def _pci_description(device: PciDevice) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from nova import exception
 from nova.compute import vm_states
 
 from nova_fakes.virt.driver.base import HypervisorDriver
-from nova_fakes.virt.driver.reading import spec_from, volumes_from
+from nova_fakes.virt.driver.reading import volumes_from
 from nova_fakes.virt.driver.translation import failing_with, spawn_failure, translated
 
 __all__ = ["LifecycleMethods"]
@@ -47,7 +47,14 @@ class LifecycleMethods(HypervisorDriver):
             self._refuse_new_guests(host)
         nics = self._nics(network_info) if network_info else None
         host.spawn(
-            spec_from(instance, block_device_info, admin_password, injected_files),
+            self._spec(
+                instance,
+                block_device_info,
+                admin_password,
+                injected_files,
+                allocations=allocations,
+                accel_info=accel_info,
+            ),
             nics,
             volumes_from(block_device_info) if block_device_info else (),
             power_on=power_on,

@@ -14,6 +14,8 @@ from nova.objects import migrate_data as migrate_data_obj
 from nova_fakes import exceptions
 from nova_fakes.virt.disks import GIB, local_disks
 from nova_fakes.virt.driver.base import HypervisorDriver
+from nova_fakes.virt.driver.equipment import arriving_equipment
+from nova_fakes.virt.driver.numa import numa_info
 from nova_fakes.virt.driver.reading import destination_vifs, spec_from, volumes_from
 from nova_fakes.virt.driver.translation import spawn_failure, translated
 from nova_fakes.virt.migration import LiveMigration
@@ -57,13 +59,16 @@ class LiveMigrationMethods(HypervisorDriver):
             data.block_migration = block_migration
         if disk_over_commit is not None:
             data.disk_over_commit = disk_over_commit
-        data.disk_available_mb = max(0, host.inventory.disk_gb - host.capacity.disk_gb) * 1024
+        data.disk_available_mb = max(0, host.inventory.disk_gb - host.capacity.used.disk_gb) * 1024
         data.is_shared_block_storage = self.fleet.shared_storage
         # Not even Ceph shares it; and nova tells the destination of a failure only then.
         data.is_shared_instance_path = False
         data.graphics_listen_addr_vnc = CONF.vnc.server_listen
         data.graphics_listen_addr_spice = CONF.spice.server_listen
         data.serial_listen_addr = None
+        # nova claims processors here for a guest that has some for itself only when both hosts say so.
+        if getattr(instance, "numa_topology", None):
+            data.dst_supports_numa_live_migration = True
         return data
 
     @translated()
@@ -79,6 +84,8 @@ class LiveMigrationMethods(HypervisorDriver):
         host = self._hypervisor
         guest = host.guest(instance.uuid, "check_can_live_migrate_source")
         local_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec))
+        if getattr(instance, "numa_topology", None):
+            dest_check_data.src_supports_numa_live_migration = True
         shared = (self.fleet.shared_storage and dest_check_data.is_shared_block_storage) or local_bytes == 0
         dest_check_data.is_shared_block_storage = shared
         if "block_migration" not in dest_check_data:
@@ -103,6 +110,11 @@ class LiveMigrationMethods(HypervisorDriver):
     def cleanup_live_migration_destination_check(self, context: Any, dest_check_data: Any) -> None:
         """Do what there is to do after the check: it left nothing on this host."""
 
+    def post_claim_migrate_data(self, context: Any, instance: Any, migrate_data: Any, claim: Any) -> Any:
+        """Write down on which processors of this host, the destination, nova has claimed that the guest runs."""
+        migrate_data.dst_numa_info = numa_info(claim.claimed_numa_topology, self._hypervisor.inventory)
+        return migrate_data
+
     @translated()
     def pre_live_migration(
         self,
@@ -116,12 +128,12 @@ class LiveMigrationMethods(HypervisorDriver):
         """Make this host, the destination, ready."""
         if self._hypervisor.maintenance or not self._hypervisor.enabled:
             self._refuse_new_guests(self._hypervisor)
-        self.fleet.prepare_migration(
-            self._hypervisor,
-            spec_from(instance, block_device_info),
-            self._nics(destination_vifs(network_info, migrate_data)),
-            volumes_from(block_device_info),
-        )
+        host = self._hypervisor
+        nics = self._nics(destination_vifs(network_info, migrate_data))
+        spec = spec_from(instance, block_device_info)
+        leaving = self.fleet.equipment(instance.uuid)
+        spec.equipment = arriving_equipment(instance, host.inventory, migrate_data, nics, leaving)
+        self.fleet.prepare_migration(host, spec, nics, volumes_from(block_device_info))
         return migrate_data
 
     def live_migration(
@@ -241,7 +253,7 @@ class LiveMigrationMethods(HypervisorDriver):
         host = self._hypervisor
         if instance.uuid not in host.guests:
             paused = getattr(instance, "power_state", None) == power_state.PAUSED
-            self.fleet.finish_arrival(host, spec_from(instance, block_device_info), paused=paused)
+            self.fleet.finish_arrival(host, self._spec(instance, block_device_info), paused=paused)
         nics = self._nics(network_info)
         if nics:
             host.plug(instance.uuid, nics)

@@ -9,7 +9,7 @@ from nova_fakes.clock import ManualClock
 from nova_fakes.virt import connection as module
 from nova_fakes.virt.connection import FakeConnection, get_connection
 from nova_fakes.virt.fleet import Fleet
-from nova_fakes.virt.guest import State
+from nova_fakes.virt.guest import Claim, State
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.inventory import Inventory
 
@@ -87,7 +87,7 @@ class TestSpawn:
         assert state(connection) == State.RUNNING
         assert connection.list_instances() == ["instance-1"]
         assert connection.list_instances_detail() == [("instance-1", State.RUNNING)]
-        assert connection.hypervisor.capacity.used == (2, 1024, 10)
+        assert connection.hypervisor.capacity.used == Claim(2, 1024, 10)
 
     def test_tells_that_it_is_complete(self, connection):
         assert connection.spawn(Instance("instance-2")).done()
@@ -101,7 +101,7 @@ class TestSpawn:
         with pytest.raises(exception.NovaException, match="MAC"):
             connection.spawn({"name": "odd", "mac_address": "nonsense"})
         assert connection.list_instances() == ["instance-1"]
-        assert connection.hypervisor.capacity.used == (2, 1024, 10)
+        assert connection.hypervisor.capacity.used == Claim(2, 1024, 10)
 
     def test_takes_novas_network_info(self, connection):
         connection.spawn(Instance("two"), [{"id": f"port-{n}", "address": f"02:16:3e:00:00:0{n}"} for n in (1, 2)])
@@ -111,7 +111,7 @@ class TestSpawn:
         connection.destroy(web)
         connection.destroy(web)
         assert connection.list_instances() == []
-        assert connection.hypervisor.capacity.used == (0, 0, 0)
+        assert connection.hypervisor.capacity.used == Claim(0, 0, 0)
 
     def test_remove_vm_is_noticed(self, connection, web):
         connection.test_remove_vm("instance-1")
@@ -270,7 +270,7 @@ class TestMoves:
         assert connection.resize(web, {"vcpus": 4, "memory_mb": 2048}).done()
         found = connection.get_info("instance-1")
         assert (found["num_cpu"], found["max_mem"], found["state"]) == (4, 2048 * 1024, State.RUNNING)
-        assert connection.hypervisor.capacity.used == (4, 2048, 10)
+        assert connection.hypervisor.capacity.used == Claim(4, 2048, 10)
         assert connection.list_disks("instance-1") == ["vda", "vdc"]
         assert connection.list_interfaces("instance-1") == interfaces
 
@@ -279,7 +279,7 @@ class TestMoves:
             connection.resize(web, {"memory_mb": 999999})
         found = connection.get_info("instance-1")
         assert (found["max_mem"], found["state"]) == (1024 * 1024, State.RUNNING)
-        assert connection.hypervisor.capacity.used == (2, 1024, 10)
+        assert connection.hypervisor.capacity.used == Claim(2, 1024, 10)
 
     def test_migrate_disk_and_power_off(self, connection, web):
         assert connection.migrate_disk_and_power_off(web, "b").endswith("/disk")
@@ -297,7 +297,7 @@ class TestMoves:
         assert called == [("context", web, "b")]
         assert connection.list_instances() == []
         assert FakeConnection(fleet.hypervisor("b")).list_instances() == ["instance-1"]
-        assert connection.hypervisor.capacity.used == (0, 0, 0)
+        assert connection.hypervisor.capacity.used == Claim(0, 0, 0)
 
     def test_live_migration_that_fails_leaves_the_guest(self, connection, web, fleet):
         fleet.hypervisor("b").crash()

@@ -13,6 +13,7 @@ from nova.virt.driver import ComputeDriver
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt import drop_in, fake
+from nova_fakes.virt.guest import Claim
 from nova_fakes.virt.inventory import Inventory, PciDevice, Provider
 
 CONF = nova.conf.CONF
@@ -63,7 +64,7 @@ def test_every_variant_boots_or_refuses_and_says_what_it_has(name):
     if name.startswith(("FakeReschedule", "FakeBuildAbort")):
         with pytest.raises((exception.ComputeResourcesUnavailable, exception.BuildAbortException)):
             spawn(driver, instance)
-        assert driver.hypervisor.capacity.used == (0, 0, 0)
+        assert driver.hypervisor.capacity.used == Claim(0, 0, 0)
     else:
         spawn(driver, instance, [make_vif(active=True)])
         assert driver.get_available_resource(node)["vcpus_used"] == 1
@@ -109,7 +110,7 @@ def test_a_move_fails_where_it_arrives():
     driver, instance = make(drop_in.FakeFinishMigrationFailDriver), make_instance()
     with pytest.raises(exception.VirtualInterfaceCreateException):
         driver.finish_migration(None, None, instance, "", [], None, True, None)
-    assert driver.hypervisor.capacity.used == (0, 0, 0)
+    assert driver.hypervisor.capacity.used == Claim(0, 0, 0)
 
 
 def test_what_tests_do_to_guests_that_are_not_as_the_call_expects_is_let_pass():

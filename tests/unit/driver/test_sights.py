@@ -195,10 +195,13 @@ class Tree:
         self.inventory, self.traits = {}, []
 
     def data(self, name):
-        return SimpleNamespace(inventory=self.inventory)
+        return SimpleNamespace(inventory=self.inventory, uuid="provider")
 
     def update_inventory(self, name, inventory):
         self.inventory = inventory
+
+    def update_resources(self, name, resources):
+        assert resources == {}
 
     def add_traits(self, name, *traits):
         self.traits += traits
@@ -215,7 +218,7 @@ def test_placement_learns_inventory_ratios_and_traits(fleet, virtapi):
     assert tree.inventory.keys() == {"VCPU", "MEMORY_MB", "CUSTOM_Y"}
     assert (tree.inventory["VCPU"]["total"], tree.inventory["VCPU"]["allocation_ratio"]) == (3, 4.0)
     assert tree.inventory["MEMORY_MB"]["reserved"] == 100
-    assert tree.traits == ["CUSTOM_X"]
+    assert {"CUSTOM_X", "HW_CPU_X86_AVX2", "COMPUTE_STORAGE_BUS_VIRTIO"} <= set(tree.traits)
 
 
 def test_a_host_out_of_service_takes_no_guests(driver):

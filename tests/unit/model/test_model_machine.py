@@ -91,7 +91,7 @@ class FleetMachine(RuleBasedStateMachine):
         spec = source.guests[uuid].spec
         resize.leave(source, uuid)
         resize.arrive(destination, make_spec(uuid, vcpus), None, (), power_on=True)
-        both = Claim(*map(sum, zip(spec.claim(), make_spec(uuid, vcpus).claim(), strict=True)))
+        both = Claim.total((spec.claim(), make_spec(uuid, vcpus).claim()))
         if source is destination:
             assert source.guests[uuid].claim.vcpus + source.retained[uuid].claim.vcpus == both.vcpus
         if confirm:
@@ -148,7 +148,7 @@ class FleetMachine(RuleBasedStateMachine):
         for host in self.fleet.hosts.values():
             held = [guest.claim for guest in (*host.guests.values(), *host.retained.values())]
             held += [*host.left_disks.values(), *(arrival.claim for arrival in host.arrivals.values())]
-            assert host.capacity.used == Claim(*(sum(part) for part in zip(*held, (0, 0, 0), strict=True)))
+            assert host.capacity.used == Claim.total(held)
 
     @invariant()
     def a_guest_is_in_one_place(self):
