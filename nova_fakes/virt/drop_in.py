@@ -420,8 +420,9 @@ class FakeDriver(Constants):
 
     def live_migration_force_complete(self, instance: Any) -> None:
         """Switch over at once; without a migration there is nothing to do."""
-        if instance.uuid in self._hypervisor.migrations:
-            super().live_migration_force_complete(instance)
+        migration = self._hypervisor.migrations.get(instance.uuid)
+        if migration is not None:
+            migration.force(bandwidth_mb_s=AT_ONCE_MB_S)
 
     def live_migration_abort(self, instance: Any) -> None:
         """End the live migration; without one there is nothing to do."""

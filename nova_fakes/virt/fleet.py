@@ -179,11 +179,14 @@ class Fleet:
             raise
         destination.report_vifs("vif_plugged", uuid, nics.values(), migrating=True)
 
-    def begin_migration(self, source: Hypervisor, uuid: str, destination: str, *, block: bool = False) -> LiveMigration:
+    def begin_migration(
+        self, source: Hypervisor, uuid: str, destination: str, *, block: bool = False, auto_converge: bool = False
+    ) -> LiveMigration:
         """Start a live migration.
 
         :param destination: name of the host, which need not be one of this fleet
         :param block: carry the local disks too
+        :param auto_converge: slow the guest down while it writes to its memory too fast
         :raises GuestNotFound: the guest is not on the source
         :raises Conflict: it does not run, or is on its way already
         """
@@ -203,6 +206,7 @@ class Fleet:
                 disk_bytes,
                 self.migration_bandwidth_mb_s,
                 stats.dirty_bytes_s(guest.workload, guest.seed) if guest.state is State.RUNNING else 0.0,
+                auto_converge=auto_converge,
             )
             source.migrations[uuid] = migration
         source.journal.record(
@@ -219,6 +223,29 @@ class Fleet:
         if found is None:
             raise MigrationNotFound(f"guest {uuid} is not being live-migrated from host {source.name}")
         return found
+
+    def force_migration(self, source: Hypervisor, uuid: str, *, post_copy: bool = False) -> None:
+        """Bring a live migration to its end whatever the guest writes.
+
+        :param post_copy: let the guest go on at the destination at once; else it stands still until all is there
+        :raises MigrationNotFound: there is none
+        """
+        migration = self.migration(source, uuid)
+        if not post_copy and source.guest(uuid).state is State.RUNNING:
+            source.change(uuid, "pause")
+            migration.stands_still = True
+        migration.force(post_copy=post_copy)
+        details = {"destination": migration.destination, "post_copy": post_copy}
+        source.journal.record(source.clock.now(), source.name, uuid, "live_migration_force", details=details)
+
+    def lose_memory(self, migration: LiveMigration) -> bool:
+        """Tell whether a post-copy has failed because a host has died, and let the guest crash then."""
+        source, destination = self._hosts.get(migration.source), self._hosts.get(migration.destination)
+        if not any(host is not None and host.down for host in (source, destination)):
+            return False
+        if destination is not None and not destination.down and migration.uuid in destination.guests:
+            destination.change(migration.uuid, "crash")
+        return True
 
     def switch_over(self, source: Hypervisor, migration: LiveMigration) -> None:
         """Let the guest stop here and go on there.
@@ -237,15 +264,20 @@ class Fleet:
         else:
             destination.check("switch_over", guest)
             self._move(source, destination, guest)
+            if migration.stands_still:
+                destination.change(uuid, "unpause")
         source.journal.record(
             source.clock.now(), source.name, uuid, "live_migration", details={"destination": migration.destination}
         )
 
     def end_migration(self, source: Hypervisor, migration: LiveMigration) -> None:
-        """Forget a live migration that is over, however it ended."""
+        """Forget a live migration that is over, however it ended; a guest that stands still here goes on."""
         with source.lock:
             if source.migrations.get(migration.uuid) is migration:
                 del source.migrations[migration.uuid]
+        guest = source.guests.get(migration.uuid)
+        if migration.stands_still and guest is not None and guest.state is State.PAUSED and not source.down:
+            source.change(migration.uuid, "unpause")
 
     def abort_arrival(self, destination: Hypervisor, uuid: str) -> None:
         """Undo :meth:`prepare_migration`; nothing to undo is no error."""

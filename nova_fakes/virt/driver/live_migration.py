@@ -10,6 +10,7 @@ import nova.conf
 from nova import exception
 from nova.compute import power_state
 from nova.objects import migrate_data as migrate_data_obj
+from nova.virt import event as virt_event
 
 from nova_fakes import exceptions
 from nova_fakes.virt.disks import GIB, local_disks
@@ -156,11 +157,19 @@ class LiveMigrationMethods(HypervisorDriver):
         block = bool(carried if migrate_data is not None else block_migration)
         migration: LiveMigration | None = None
         try:
-            migration = self.fleet.begin_migration(host, instance.uuid, dest, block=block)
+            migration = self.fleet.begin_migration(
+                host,
+                instance.uuid,
+                dest,
+                block=block,
+                auto_converge=CONF.libvirt.live_migration_permit_auto_converge,
+            )
             while not migration.wait(PROGRESS_INTERVAL_S):
                 self._report_progress(instance, migration, migrate_data)
                 self._mind_the_time(instance, migration)
             self.fleet.switch_over(host, migration)
+            if migration.post_copy:
+                self._carry_the_rest(instance, migration, migrate_data)
         except exceptions.MigrationAborted:
             LOG.info("Live migration of instance %s was aborted", instance.uuid)
             self._abandon(instance, dest)
@@ -179,24 +188,37 @@ class LiveMigrationMethods(HypervisorDriver):
         self._report_progress(instance, migration, migrate_data, save=False)
         post_method(context, instance, dest, block, migrate_data)
 
+    def _carry_the_rest(self, instance: Any, migration: LiveMigration, migrate_data: Any) -> None:
+        """Wait for the memory of a guest that goes on at the destination already.
+
+        :raises HostDown: a host has died before all of it was there, and the guest with it
+        """
+        self.emit_event(virt_event.LifecycleEvent(instance.uuid, virt_event.EVENT_LIFECYCLE_POSTCOPY_STARTED))
+        while not migration.wait_tail(PROGRESS_INTERVAL_S):
+            self._report_progress(instance, migration, migrate_data)
+            if self.fleet.lose_memory(migration):
+                raise exceptions.HostDown(
+                    f"{migration.source} or {migration.destination} has crashed in the post-copy of guest "
+                    f"{migration.uuid}, which has lost its memory: reboot it"
+                )
+
     def _abandon(self, instance: Any, dest: str) -> None:
         """Undo the preparations on the destination where this process can reach it."""
         destination = self.fleet.hosts.get(dest)
         if destination is not None:
             self.fleet.abort_arrival(destination, instance.uuid)
 
-    @staticmethod
-    def _mind_the_time(instance: Any, migration: LiveMigration) -> None:
+    def _mind_the_time(self, instance: Any, migration: LiveMigration) -> None:
         """Do with a migration that takes too long what nova.conf says, as libvirt's driver does."""
         total = migration.progress()
         data_gb = max(2, (total.memory_total + total.disk_total) / GIB)
         limit_s = int(CONF.libvirt.live_migration_completion_timeout * data_gb)
-        if not limit_s or migration.elapsed_s <= limit_s:
+        if not limit_s or migration.elapsed_s <= limit_s or migration.forced:
             return
         action = CONF.libvirt.live_migration_timeout_action
         LOG.warning("Live migration of instance %s takes more than %d s: %s", instance.uuid, limit_s, action)
         if action == "force_complete":
-            migration.force()
+            self._force(instance)
         else:
             migration.abort()
 
@@ -219,11 +241,15 @@ class LiveMigrationMethods(HypervisorDriver):
 
     @translated()
     def live_migration_force_complete(self, instance: Any) -> None:
-        """Switch over at once.
+        """Bring the migration to its end: by post-copy where nova.conf permits it, else the guest stands still.
 
         :raises MigrationError: the instance is not being live-migrated
         """
-        self.fleet.migration(self._hypervisor, instance.uuid).force()
+        self._force(instance)
+
+    def _force(self, instance: Any) -> None:
+        post_copy = CONF.libvirt.live_migration_permit_post_copy
+        self.fleet.force_migration(self._hypervisor, instance.uuid, post_copy=post_copy)
 
     @translated()
     def live_migration_abort(self, instance: Any) -> None:

@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -152,20 +153,91 @@ def test_a_live_migration_moves_the_guest_its_claim_and_its_interfaces(driver, o
     assert "vdb" in guest.volumes
 
 
-def test_a_live_migration_can_be_forced(driver, other, clock):
-    driver.fleet.migration_bandwidth_mb_s = 0.001
-    instance = make_instance()
-    spawn(driver, instance)
-    data = other.pre_live_migration(None, instance, None, [], None, checked(driver, other, instance))
+@pytest.fixture
+def on_its_way(driver, other):
+    """A guest that writes to its memory faster than the network carries it, on its way."""
+    driver.fleet.migration_bandwidth_mb_s = 1.0
+    instance, vif = make_instance(), make_vif()
+    instance.metadata = {"nova_fakes:workload": "batch"}
+    spawn(driver, instance, [vif])
+    data = other.pre_live_migration(None, instance, None, [vif], None, checked(driver, other, instance))
     calls = Calls()
     thread = threading.Thread(target=migrate, args=(driver, instance, data, calls))
     thread.start()
-    assert clock.wait_for_sleepers()
+    assert driver.fleet.clock.wait_for_sleepers()
+    assert driver.hypervisor.migrations[instance.uuid].passes is None
+    yield instance, thread, calls
+    assert not thread.is_alive()
+
+
+def pass_time(driver, thread):
+    """Let time pass until the migration has ended, however it ends."""
+    while thread.is_alive():
+        driver.fleet.clock.advance(1.0)
+        thread.join(0.001)
+
+
+def test_a_forced_guest_stands_still_until_all_is_there(driver, other, on_its_way):
+    instance, thread, calls = on_its_way
     driver.live_migration_force_complete(instance)
-    thread.join(10)
+    assert driver.get_info(instance).state == power_state.PAUSED
+    assert driver.hypervisor.realizer.links[instance.uuid] is False
+    with pytest.raises(exception.MigrationError):
+        driver.live_migration_abort(instance)
+    pass_time(driver, thread)
     assert calls.made == ["post"]
+    assert other.get_info(instance).state == power_state.RUNNING
+    assert other.hypervisor.realizer.links[instance.uuid] is True
     with pytest.raises(exception.MigrationError):
         driver.live_migration_force_complete(instance)
+
+
+def test_a_forced_guest_goes_on_where_it_was_if_the_switch_over_fails(driver, other, on_its_way):
+    instance, thread, calls = on_its_way
+    driver.fleet.faults.add(FaultRule("switch_over"))
+    driver.live_migration_force_complete(instance)
+    pass_time(driver, thread)
+    driver.fleet.faults.clear()
+    assert calls.made == ["failed"]
+    assert driver.get_info(instance).state == power_state.RUNNING
+    assert not other.instance_exists(instance)
+
+
+@pytest.fixture
+def post_copy():
+    CONF.set_override("live_migration_permit_post_copy", True, group="libvirt")
+    yield
+    CONF.clear_override("live_migration_permit_post_copy", group="libvirt")
+
+
+def test_a_post_copy_lets_the_guest_go_on_before_its_memory_is_there(driver, other, post_copy, on_its_way):
+    instance, thread, calls = on_its_way
+    told = []
+    driver.register_event_listener(told.append)
+    driver.live_migration_force_complete(instance)
+    wait_for(lambda: other.instance_exists(instance))
+    assert other.get_info(instance).state == power_state.RUNNING
+    assert (driver.instance_exists(instance), calls.made) == (False, [])
+    pass_time(driver, thread)
+    assert calls.made == ["post"]
+    assert [event.get_name() for event in told] == ["Postcopy started"]
+
+
+def test_a_post_copy_that_loses_a_host_loses_the_guest(driver, other, post_copy, on_its_way):
+    instance, thread, calls = on_its_way
+    driver.live_migration_force_complete(instance)
+    wait_for(lambda: other.instance_exists(instance))
+    driver.hypervisor.crash()
+    pass_time(driver, thread)
+    assert calls.made == ["failed"]
+    assert other.get_info(instance).state == power_state.CRASHED
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_an_aborted_live_migration_leaves_everything_as_it_was(driver, other, clock):

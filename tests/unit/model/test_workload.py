@@ -159,10 +159,50 @@ class TestMigration:
         found = migration.progress()
         assert found.memory_processed == 1_000_000 * MIB
         assert 0 < found.memory_remaining <= 4096 * MIB
+
+    def test_a_forced_one_carries_what_is_left_while_the_guest_stands_still(self) -> None:
+        clock = ManualClock()
+        migration = self.migration(clock, dirty_mb_s=400.0)
+        clock.advance(10)
         migration.force()
+        assert migration.remaining_s() == pytest.approx(30.96)
+        assert not migration.wait(0)
+        clock.advance(30)
+        assert migration.progress().memory_remaining == pytest.approx(96 * MIB)
+        clock.advance(1)
         assert migration.wait(0)
         assert migration.progress().memory_remaining == 0
         assert migration.abort() is False
+
+    def test_post_copy_carries_disks_before_the_switch_over_and_memory_after_it(self) -> None:
+        clock = ManualClock()
+        migration = self.migration(clock, disk_mb=1000, dirty_mb_s=400.0)
+        clock.advance(5)
+        migration.force(post_copy=True)
+        assert (migration.remaining_s(), migration.tail_s()) == (5, pytest.approx(45.96))
+        clock.advance(5)
+        assert migration.wait(0)
+        assert migration.progress().memory_remaining == 4096 * MIB
+        assert not migration.wait_tail(0)
+        clock.advance(40)
+        assert (migration.progress().iteration, migration.progress().memory_processed) == (1, 4000 * MIB)
+        clock.advance(1)
+        assert migration.wait_tail(0)
+        assert migration.progress().percent == 100
+
+    def test_auto_converge_slows_the_guest_down_until_it_gets_there(self) -> None:
+        def passes(dirty_mb_s: float) -> int | None:
+            found = LiveMigration(ManualClock(), "uuid", "a", "b", 4096, 0, 100.0, dirty_mb_s * MIB, auto_converge=True)
+            assert math.isfinite(found.duration_s) is (found.passes is not None)
+            return found.passes
+
+        assert self.migration(ManualClock(), dirty_mb_s=150.0).passes is None
+        assert passes(40.0) == self.migration(ManualClock(), dirty_mb_s=40.0).passes
+        # Three times 1.0, then 1.0, 1.0, 0.9, 0.75, 0.6 and from there 0.45 of the pass before.
+        assert passes(150.0) == 13
+        assert (passes(400.0) or 0) > 13
+        # At a hundredth of its speed it still writes faster than the network carries.
+        assert passes(20_000.0) is None
 
     def test_it_can_be_aborted_meanwhile(self) -> None:
         migration = self.migration(ManualClock(), dirty_mb_s=400.0)
