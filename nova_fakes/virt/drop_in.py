@@ -359,6 +359,13 @@ class FakeDriver(Constants):
         """Tell that no instance's disk is seen here: an evacuation makes it anew."""
         return False
 
+    def _device_metadata(self, context: Any, instance: Any, nics: Iterable[Nic], disks: Iterable[str]) -> Any:
+        """Tell of no devices, as the old fake does: tests attach to instances that they have not saved."""
+        return instance.device_metadata if instance.obj_attr_is_set("device_metadata") else None
+
+    def _tell_of_devices(self, context: Any, instance: Any) -> None:
+        """Leave what is told of devices alone."""
+
     def _host_traits(self) -> frozenset[str]:
         """Have no traits but those of the capabilities: tests list what they expect."""
         return frozenset()

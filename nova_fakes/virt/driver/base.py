@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import nova.conf
 import nova.virt.node
-from nova import exception
+from nova import exception, objects
 from nova.virt import driver
 from nova.virt import event as virt_event
 
+from nova_fakes.virt.disks import local_disks
+from nova_fakes.virt.driver.device_metadata import device_metadata
 from nova_fakes.virt.driver.equipment import equipment_from
 from nova_fakes.virt.driver.reading import nics_from, spec_from
 from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
@@ -39,6 +41,9 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
         "has_imagecache": True,
         "supports_evacuate": True,
         "supports_attach_interface": True,
+        "supports_device_tagging": True,
+        "supports_tagged_attach_interface": True,
+        "supports_tagged_attach_volume": True,
         "supports_extend_volume": True,
         "supports_multiattach": True,
         "supports_bfv_rescue": True,
@@ -139,6 +144,19 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
     def _nics(self, network_info: Any) -> dict[str, Nic]:
         """Read a network_info."""
         return nics_from(network_info)
+
+    def _device_metadata(self, context: Any, instance: Any, nics: Iterable[Nic], disks: Iterable[str]) -> Any:
+        """Return what nova's metadata service shall tell the guest of its devices."""
+        has_shares = any(instance.uuid in users for users in self._hypervisor.shares.values())
+        return device_metadata(context, instance, nics, disks, has_shares=has_shares)
+
+    def _tell_of_devices(self, context: Any, instance: Any) -> None:
+        """Let nova keep what there is to tell of the devices of a guest that lives."""
+        if isinstance(instance, objects.Instance):
+            guest = self._guest(instance, "find")
+            disks = (*(disk.device for disk in local_disks(guest.spec)), *guest.volumes)
+            instance.device_metadata = self._device_metadata(context, instance, guest.nics.values(), disks)
+            instance.save()
 
     def _alive(self, operation: str) -> None:
         host = self._hypervisor

@@ -46,6 +46,7 @@ class DeviceMethods(HypervisorDriver):
         :raises InterfaceAttachFailed: it could not be made; the guest is as before
         """
         self._hypervisor.attach_nic(instance.uuid, Nic(vif))
+        self._tell_of_devices(context, instance)
 
     @translated(detach_interface_failure)
     def detach_interface(self, context: Any, instance: Any, vif: Any) -> None:
@@ -90,6 +91,7 @@ class DeviceMethods(HypervisorDriver):
         if limit >= 0 and len(local_disks(guest.spec)) + len(guest.volumes) >= limit:
             raise exception.TooManyDiskDevices(maximum=limit)
         self._hypervisor.attach_volume(instance.uuid, Volume(mountpoint, connection_info, encryption or None))
+        self._tell_of_devices(context, instance)
 
     @translated()
     def detach_volume(

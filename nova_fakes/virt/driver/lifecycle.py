@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from nova import exception
+from nova import exception, objects
 from nova.compute import vm_states
 
+from nova_fakes.virt.disks import local_disks
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.reading import volumes_from
 from nova_fakes.virt.driver.translation import failing_with, spawn_failure, translated
@@ -46,17 +47,22 @@ class LifecycleMethods(HypervisorDriver):
         if host.maintenance or not host.enabled:
             self._refuse_new_guests(host)
         nics = self._nics(network_info) if network_info else None
+        volumes = volumes_from(block_device_info) if block_device_info else []
+        spec = self._spec(
+            instance,
+            block_device_info,
+            admin_password,
+            injected_files,
+            allocations=allocations,
+            accel_info=accel_info,
+        )
+        if isinstance(instance, objects.Instance):
+            disks = (*(disk.device for disk in local_disks(spec)), *(volume.device for volume in volumes))
+            instance.device_metadata = self._device_metadata(context, instance, (nics or {}).values(), disks)
         host.spawn(
-            self._spec(
-                instance,
-                block_device_info,
-                admin_password,
-                injected_files,
-                allocations=allocations,
-                accel_info=accel_info,
-            ),
+            spec,
             nics,
-            volumes_from(block_device_info) if block_device_info else (),
+            volumes,
             power_on=power_on,
             plugging=self._plugging(instance, nics) if nics and power_on else None,
             operation="unshelve" if getattr(instance, "vm_state", None) == vm_states.SHELVED_OFFLOADED else "spawn",

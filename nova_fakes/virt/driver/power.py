@@ -40,6 +40,8 @@ class PowerMethods(LifecycleMethods):
         self._boot(instance, "power_on", network_info, block_device_info)
         for share in share_info or ():
             share.activate()
+        if share_info:
+            self._tell_of_devices(context, instance)
 
     def _boot(self, instance: Any, operation: str, network_info: Any, block_device_info: Any) -> None:
         host = self._hypervisor
@@ -75,6 +77,8 @@ class PowerMethods(LifecycleMethods):
             self._boot(instance, "hard_reboot", network_info, block_device_info)
         for share in share_info or ():
             share.activate()
+        if share_info:
+            self._tell_of_devices(context, instance)
 
     @translated()
     def poll_rebooting_instances(self, timeout: int, instances: Iterable[Any]) -> None:
