@@ -6,6 +6,7 @@ name, unit, ours, other, other_is and ratio, and that accepts ``--quick``.
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 FIELDS = frozenset({"name", "unit", "ours", "other", "other_is", "ratio"})
+NUMBERS = ("ours", "other", "ratio")
 
 
 class BenchmarkFailed(Exception):
@@ -37,6 +39,14 @@ def run(program: Path, *, quick: bool) -> list[dict[str, Any]]:
     return figures
 
 
+def medians(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the figures of several runs of one benchmark as one list."""
+    return [
+        {**row[0], **{key: statistics.median(one[key] for one in row) for key in NUMBERS if row[0][key] is not None}}
+        for row in zip(*runs, strict=True)
+    ]
+
+
 def table(figures: list[dict[str, Any]]) -> str:
     """Lay the figures out for a terminal."""
 
@@ -55,9 +65,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what the arguments name; the exit code tells whether all benchmarks ended well."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="a short run: smaller sizes, fewer repetitions")
+    parser.add_argument("--runs", type=int, default=1, help="how often; the medians are written")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench.json")
     parser.add_argument("names", nargs="*", help="only these benchmarks, as in `driver` for bench_driver.py")
     options = parser.parse_args(arguments)
+    if options.runs < 1:
+        parser.error(f"--runs {options.runs}: give 1 or more")
     programs = sorted((ROOT / "benchmarks").glob("bench_*.py"))
     if options.names:
         unknown = set(options.names) - {program.stem.removeprefix("bench_") for program in programs}
@@ -69,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     for program in programs:
         print(f"{program.name} ...", file=sys.stderr, flush=True)
         try:
-            figures += run(program, quick=options.quick)
+            figures += medians([run(program, quick=options.quick) for _ in range(options.runs)])
         except BenchmarkFailed as error:
             failures.append(str(error))
     options.output.parent.mkdir(parents=True, exist_ok=True)
