@@ -7,7 +7,7 @@ import json
 import os
 import select
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -68,13 +68,15 @@ class Client:
         """
         self._request("POST", f"/hosts/{name}/up")
 
-    def add_fault(self, **values: Any) -> dict[str, Any]:
-        """Put a fault rule in force; return it as :meth:`faults` lists it.
+    def add_faults(self, rules: Sequence[Mapping[str, Any]], seed: int | None = None) -> list[dict[str, Any]]:
+        """Put fault rules in force, all or none; return them as :meth:`faults` lists them.
 
-        :param values: as :func:`nova_fakes.sandbox.fault_rules.make` takes them
+        :param rules: as :func:`nova_fakes.virt.fault_file.make_rule` takes them
+        :param seed: from which chance is to begin anew; None: it goes on
         :raises SandboxError: a value cannot be used
         """
-        return self._request("POST", "/faults", values)
+        made = self._request("POST", "/faults", {"rules": rules, "seed": seed})
+        return cast(list[dict[str, Any]], made["faults"])
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the fault rules in force, numbered from 1."""

@@ -12,20 +12,21 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import GuestNotFound, HostNotFound, NotFound
-from nova_fakes.sandbox import config, database, fault_rules
+from nova_fakes.sandbox import config, database
 from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.sandbox.token_cache import TokenCache, with_token_cache
-from nova_fakes.virt import fleet_file
+from nova_fakes.virt import fault_file, fleet_file
+from nova_fakes.virt.fault_file import FaultPlan
 from nova_fakes.virt.fleet import Fleet
 from nova_fakes.virt.fleet_file import FleetPlan
 from nova_fakes.virt.hypervisor import Hypervisor
@@ -139,18 +140,26 @@ class Cloud:
             "ledger": counts,
         }
 
-    def add_fault(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Put a fault rule in force and return it as :meth:`faults` lists it.
+    def add_faults(self, rules: Iterable[Mapping[str, Any]], seed: int | None = None) -> list[dict[str, Any]]:
+        """Put fault rules in force, all or none, and return them as :meth:`faults` lists them.
 
+        :param rules: as :func:`nova_fakes.virt.fault_file.make_rule` takes them
+        :param seed: from which chance is to begin anew; None: it goes on
         :raises InvalidInput: a value cannot be used
         """
-        self.fleet.faults.add(fault_rules.make(values))
-        return self.faults()[-1]
+        plan = FaultPlan(tuple(fault_file.make_rule(values) for values in rules), seed)
+        plan.put_in_force(self.fleet.faults)
+        return self.faults()[-len(plan.faults) :]
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the fault rules with how far they have come, numbered from 1, ready for JSON."""
         return [
-            {"number": number, **fault_rules.describe(standing)}
+            {
+                "number": number,
+                **fault_file.values_of(standing.rule),
+                "matched": standing.seen,
+                "struck": standing.struck,
+            }
             for number, standing in enumerate(self.fleet.faults.standing, 1)
         ]
 
@@ -230,6 +239,8 @@ class Cloud:
         described = self.spec.fleet_file
         plan = FleetPlan() if described is None else fleet_file.load(described)
         self.fleet = plan.make_fleet(self._clock, Journal(self._state.journal))
+        if self.spec.fault_file is not None:
+            fault_file.load(self.spec.fault_file).put_in_force(self.fleet.faults)
         self._cleanup.callback(self.fleet.close)
         options: dict[str, Any] = {}
         if self.spec.realizer == "bridge":

@@ -65,8 +65,8 @@ def create_app(cloud: Cloud, stop: Callable[[], None]) -> flask.Flask:
         return {"faults": cloud.faults()}
 
     @app.post("/faults")
-    def add_fault() -> tuple[dict[str, Any], int]:
-        return cloud.add_fault(flask.request.get_json()), 201
+    def add_faults() -> tuple[dict[str, Any], int]:
+        return {"faults": cloud.add_faults(**flask.request.get_json())}, 201
 
     @app.delete("/faults/<int:number>")
     def remove_fault(number: int) -> tuple[str, int]:

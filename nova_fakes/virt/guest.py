@@ -75,6 +75,7 @@ class GuestSpec:
     :param volume_backed: the root disk is a volume, so that `root_gb` takes no room on the host
     :param files: injected at the first boot: (path, contents) pairs
     :param workload: name of what it is busy with; None: the default
+    :param flavor: name of the flavor
     """
 
     uuid: str
@@ -95,6 +96,7 @@ class GuestSpec:
     admin_password: str | None = None
     files: tuple[tuple[str, str], ...] = ()
     workload: str | None = None
+    flavor: str | None = None
 
     def check(self) -> None:
         """Refuse a guest that no hypervisor could make.
@@ -157,6 +159,11 @@ class Guest:
     def display_name(self) -> str:
         """The name that its user gave it."""
         return self.spec.display_name or self.spec.name
+
+    @property
+    def flavor(self) -> str | None:
+        """Name of the flavor that it was made by."""
+        return self.spec.flavor
 
     @property
     def project_id(self) -> str | None:

@@ -208,10 +208,9 @@ class Host:
         if self.down:
             raise HostDown(f"host {self.name} has crashed and does nothing ({operation}): recover it first")
         if self.faults.active:
-            if guest is None:
-                self.faults.check(operation, self.name)
-            else:
-                self.faults.check(operation, self.name, guest.uuid, guest.name)
+            self.faults.check(operation, self.name, guest)
+            if self.down:
+                raise HostDown(f"host {self.name} crashed while {operation} was under way: recover it first")
 
     def guest(self, uuid: str, operation: str = "find") -> Guest:
         """Return a guest for an operation that is about to begin.
@@ -225,6 +224,10 @@ class Host:
             raise GuestNotFound(f"guest {uuid} is not on host {self.name}")
         if self.down or self.faults.active:
             self.check(operation, guest)
+            # What took its time to begin finds what is there then.
+            guest = self.guests.get(uuid)
+            if guest is None:
+                raise GuestNotFound(f"guest {uuid} has left host {self.name} while {operation} was waiting")
         return guest
 
     def drop_disks(self, uuid: str) -> bool:

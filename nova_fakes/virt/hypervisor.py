@@ -129,9 +129,9 @@ class Hypervisor(DeviceHost):
         :returns: whether it was here
         :raises RealizerError: its interfaces could not be removed; the guest is still here
         """
-        guest = self.guests.get(uuid)
         if self.down or self.faults.active:
-            self.check("destroy", guest)
+            self.check("destroy", self.guests.get(uuid))
+        guest = self.guests.get(uuid)
         if guest is None:
             return False
         migration = self.migrations.get(uuid)

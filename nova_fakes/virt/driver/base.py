@@ -15,7 +15,7 @@ from nova.virt import event as virt_event
 
 from nova_fakes.virt.driver.reading import nics_from
 from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
-from nova_fakes.virt.driver.translation import translated
+from nova_fakes.virt.driver.translation import nova_error, translated
 from nova_fakes.virt.fleet import Fleet, current_fleet
 from nova_fakes.virt.guest import Guest
 from nova_fakes.virt.hypervisor import Hypervisor
@@ -61,6 +61,7 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
         fleet = current_fleet()
         self._owns_fleet = fleet is None
         self.fleet = fleet or self._new_fleet()
+        self.fleet.faults.make_error = nova_error
         self._unsubscribe = self.fleet.journal.subscribe(self._observe)
         self._image_api: Any = None
         self._hypervisor: Hypervisor
