@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
-from nova_fakes.exceptions import GuestNotFound, HostNotFound, NotFound
+from nova_fakes.exceptions import HostDown, HostNotFound, NotFound
 from nova_fakes.sandbox import config, database
 from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
@@ -29,6 +29,7 @@ from nova_fakes.virt import fault_file, fleet_file
 from nova_fakes.virt.fault_file import FaultPlan
 from nova_fakes.virt.fleet import Fleet
 from nova_fakes.virt.fleet_file import FleetPlan
+from nova_fakes.virt.guest import Guest
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.vif import namespaces, registry
@@ -75,7 +76,8 @@ class Cloud:
         self._cleanup = ExitStack()
         # Service names as they came up, "nova-compute@compute-1" for those of a host.
         self._ready: list[str] = []
-        self._down: set[str] = set()
+        # Of hosts that are not up: "down" or "hung".
+        self._troubles: dict[str, str] = {}
         self._hosts_lock = threading.Lock()
 
     def start(self) -> None:
@@ -102,24 +104,59 @@ class Cloud:
         """
         hypervisor = self._hypervisor(name)
         with self._hosts_lock:
-            if name not in self._down:
-                self._down.add(name)
+            if self._host_state(name) != "down":
+                self._troubles[name] = "down"
                 self._nova.stop_compute(name)
                 hypervisor.crash()
                 self._fakes.network.set_host_alive(name, False)
 
+    def host_hang(self, name: str, deadline_s: float) -> None:
+        """Let a host hang: its guests go on, its nova-compute is heard of no more, operations wait.
+
+        :param deadline_s: how long each waits before it fails, seconds
+        :raises HostNotFound: naming the hosts that there are
+        :raises HostDown: it has crashed
+        :raises InvalidInput: a deadline that is none
+        """
+        hypervisor = self._hypervisor(name)
+        with self._hosts_lock:
+            if self._host_state(name) == "hung":
+                return
+            hypervisor.hang(deadline_s)
+            self._troubles[name] = "hung"
+            self._nova.silence_compute(name)
+            self._fakes.network.set_host_alive(name, False)
+
     def host_up(self, name: str) -> None:
-        """Bring a crashed host back: powered on, its nova-compute started.
+        """Bring a host back: a crashed one is powered on and its nova-compute started, one that hangs goes on.
 
         :raises HostNotFound: naming the hosts that there are
         """
         hypervisor = self._hypervisor(name)
         with self._hosts_lock:
-            if name in self._down:
-                hypervisor.recover()
-                self._fakes.network.set_host_alive(name, True)
+            trouble = self._host_state(name)
+            if trouble == "up":
+                return
+            hypervisor.recover()
+            self._fakes.network.set_host_alive(name, True)
+            if trouble == "down":
                 self._start_compute(name)
-                self._down.discard(name)
+            else:
+                self._nova.hear_compute(name)
+            del self._troubles[name]
+
+    def guest_crash(self, uuid: str) -> None:
+        """Crash a guest; nova hears of it.
+
+        :raises GuestNotFound: it is on no host
+        :raises InvalidTransition: it is off
+        :raises HostDown: its host is not up
+        """
+        hypervisor = self.fleet.find(uuid)
+        if hypervisor.silent:
+            state = self._host_state(hypervisor.name)
+            raise HostDown(f"host {hypervisor.name} of guest {uuid} is {state}: bring it back first")
+        hypervisor.change(uuid, "crash")
 
     def status(self) -> dict[str, Any]:
         """Return what ``nova-fakes status`` shows, ready for JSON."""
@@ -189,16 +226,9 @@ class Cloud:
         ]
 
     def instances(self) -> list[dict[str, Any]]:
-        """Return every guest of the fleet, ready for JSON."""
-        found = []
-        for name in self.spec.hosts:
-            hypervisor = self._hypervisor(name)
-            for uuid in list(hypervisor.guests):
-                try:
-                    found.append(_describe(hypervisor, uuid))
-                except GuestNotFound:
-                    continue  # deleted, or migrated, meanwhile
-        return found
+        """Return every guest of the fleet, on hosts that are down too, ready for JSON."""
+        hypervisors = [self._hypervisor(name) for name in self.spec.hosts]
+        return [_describe(one, guest) for one in hypervisors for guest in list(one.guests.values())]
 
     def _service(self, label: str) -> dict[str, Any]:
         name, _, host = label.partition("@")
@@ -212,7 +242,7 @@ class Cloud:
         }
 
     def _host_state(self, name: str) -> str:
-        return "down" if name in self._down else "up"
+        return self._troubles.get(name, "up")
 
     def _hypervisor(self, name: str) -> Hypervisor:
         if name not in self.spec.hosts:
@@ -303,16 +333,17 @@ class Cloud:
             self._nova.start_compute(host)
 
 
-def _describe(hypervisor: Hypervisor, uuid: str) -> dict[str, Any]:
-    guest = hypervisor.guest(uuid)
+def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
+    # To look is no operation: it neither fails nor waits where the hypervisor's operations do.
+    vifs = [nic.vif(hypervisor.read_vif) for nic in guest.nics.values()]
     realizer = hypervisor.realizer
     return {
-        "uuid": uuid,
+        "uuid": guest.uuid,
         "name": guest.display_name,
         "project_id": guest.project_id,
         "host": hypervisor.name,
         "power_state": str(guest.state),
-        "namespace": realizer.namespace(uuid) if realizer is not None else None,
+        "namespace": realizer.namespace(guest.uuid) if realizer is not None else None,
         "vifs": [
             {
                 "id": vif.id,
@@ -321,6 +352,6 @@ def _describe(hypervisor: Hypervisor, uuid: str) -> dict[str, Any]:
                 "network_id": vif.network_id,
                 "addresses": [address for subnet in vif.subnets for address in subnet.addresses],
             }
-            for vif in hypervisor.vifs(uuid)
+            for vif in vifs
         ],
     }

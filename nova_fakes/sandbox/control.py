@@ -50,9 +50,19 @@ def create_app(cloud: Cloud, stop: Callable[[], None]) -> flask.Flask:
     def instances() -> dict[str, Any]:
         return {"instances": cloud.instances()}
 
+    @app.post("/instances/<uuid>/crash")
+    def guest_crash(uuid: str) -> tuple[str, int]:
+        cloud.guest_crash(uuid)
+        return "", 204
+
     @app.post("/hosts/<name>/down")
     def host_down(name: str) -> tuple[str, int]:
         cloud.host_down(name)
+        return "", 204
+
+    @app.post("/hosts/<name>/hang")
+    def host_hang(name: str) -> tuple[str, int]:
+        cloud.host_hang(name, **flask.request.get_json())
         return "", 204
 
     @app.post("/hosts/<name>/up")

@@ -118,7 +118,7 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
 
     def _alive(self, operation: str) -> None:
         host = self._hypervisor
-        if host.down or host.faults.active:
+        if host.silent or host.faults.active:
             host.check(operation)
 
     @staticmethod
