@@ -129,9 +129,9 @@ def _summary(rule: Mapping[str, Any]) -> str:
         ("flavor", " of flavor {}"),
         (None, fails),
         ("delay", ", {} s late"),
-        ("after", ", after {} that pass"),
+        ("after", ", after {} pass"),
         ("times", ", {} times"),
-        ("times_per_guest", ", {} times each instance"),
+        ("times_per_guest", ", {} times for each"),
         ("probability", ", with probability {:g}"),
     )
     said = (text if name is None else text.format(rule[name]) for name, text in parts if name is None or name in rule)
