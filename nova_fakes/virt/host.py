@@ -240,7 +240,12 @@ class Host:
         if self.silent:
             self._await_answer(operation)
         if self.faults.active:
-            self.faults.check(operation, self.name, guest)
+            try:
+                self.faults.check(operation, self.name, guest)
+            except BaseException as error:
+                uuid = None if guest is None else guest.uuid
+                self.journal.record(self.clock.now(), self.name, uuid, operation, type(error).__name__)
+                raise
             if self.silent:
                 self._await_answer(operation)
 
@@ -280,13 +285,13 @@ class Host:
 
     def mount_share(self, uuid: str, share_id: str) -> None:
         """Mount a share, unless it is mounted, and remember that the guest uses it."""
-        self.check("mount_share")
+        self.check("mount_share", self.guests.get(uuid))
         with self.lock:
             self.shares.setdefault(share_id, set()).add(uuid)
 
     def umount_share(self, uuid: str, share_id: str) -> bool:
         """Forget that the guest uses a share; without users it is unmounted. Tell whether it has users still."""
-        self.check("umount_share")
+        self.check("umount_share", self.guests.get(uuid))
         with self.lock:
             users = self.shares.get(share_id, set())
             users.discard(uuid)

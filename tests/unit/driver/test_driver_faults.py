@@ -16,6 +16,7 @@ from nova_fakes.virt.driver.translation import nova_error
 from nova_fakes.virt.fleet import Fleet
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.resize import confirm, leave
 
 
 def test_a_rule_for_a_flavor(driver):
@@ -41,6 +42,28 @@ def test_the_flavor_outlives_a_restart(tmp_path):
     with pytest.raises(exception.NovaException):
         driver.pause(instance)
     driver.fleet.close()
+
+
+def test_a_rule_for_a_flavor_knows_the_end_of_a_move(driver):
+    driver.fleet.faults.add(FaultRule("confirm_migration", flavor="gpu.*"))
+    for number, name in ((1, "m1.tiny"), (2, "gpu.large")):
+        instance = make_instance(number, make_flavor(name=name))
+        spawn(driver, instance)
+        leave(driver.hypervisor, instance.uuid)
+    confirm(driver.hypervisor, make_instance(1).uuid)
+    with pytest.raises(InjectedFault):
+        confirm(driver.hypervisor, make_instance(2).uuid)
+
+
+def test_what_a_rule_has_fail_is_told(driver):
+    instance = make_instance()
+    driver.fleet.faults.add(FaultRule("*", error="OSError: no", times=2))
+    with pytest.raises(OSError, match="no"):
+        spawn(driver, instance)
+    with pytest.raises(OSError, match="no"):
+        driver.list_instances()
+    told = [(event.guest, event.operation, event.outcome) for event in driver.fleet.journal.events()]
+    assert told == [(instance.uuid, "spawn", "OSError"), (None, "list", "OSError")]
 
 
 @pytest.mark.parametrize(
