@@ -16,6 +16,10 @@ from nova_fakes.exceptions import InvalidInput
 
 __all__ = ["Constant", "Delay", "LogNormal", "Normal", "Uniform", "parse"]
 
+#: Three decades; clocks count no further than some centuries.
+_LONGEST_S = 1e9
+_LARGEST_SIGMA = 10
+
 
 class Delay(ABC):
     """A distribution of delays; its text is what :func:`parse` takes."""
@@ -98,10 +102,12 @@ class LogNormal(Delay):
         _check(self, "median_s", "sigma")
         if self.median_s == 0:
             raise InvalidInput("median_s", self.median_s, "give seconds above 0")
+        if self.sigma > _LARGEST_SIGMA:
+            raise InvalidInput("sigma", self.sigma, f"give at most {_LARGEST_SIGMA}: 1 makes some delays long already")
 
     def draw(self, chance: Random) -> float:
         """Return a delay, seldom a long one."""
-        return chance.lognormvariate(math.log(self.median_s), self.sigma)
+        return min(_LONGEST_S, chance.lognormvariate(math.log(self.median_s), self.sigma))
 
     def __str__(self) -> str:
         return _form("lognormal", self)
@@ -133,8 +139,8 @@ def parse(value: str | float) -> Delay:
 def _check(delay: Delay, *names: str) -> None:
     for name in names:
         value = getattr(delay, name)
-        if not math.isfinite(value) or value < 0:
-            raise InvalidInput(name, value, "give a number, 0 or more")
+        if not 0 <= value <= _LONGEST_S:
+            raise InvalidInput(name, value, f"give a number from 0 to {_text(_LONGEST_S)}")
 
 
 def _form(name: str, delay: Uniform | Normal | LogNormal) -> str:
@@ -142,4 +148,4 @@ def _form(name: str, delay: Uniform | Normal | LogNormal) -> str:
 
 
 def _text(number: float) -> str:
-    return f"{number:.15g}"
+    return repr(float(number)).removesuffix(".0")

@@ -85,4 +85,8 @@ def values_of(rule: FaultRule) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    if isinstance(value, type):
+        return value.__name__
     return value if isinstance(value, (str, int, float)) else str(value)

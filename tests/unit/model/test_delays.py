@@ -1,9 +1,12 @@
 """Distributions of delays: their sequences follow from the seed, their text can be read back."""
 
+import threading
 from random import Random
 from statistics import fmean, median, stdev
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nova_fakes.delays import Constant, LogNormal, Normal, Uniform, parse
 from nova_fakes.exceptions import InvalidInput
@@ -40,6 +43,21 @@ def test_what_would_be_negative_is_no_delay():
     assert 0.4 < found.count(0) / len(found) < 0.5
 
 
+seconds = st.floats(0, 1e9)
+delays = st.one_of(
+    st.builds(Constant, seconds),
+    st.tuples(seconds, seconds).map(lambda pair: Uniform(*sorted(pair))),
+    st.builds(Normal, seconds, seconds),
+    st.builds(LogNormal, st.floats(1e-9, 1e9), st.floats(0, 10)),
+)
+
+
+@given(delays, st.integers(0))
+def test_whatever_the_numbers_a_clock_can_let_it_pass(delay, seed):
+    assert all(0 <= delay_s < threading.TIMEOUT_MAX for delay_s in drawn(delay, seed, 50))
+    assert parse(str(delay)) == delay
+
+
 @pytest.mark.parametrize(
     ("text", "delay"),
     [
@@ -63,11 +81,12 @@ def test_texts(text, delay):
         ("uniform:1,2,3", "write seconds"),
         ("uniform 1,2", "write seconds"),
         ("gamma:1,2", "write seconds"),
-        ("-1", "seconds is -1.0: give a number, 0 or more"),
+        ("-1", "seconds is -1.0: give a number from 0 to 1000000000"),
         ("nan", "seconds is nan"),
         (float("inf"), "seconds is inf"),
         ("uniform:2,1", "high_s is 1.0: give 2"),
         ("normal:1,-1", "deviation_s is -1.0"),
+        ("lognormal:1,11", "sigma is 11.0: give at most 10"),
         ("lognormal:0,1", "median_s is 0.0: give seconds above 0"),
     ],
 )

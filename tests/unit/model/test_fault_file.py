@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,11 +92,9 @@ def test_a_rule_goes_through_json(rule: FaultRule) -> None:
     assert make_rule(values_of(rule)) == rule
 
 
-def test_a_rule_of_python_is_told_as_text() -> None:
-    assert values_of(FaultRule("spawn", error=OSError("no such kernel"))) == {
-        "operation": "spawn",
-        "error": "no such kernel",
-    }
+@pytest.mark.parametrize(("error", "text"), [(OSError("no kernel"), "OSError: no kernel"), (OSError, "OSError")])
+def test_an_error_of_python_is_told_by_its_name(error: Any, text: str) -> None:
+    assert values_of(FaultRule("spawn", error=error)) == {"operation": "spawn", "error": text}
 
 
 @pytest.mark.parametrize(
