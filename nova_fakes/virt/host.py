@@ -149,9 +149,8 @@ class Host:
         with self.lock:
             if self.down:
                 return
-            self.down = True
+            self.down = self.silent = True
             self._end_hang()
-            self.silent = True
             now_s = self.clock.now()
             guests = list(self.guests.values())
             for guest in guests:
