@@ -40,6 +40,10 @@ A TOML file that describes the fleet: this host's entry, by its name, says what 
 seed, bandwidth, storage, workloads and faults hold. The options below that say the same are not read then.
 """,
     ),
+    cfg.StrOpt(
+        "fault_file",
+        help="A TOML file of fault rules that are in force from the beginning, besides those of the fleet file.",
+    ),
     cfg.IntOpt("seed", default=0, min=0, help="Of every counter and statistic: one seed gives one history."),
     cfg.IntOpt("vcpus", default=64, min=1, help="Processors of the host."),
     cfg.IntOpt("memory_mb", default=262_144, min=1, help="Memory of the host, MiB."),

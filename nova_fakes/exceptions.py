@@ -19,6 +19,7 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     │   ├── InsufficientCapacity
     │   ├── DeviceInUse           the device name or interface is taken already
     │   ├── HostDown              the hypervisor has crashed and answers nothing
+    │   │   └── HostHangs         the hypervisor has not answered in time
     │   └── MigrationAborted      somebody ended a live migration before its switch-over
     ├── SignatureMismatch         the installed nova calls the driver in another way than it was written for
     ├── InjectedFault             a FaultRule said so
@@ -102,6 +103,10 @@ class DeviceInUse(Conflict):
 
 class HostDown(Conflict):
     """The hypervisor has crashed; it answers nothing until it recovers."""
+
+
+class HostHangs(HostDown):
+    """The hypervisor hangs, and has not recovered before the operation's deadline."""
 
 
 class MigrationAborted(Conflict):

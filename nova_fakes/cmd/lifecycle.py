@@ -74,6 +74,12 @@ def progress_line(progress: Progress) -> str | None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A TOML file that describes the hypervisors, in place of --hosts.",
 )
+@click.option(
+    "--faults",
+    "faults",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file of fault rules that are in force from the beginning.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port on 127.0.0.1. Default: a free one.")
 @click.option(
     "--fallback-null",
@@ -88,6 +94,7 @@ def up(
     realizer: str,
     state: Path | None,
     fleet: Path | None,
+    faults: Path | None,
     port: int,
     fallback_null: bool,
     as_json: bool,
@@ -99,10 +106,12 @@ def up(
     """
     from nova_fakes.sandbox.spec import SandboxSpec
     from nova_fakes.scenario.states import reclaim_abandoned
-    from nova_fakes.virt.fleet_file import load
+    from nova_fakes.virt import fault_file, fleet_file
 
     wanted_state = state if state is not None else sandboxes.default_state()
-    plan = None if fleet is None else load(fleet)
+    plan = None if fleet is None else fleet_file.load(fleet)
+    if faults is not None:
+        fault_file.load(faults)
     spec = SandboxSpec(
         state=wanted_state,
         hosts=named_hosts(hosts) if plan is None else tuple(plan.hosts),
@@ -111,6 +120,7 @@ def up(
         fallback_null=fallback_null,
         options={} if plan is None else plan.nova,
         fleet_file=None if fleet is None else fleet.absolute(),
+        fault_file=None if faults is None else faults.absolute(),
     )
     for abandoned in reclaim_abandoned(sandboxes):
         click.echo(f"removed what an interrupted demo left in {abandoned}", err=True)

@@ -11,6 +11,7 @@ from nova_fakes.cmd import exits
 from nova_fakes.cmd.demo import demo
 from nova_fakes.cmd.doctor import doctor
 from nova_fakes.cmd.fault import events, fault
+from nova_fakes.cmd.guest import guest
 from nova_fakes.cmd.host import host
 from nova_fakes.cmd.inside import execute, ping
 from nova_fakes.cmd.lifecycle import cleanup, down, up
@@ -47,7 +48,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, up, status, env, logs, execute, ping, host, fault, events, down, cleanup, doctor):
+for command in (demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor):
     cli.add_command(command)
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import select
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -16,6 +16,7 @@ from nova_fakes import exceptions
 from nova_fakes.exceptions import NotRunning, SandboxError
 from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.state import StateDirectory
+from nova_fakes.virt.hang import DEFAULT_DEADLINE_S
 from nova_fakes.virt.vif import namespaces
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
@@ -61,20 +62,40 @@ class Client:
         """
         self._request("POST", f"/hosts/{name}/down")
 
+    def host_hang(self, name: str, deadline_s: float = DEFAULT_DEADLINE_S) -> None:
+        """Let a host hang.
+
+        :param deadline_s: how long an operation waits before it fails, seconds
+        :raises HostNotFound: the sandbox has no host of that name
+        :raises HostDown: it has crashed
+        """
+        self._request("POST", f"/hosts/{name}/hang", {"deadline_s": deadline_s})
+
     def host_up(self, name: str) -> None:
-        """Bring a crashed host back.
+        """Bring back a host that has crashed, or hangs.
 
         :raises HostNotFound: the sandbox has no host of that name
         """
         self._request("POST", f"/hosts/{name}/up")
 
-    def add_fault(self, **values: Any) -> dict[str, Any]:
-        """Put a fault rule in force; return it as :meth:`faults` lists it.
+    def guest_crash(self, uuid: str) -> None:
+        """Crash a guest.
 
-        :param values: as :func:`nova_fakes.sandbox.fault_rules.make` takes them
+        :raises GuestNotFound: the sandbox has no guest of that UUID
+        :raises InvalidTransition: it is off
+        :raises HostDown: its host is not up
+        """
+        self._request("POST", f"/instances/{uuid}/crash")
+
+    def add_faults(self, rules: Sequence[Mapping[str, Any]], seed: int | None = None) -> list[dict[str, Any]]:
+        """Put fault rules in force, all or none; return them as :meth:`faults` lists them.
+
+        :param rules: as :func:`nova_fakes.virt.fault_file.make_rule` takes them
+        :param seed: from which chance is to begin anew; None: it goes on
         :raises SandboxError: a value cannot be used
         """
-        return self._request("POST", "/faults", values)
+        made = self._request("POST", "/faults", {"rules": rules, "seed": seed})
+        return cast(list[dict[str, Any]], made["faults"])
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the fault rules in force, numbered from 1."""

@@ -12,22 +12,24 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
-from nova_fakes.exceptions import GuestNotFound, HostNotFound, NotFound
-from nova_fakes.sandbox import config, database, fault_rules
+from nova_fakes.exceptions import HostDown, HostNotFound, NotFound
+from nova_fakes.sandbox import config, database
 from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.sandbox.token_cache import TokenCache, with_token_cache
-from nova_fakes.virt import fleet_file
+from nova_fakes.virt import fault_file, fleet_file
+from nova_fakes.virt.fault_file import FaultPlan
 from nova_fakes.virt.fleet import Fleet
 from nova_fakes.virt.fleet_file import FleetPlan
+from nova_fakes.virt.guest import Guest
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.vif import namespaces, registry
@@ -74,7 +76,8 @@ class Cloud:
         self._cleanup = ExitStack()
         # Service names as they came up, "nova-compute@compute-1" for those of a host.
         self._ready: list[str] = []
-        self._down: set[str] = set()
+        # Of hosts that are not up: "down" or "hung".
+        self._troubles: dict[str, str] = {}
         self._hosts_lock = threading.Lock()
 
     def start(self) -> None:
@@ -101,24 +104,59 @@ class Cloud:
         """
         hypervisor = self._hypervisor(name)
         with self._hosts_lock:
-            if name not in self._down:
-                self._down.add(name)
+            if self._host_state(name) != "down":
+                self._troubles[name] = "down"
                 self._nova.stop_compute(name)
                 hypervisor.crash()
                 self._fakes.network.set_host_alive(name, False)
 
+    def host_hang(self, name: str, deadline_s: float) -> None:
+        """Let a host hang: its guests go on, its nova-compute is heard of no more, operations wait.
+
+        :param deadline_s: how long each waits before it fails, seconds
+        :raises HostNotFound: naming the hosts that there are
+        :raises HostDown: it has crashed
+        :raises InvalidInput: a deadline that is none
+        """
+        hypervisor = self._hypervisor(name)
+        with self._hosts_lock:
+            if self._host_state(name) == "hung":
+                return
+            hypervisor.hang(deadline_s)
+            self._troubles[name] = "hung"
+            self._nova.silence_compute(name)
+            self._fakes.network.set_host_alive(name, False)
+
     def host_up(self, name: str) -> None:
-        """Bring a crashed host back: powered on, its nova-compute started.
+        """Bring a host back: a crashed one is powered on and its nova-compute started, one that hangs goes on.
 
         :raises HostNotFound: naming the hosts that there are
         """
         hypervisor = self._hypervisor(name)
         with self._hosts_lock:
-            if name in self._down:
-                hypervisor.recover()
-                self._fakes.network.set_host_alive(name, True)
+            trouble = self._host_state(name)
+            if trouble == "up":
+                return
+            hypervisor.recover()
+            self._fakes.network.set_host_alive(name, True)
+            if trouble == "down":
                 self._start_compute(name)
-                self._down.discard(name)
+            else:
+                self._nova.hear_compute(name)
+            del self._troubles[name]
+
+    def guest_crash(self, uuid: str) -> None:
+        """Crash a guest; nova hears of it.
+
+        :raises GuestNotFound: it is on no host
+        :raises InvalidTransition: it is off
+        :raises HostDown: its host is not up
+        """
+        hypervisor = self.fleet.find(uuid)
+        if hypervisor.silent:
+            state = self._host_state(hypervisor.name)
+            raise HostDown(f"host {hypervisor.name} of guest {uuid} is {state}: bring it back first")
+        hypervisor.change(uuid, "crash")
 
     def status(self) -> dict[str, Any]:
         """Return what ``nova-fakes status`` shows, ready for JSON."""
@@ -139,18 +177,26 @@ class Cloud:
             "ledger": counts,
         }
 
-    def add_fault(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Put a fault rule in force and return it as :meth:`faults` lists it.
+    def add_faults(self, rules: Iterable[Mapping[str, Any]], seed: int | None = None) -> list[dict[str, Any]]:
+        """Put fault rules in force, all or none, and return them as :meth:`faults` lists them.
 
+        :param rules: as :func:`nova_fakes.virt.fault_file.make_rule` takes them
+        :param seed: from which chance is to begin anew; None: it goes on
         :raises InvalidInput: a value cannot be used
         """
-        self.fleet.faults.add(fault_rules.make(values))
-        return self.faults()[-1]
+        plan = FaultPlan(tuple(fault_file.make_rule(values) for values in rules), seed)
+        plan.put_in_force(self.fleet.faults)
+        return self.faults()[-len(plan.faults) :]
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the fault rules with how far they have come, numbered from 1, ready for JSON."""
         return [
-            {"number": number, **fault_rules.describe(standing)}
+            {
+                "number": number,
+                **fault_file.values_of(standing.rule),
+                "matched": standing.seen,
+                "struck": standing.struck,
+            }
             for number, standing in enumerate(self.fleet.faults.standing, 1)
         ]
 
@@ -180,16 +226,9 @@ class Cloud:
         ]
 
     def instances(self) -> list[dict[str, Any]]:
-        """Return every guest of the fleet, ready for JSON."""
-        found = []
-        for name in self.spec.hosts:
-            hypervisor = self._hypervisor(name)
-            for uuid in list(hypervisor.guests):
-                try:
-                    found.append(_describe(hypervisor, uuid))
-                except GuestNotFound:
-                    continue  # deleted, or migrated, meanwhile
-        return found
+        """Return every guest of the fleet, on hosts that are down too, ready for JSON."""
+        hypervisors = [self._hypervisor(name) for name in self.spec.hosts]
+        return [_describe(one, guest) for one in hypervisors for guest in list(one.guests.values())]
 
     def _service(self, label: str) -> dict[str, Any]:
         name, _, host = label.partition("@")
@@ -203,7 +242,7 @@ class Cloud:
         }
 
     def _host_state(self, name: str) -> str:
-        return "down" if name in self._down else "up"
+        return self._troubles.get(name, "up")
 
     def _hypervisor(self, name: str) -> Hypervisor:
         if name not in self.spec.hosts:
@@ -230,6 +269,8 @@ class Cloud:
         described = self.spec.fleet_file
         plan = FleetPlan() if described is None else fleet_file.load(described)
         self.fleet = plan.make_fleet(self._clock, Journal(self._state.journal))
+        if self.spec.fault_file is not None:
+            fault_file.load(self.spec.fault_file).put_in_force(self.fleet.faults)
         self._cleanup.callback(self.fleet.close)
         options: dict[str, Any] = {}
         if self.spec.realizer == "bridge":
@@ -292,16 +333,17 @@ class Cloud:
             self._nova.start_compute(host)
 
 
-def _describe(hypervisor: Hypervisor, uuid: str) -> dict[str, Any]:
-    guest = hypervisor.guest(uuid)
+def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
+    # To look is no operation: it neither fails nor waits where the hypervisor's operations do.
+    vifs = [nic.vif(hypervisor.read_vif) for nic in guest.nics.values()]
     realizer = hypervisor.realizer
     return {
-        "uuid": uuid,
+        "uuid": guest.uuid,
         "name": guest.display_name,
         "project_id": guest.project_id,
         "host": hypervisor.name,
         "power_state": str(guest.state),
-        "namespace": realizer.namespace(uuid) if realizer is not None else None,
+        "namespace": realizer.namespace(guest.uuid) if realizer is not None else None,
         "vifs": [
             {
                 "id": vif.id,
@@ -310,6 +352,6 @@ def _describe(hypervisor: Hypervisor, uuid: str) -> dict[str, Any]:
                 "network_id": vif.network_id,
                 "addresses": [address for subnet in vif.subnets for address in subnet.addresses],
             }
-            for vif in hypervisor.vifs(uuid)
+            for vif in vifs
         ],
     }

@@ -50,9 +50,19 @@ def create_app(cloud: Cloud, stop: Callable[[], None]) -> flask.Flask:
     def instances() -> dict[str, Any]:
         return {"instances": cloud.instances()}
 
+    @app.post("/instances/<uuid>/crash")
+    def guest_crash(uuid: str) -> tuple[str, int]:
+        cloud.guest_crash(uuid)
+        return "", 204
+
     @app.post("/hosts/<name>/down")
     def host_down(name: str) -> tuple[str, int]:
         cloud.host_down(name)
+        return "", 204
+
+    @app.post("/hosts/<name>/hang")
+    def host_hang(name: str) -> tuple[str, int]:
+        cloud.host_hang(name, **flask.request.get_json())
         return "", 204
 
     @app.post("/hosts/<name>/up")
@@ -65,8 +75,8 @@ def create_app(cloud: Cloud, stop: Callable[[], None]) -> flask.Flask:
         return {"faults": cloud.faults()}
 
     @app.post("/faults")
-    def add_fault() -> tuple[dict[str, Any], int]:
-        return cloud.add_fault(flask.request.get_json()), 201
+    def add_faults() -> tuple[dict[str, Any], int]:
+        return {"faults": cloud.add_faults(**flask.request.get_json())}, 201
 
     @app.delete("/faults/<int:number>")
     def remove_fault(number: int) -> tuple[str, int]:

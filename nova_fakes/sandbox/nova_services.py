@@ -130,6 +130,18 @@ class NovaServices:
         """Stop one host's nova-compute as a crash would: no reply, no heartbeat, nothing tidied up."""
         self._halt(("nova-compute", host))
 
+    def silence_compute(self, host: str) -> None:
+        """Let one host's nova-compute report no more and look after nothing; it still takes what is asked of it."""
+        self._running["nova-compute", host].tg.stop_timers()
+
+    def hear_compute(self, host: str) -> None:
+        """Undo :meth:`silence_compute`: the timers are those that ``nova.service.Service.start`` makes."""
+        running = self._running["nova-compute", host]
+        running.servicegroup_api.join(running.host, running.topic, running)
+        running.tg.add_dynamic_timer(
+            running.periodic_tasks, initial_delay=None, periodic_interval_max=running.periodic_interval_max
+        )
+
     def map_hosts(self) -> None:
         """Map every new compute to its cell, as ``nova-manage cell_v2 discover_hosts`` does."""
         host_mapping.discover_hosts(nova_context.get_admin_context())

@@ -51,6 +51,8 @@ class SandboxSpec:
     """Further ``group/option = value`` settings for nova.conf."""
     fleet_file: Path | None = None
     """Describes the hosts, which have the names that :attr:`hosts` gives; None: hosts all alike."""
+    fault_file: Path | None = None
+    """Fault rules that are in force from the beginning."""
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -70,7 +72,8 @@ class SandboxSpec:
         """Return the spec as JSON text."""
         data = asdict(self)
         data["state"] = str(self.state)
-        data["fleet_file"] = None if self.fleet_file is None else str(self.fleet_file)
+        for name in ("fleet_file", "fault_file"):
+            data[name] = None if data[name] is None else str(data[name])
         return json.dumps(data, indent=2)
 
     @classmethod
@@ -85,6 +88,7 @@ class SandboxSpec:
             fallback_null=data["fallback_null"],
             options=data.get("options", {}),
             fleet_file=Path(data["fleet_file"]) if data.get("fleet_file") else None,
+            fault_file=Path(data["fault_file"]) if data.get("fault_file") else None,
         )
 
 

@@ -117,6 +117,7 @@ class GuestSpec:
     :param workload: name of what it is busy with; None: the default
     :param equipment: what else it has; None: nothing
     :param node: on which it is to be, where its host has several; None: the first
+    :param flavor: name of the flavor
     """
 
     uuid: str
@@ -139,6 +140,7 @@ class GuestSpec:
     workload: str | None = None
     equipment: Equipment | None = None
     node: str | None = None
+    flavor: str | None = None
 
     def check(self) -> None:
         """Refuse a guest that no hypervisor could make.
@@ -212,6 +214,11 @@ class Guest:
     def display_name(self) -> str:
         """The name that its user gave it."""
         return self.spec.display_name or self.spec.name
+
+    @property
+    def flavor(self) -> str | None:
+        """Name of the flavor that it was made by."""
+        return self.spec.flavor
 
     @property
     def project_id(self) -> str | None:

@@ -12,6 +12,7 @@ from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import (
     GuestNotFound,
     HostDown,
+    HostHangs,
     InvalidInput,
 )
 from nova_fakes.faults import Faults
@@ -19,6 +20,7 @@ from nova_fakes.virt import consoles, stats
 from nova_fakes.virt.capacity import Claims, capacity_of
 from nova_fakes.virt.disks import Volume
 from nova_fakes.virt.guest import Claim, Guest, GuestSpec
+from nova_fakes.virt.hang import DEFAULT_DEADLINE_S, Hang
 from nova_fakes.virt.inventory import Inventory
 from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.migration import LiveMigration
@@ -89,6 +91,8 @@ class Host:
         #: Mounted shares and the guests that use them.
         self.shares: dict[str, set[str]] = {}
         self.down = False
+        #: Whether it answers late or not at all, since it is down or hangs: who is in a hurry looks here first.
+        self.silent = False
         self.enabled = True
         self.maintenance = False
         self.booted_at_s = self.clock.now()
@@ -96,9 +100,11 @@ class Host:
         self.lock = threading.RLock()
         self._given_node_uuid = node_uuid
         self._consoles = consoles.Consoles()
+        self._hang: Hang | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}: {len(self.guests)} guests{', down' if self.down else ''}>"
+        state = ", down" if self.down else ", hangs" if self.silent else ""
+        return f"<{type(self).__name__} {self.name}: {len(self.guests)} guests{state}>"
 
     def join(self, fleet: Fleet) -> None:
         """Take the fleet's clock, faults and journal, and find again what the journal kept."""
@@ -156,7 +162,8 @@ class Host:
         with self.lock:
             if self.down:
                 return
-            self.down = True
+            self.down = self.silent = True
+            self._end_hang()
             now_s = self.clock.now()
             guests = list(self.guests.values())
             for guest in guests:
@@ -190,15 +197,38 @@ class Host:
         self.arrivals.clear()
         return lost
 
-    def recover(self) -> None:
-        """Come back after a crash: disks and definitions are there, every guest is shut down."""
+    def hang(self, deadline_s: float = DEFAULT_DEADLINE_S) -> None:
+        """Stop to answer: guests go on, operations wait until :meth:`recover`; those under way, at their next step.
+
+        :param deadline_s: how long an operation waits before it fails with :class:`HostHangs`, seconds
+        :raises HostDown: it has crashed
+        """
         with self.lock:
-            if not self.down:
+            if self.down:
+                raise HostDown(f"host {self.name} has crashed, so it cannot hang: recover it first")
+            if self._hang is not None:
                 return
-            self.down = False
-            self.booted_at_s = self.clock.now()
-            self.journal.save_host(self.name, {"node_uuid": self.node_uuid, "booted_at_s": self.booted_at_s})
-        self.journal.record(self.booted_at_s, self.name, None, "host_recover")
+            self._hang = Hang(self.clock, deadline_s)
+            self.silent = True
+        self.journal.record(self.clock.now(), self.name, None, "host_hang", details={"deadline_s": deadline_s})
+
+    def recover(self) -> None:
+        """Come back: after a crash with every guest shut down, on its disks; after a hang as if nothing had been."""
+        with self.lock:
+            if not self.silent:
+                return
+            if self.down:
+                self.down = False
+                self.booted_at_s = self.clock.now()
+                self.journal.save_host(self.name, {"node_uuid": self.node_uuid, "booted_at_s": self.booted_at_s})
+            self._end_hang()
+            self.silent = False
+        self.journal.record(self.clock.now(), self.name, None, "host_recover")
+
+    def _end_hang(self) -> None:
+        hang, self._hang = self._hang, None
+        if hang is not None:
+            hang.end()
 
     def uptime_s(self) -> float:
         """Return the seconds since the host booted."""
@@ -213,31 +243,50 @@ class Host:
         return stats.host_cpu(self.seed, self.inventory.vcpus, now_s - self.booted_at_s, guests_ns)
 
     def check(self, operation: str, guest: Guest | GuestSpec | None = None) -> None:
-        """Let an operation begin, unless the host is dead or a fault rule objects.
+        """Let an operation begin, unless the host is dead or a fault rule objects; wait while it hangs.
 
         :raises HostDown: the host has crashed
+        :raises HostHangs: it hangs, and the deadline has passed
         :raises BaseException: what the rule says
         """
+        if self.silent:
+            self._await_answer(operation)
+        if self.faults.active:
+            try:
+                self.faults.check(operation, self.name, guest)
+            except BaseException as error:
+                uuid = None if guest is None else guest.uuid
+                self.journal.record(self.clock.now(), self.name, uuid, operation, type(error).__name__)
+                raise
+            if self.silent:
+                self._await_answer(operation)
+
+    def _await_answer(self, operation: str) -> None:
+        """Wait until the host answers; who holds its lock does so only where it is down, which takes no time."""
+        while (hang := self._hang) is not None:
+            if not hang.wait():
+                raise HostHangs(
+                    f"host {self.name} hangs: {operation} had no answer within {hang.deadline_s:g} s; recover it first"
+                )
         if self.down:
             raise HostDown(f"host {self.name} has crashed and does nothing ({operation}): recover it first")
-        if self.faults.active:
-            if guest is None:
-                self.faults.check(operation, self.name)
-            else:
-                self.faults.check(operation, self.name, guest.uuid, guest.name)
 
     def guest(self, uuid: str, operation: str = "find") -> Guest:
         """Return a guest for an operation that is about to begin.
 
         :raises GuestNotFound: it is not on this host
-        :raises HostDown: the host has crashed
+        :raises HostDown: the host has crashed, or hangs for too long
         """
         guest = self.guests.get(uuid)
         if guest is None:
             self.check(operation)
             raise GuestNotFound(f"guest {uuid} is not on host {self.name}")
-        if self.down or self.faults.active:
+        if self.silent or self.faults.active:
             self.check(operation, guest)
+            # What took its time to begin finds what is there then.
+            guest = self.guests.get(uuid)
+            if guest is None:
+                raise GuestNotFound(f"guest {uuid} has left host {self.name} while {operation} was waiting")
         return guest
 
     def drop_disks(self, uuid: str) -> bool:
@@ -248,13 +297,13 @@ class Host:
 
     def mount_share(self, uuid: str, share_id: str) -> None:
         """Mount a share, unless it is mounted, and remember that the guest uses it."""
-        self.check("mount_share")
+        self.check("mount_share", self.guests.get(uuid))
         with self.lock:
             self.shares.setdefault(share_id, set()).add(uuid)
 
     def umount_share(self, uuid: str, share_id: str) -> bool:
         """Forget that the guest uses a share; without users it is unmounted. Tell whether it has users still."""
-        self.check("umount_share")
+        self.check("umount_share", self.guests.get(uuid))
         with self.lock:
             users = self.shares.get(share_id, set())
             users.discard(uuid)

@@ -77,7 +77,7 @@ class Hypervisor(DeviceHost):
         :raises RealizerError: its interfaces could not be made
         """
         checked = self.faults.active
-        if checked or self.down:
+        if checked or self.silent:
             self.check(operation, spec)
         spec.check()
         uuid = spec.uuid
@@ -93,7 +93,7 @@ class Hypervisor(DeviceHost):
         try:
             for volume in volumes:
                 guest.attach(volume)
-            if checked:
+            if checked or self.silent:
                 self.check(f"{operation}.plug", spec)
             if nics:
                 guest.nics = nics
@@ -104,7 +104,7 @@ class Hypervisor(DeviceHost):
                     now_s = self.clock.now()
                 else:
                     self._plug(guest, nics.values(), power_on)
-            if checked or self.down:
+            if checked or self.silent:
                 self.check(f"{operation}.start", spec)
             if power_on:
                 guest.start(now_s)
@@ -129,9 +129,9 @@ class Hypervisor(DeviceHost):
         :returns: whether it was here
         :raises RealizerError: its interfaces could not be removed; the guest is still here
         """
+        if self.silent or self.faults.active:
+            self.check("destroy", self.guests.get(uuid))
         guest = self.guests.get(uuid)
-        if self.down or self.faults.active:
-            self.check("destroy", guest)
         if guest is None:
             return False
         migration = self.migrations.get(uuid)
@@ -198,9 +198,11 @@ class Hypervisor(DeviceHost):
         if guest.nics:
             with plugging or nullcontext():
                 self._plug(guest, guest.nics.values(), up=True)
+        if self.silent:
+            self._await_answer(operation)
         with self.lock:
             if self.down:
-                self.check(operation, guest)
+                self._await_answer(operation)
             if volumes is not None:
                 guest.volumes = {volume.device: volume for volume in volumes}
             now_s = self.clock.now()

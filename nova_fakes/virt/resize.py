@@ -60,7 +60,7 @@ def arrive(
 
 def confirm(host: Hypervisor, uuid: str) -> None:
     """Give up what the host that the guest left still holds of it; nothing is no error."""
-    host.check("confirm_migration")
+    host.check("confirm_migration", host.retained.get(uuid) or host.guests.get(uuid))
     with host.lock:
         retained = host.retained.pop(uuid, None)
         if retained is not None:

@@ -15,6 +15,7 @@ COMMAND = Path(sys.executable).with_name("nova-fakes")
 FLEET = """
 [[host]]
 name = "small"
+latency = "uniform:0.001,0.01"
 vcpus = 4
 memory_mb = 8192
 disk_gb = 100
@@ -30,18 +31,29 @@ resources = { CUSTOM_LICENSE = 1 }
 [[host.provider]]
 name = "magic"
 resources = { CUSTOM_MAGIC = 2 }
+
+[[host.fault]]
+operation = "suspend"
+"""
+FAULTS = """
+[[fault]]
+operation = "spawn"
+flavor = "doomed"
+error = "BuildAbortException: no luck"
 """
 
 
-def up(state: Path, fleet: Path) -> subprocess.CompletedProcess[str]:
-    command = [COMMAND, "up", "--realizer", "null", "--state", state, "--fleet", fleet]
+def up(state: Path, fleet: Path, *options: Any) -> subprocess.CompletedProcess[str]:
+    command = [COMMAND, "up", "--realizer", "null", "--state", state, "--fleet", fleet, *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_servers_land_where_there_is_what_they_need(state: Path, tmp_path: Path) -> None:
     fleet = tmp_path / "fleet.toml"
     fleet.write_text(FLEET)
-    ran = up(state, fleet)
+    faults = tmp_path / "faults.toml"
+    faults.write_text(FAULTS)
+    ran = up(state, fleet, "--faults", faults)
     assert ran.returncode == 0, ran.stderr
     cloud = connect(Client(state))
     found = {host.name: host for host in cloud.compute.hypervisors(details=True)}
@@ -62,6 +74,9 @@ def test_servers_land_where_there_is_what_they_need(state: Path, tmp_path: Path)
     magic = boot("magic", {"resources:CUSTOM_MAGIC": "2"})
     plain = boot("plain", {"trait:CUSTOM_GOLD": "forbidden"})
     assert [server.compute_host for server in (gold, licensed, magic, plain)] == ["gold", "gold", "gold", "small"]
+    assert boot("doomed", {}).fault["message"].endswith("no luck")
+    told = [(rule["operation"], rule.get("host"), rule["struck"] > 0) for rule in Client(state).faults()]
+    assert told == [("*", "small", True), ("suspend", "gold", False), ("spawn", None, True)]
     # There is one licence, and somebody has it.
     refused = boot("second", {"resources:CUSTOM_LICENSE": "1"})
     assert refused.status == "ERROR"

@@ -7,9 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import flask
@@ -19,6 +20,7 @@ from nova_fakes import conf
 from nova_fakes.api import identity, image, network, volume
 from nova_fakes.clock import SystemClock
 from nova_fakes.cmd.main import cli
+from nova_fakes.virt import fault_file, fleet_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -133,6 +135,15 @@ def test_output_that_is_missing_or_out_of_order_is_noticed() -> None:
     for expected, printed in ((["b", "a"], "a\nb\n"), (["c"], "a\nb\n"), (["a"], "ab\n")):
         with pytest.raises(AssertionError, match="not in order"):
             check_output(expected, printed)
+
+
+@pytest.mark.parametrize(("page", "load"), [("faults", fault_file.load), ("fleet-file", fleet_file.load)])
+def test_files_that_are_shown_can_be_read(page: str, load: Callable[[Path], Any], tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "user" / f"{page}.md").read_text()
+    (shown,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "shown.toml"
+    path.write_text(shown)
+    assert len(load(path).faults) >= 3
 
 
 def test_every_option_is_in_the_configuration_reference() -> None:

@@ -86,6 +86,73 @@ def test_a_rule_for_one_instance_and_its_events(call: Call, boot: Callable[[str]
     assert "other" in latest
 
 
+def test_a_plan_of_faults(call: Call, boot: Callable[[str], Any], tmp_path: Path) -> None:
+    path = tmp_path / "faults.toml"
+    rule = '[[fault]]\noperation = "spawn"\nguest = "un*"\nflavor = "m1.n*"\n'
+    path.write_text(rule + 'error = "BuildAbortException: no luck"\ndelay = "uniform:0.1,0.2"\n')
+    loaded = call("fault", "load", str(path))
+    assert loaded.stdout == (
+        "rule 1 is in force: spawn for un* of flavor m1.n* fails: BuildAbortException: no luck, "
+        "uniform:0.1,0.2 s late\n"
+    )
+    failed = boot("unfortunate")
+    assert failed.status == "ERROR"
+    assert "no luck" in failed.fault["message"]
+    assert boot("fortunate").status == "ACTIVE"
+    assert call("fault", "list").stdout.startswith("  1  struck 1 of 1  ")
+
+
+def test_a_crashed_guest_is_seen_by_nova(call: Call, boot: Callable[[str], Any], cloud: Any) -> None:
+    server = boot("frail")
+    assert call("guest", "crash", "frail").stdout == f"frail has crashed on {server.compute_host}\n"
+    wait_for("nova to see it", lambda: cloud.compute.get_server(server.id).status == "SHUTOFF")
+    again = call("guest", "crash", "frail")
+    assert again.returncode == exits.CONFLICT
+    assert "running" in again.stderr
+    cloud.compute.start_server(server.id)
+    wait_for("its start", lambda: cloud.compute.get_server(server.id).status == "ACTIVE")
+
+
+def test_a_host_that_hangs(call: Call, boot: Callable[[str], Any], cloud: Any) -> None:
+    server = boot("patient")
+    host = server.compute_host
+
+    def service() -> Any:
+        return next(row for row in cloud.compute.services() if (row.binary, row.host) == ("nova-compute", host))
+
+    def status() -> str:
+        return str(cloud.compute.get_server(server.id).status)
+
+    try:
+        assert call("host", "hang", host, "--deadline", "600").returncode == 0
+        states = {row["name"]: row["state"] for row in json.loads(call("status", "--json").stdout)["hosts"]}
+        assert states[host] == "hung"
+        cloud.compute.pause_server(server.id)
+        refused = call("guest", "crash", "patient")
+        assert refused.returncode == exits.CONFLICT
+        assert "hung" in refused.stderr
+        wait_for("nova to see the host down", lambda: service().state == "down")
+        assert status() == "ACTIVE"
+    finally:
+        assert call("host", "up", host).returncode == 0
+    wait_for("the pause", lambda: status() == "PAUSED")
+    wait_for("nova to see the host up", lambda: service().state == "up")
+    cloud.compute.unpause_server(server.id)
+    wait_for("its going on", lambda: status() == "ACTIVE")
+
+
+def test_an_operation_ends_at_the_deadline(call: Call, boot: Callable[[str], Any], cloud: Any) -> None:
+    server = boot("hurried")
+    try:
+        call("host", "hang", server.compute_host, "--deadline", "0.5")
+        cloud.compute.pause_server(server.id)
+        wait_for("the failure", lambda: cloud.compute.get_server(server.id).task_state is None)
+        assert cloud.compute.get_server(server.id).status == "ACTIVE"
+    finally:
+        call("host", "up", server.compute_host)
+    wait_for("nova to see all hosts up", lambda: all(row.state == "up" for row in cloud.compute.services()))
+
+
 def test_rules_are_taken_away(call: Call) -> None:
     for operation in ("spawn", "destroy"):
         call("fault", "add", operation, "--delay", "0.1")

@@ -111,6 +111,7 @@ def test_crashed_host_is_seen_evacuated_and_comes_back(state: Path, realizer: st
 
     client.host_down("compute-1")
     assert [host["state"] for host in client.status()["hosts"]] == ["down", "up"]
+    assert [row["host"] for row in client.instances()] == ["compute-1"]
     wait_for("nova to see the host down", lambda: service().state == "down")
     compute.evacuate_server(server.id)
     wait_for("the server on the other host", lambda: look(client, server).compute_host == "compute-2")

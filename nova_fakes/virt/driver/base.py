@@ -18,7 +18,7 @@ from nova_fakes.virt.driver.device_metadata import device_metadata
 from nova_fakes.virt.driver.equipment import equipment_from
 from nova_fakes.virt.driver.reading import nics_from, spec_from
 from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
-from nova_fakes.virt.driver.translation import translated
+from nova_fakes.virt.driver.translation import nova_error, translated
 from nova_fakes.virt.fleet import Fleet, current_fleet
 from nova_fakes.virt.guest import Guest, GuestSpec
 from nova_fakes.virt.hypervisor import Hypervisor
@@ -73,6 +73,7 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
         fleet = current_fleet()
         self._owns_fleet = fleet is None
         self.fleet = fleet or self._new_fleet()
+        self.fleet.faults.make_error = nova_error
         self._unsubscribe = self.fleet.journal.subscribe(self._observe)
         self._image_api: Any = None
         self._hypervisor: Hypervisor
@@ -160,7 +161,7 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
 
     def _alive(self, operation: str) -> None:
         host = self._hypervisor
-        if host.down or host.faults.active:
+        if host.silent or host.faults.active:
             host.check(operation)
 
     @staticmethod

@@ -31,7 +31,7 @@ class DeviceMethods(HypervisorDriver):
     @translated()
     def plug_vifs(self, instance: Any, network_info: Any) -> None:
         """Make whatever is missing of the instance's interfaces; nova calls it for every instance at its start."""
-        if instance.uuid in self._hypervisor.guests or self._hypervisor.down:
+        if instance.uuid in self._hypervisor.guests or self._hypervisor.silent:
             self._hypervisor.plug(instance.uuid, self._nics(network_info))
 
     @translated()

@@ -18,6 +18,7 @@ from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.numa import host_topology
 from nova_fakes.virt.driver.traits import host_traits
 from nova_fakes.virt.driver.translation import translated
+from nova_fakes.virt.guest import State
 from nova_fakes.virt.inventory import Inventory, PciDevice
 
 __all__ = ["HostMethods"]
@@ -176,9 +177,11 @@ class HostMethods(HypervisorDriver):
         """
         host = self._hypervisor
         guest = host.guests.get(instance.uuid)
-        if guest is None or host.down or host.faults.active:
+        if guest is None or host.silent or host.faults.active:
             guest = self._guest(instance, "get_info")
-        return hardware.InstanceInfo(state=int(guest.state))
+        # Nothing is left of a crashed guest's emulator, and nova heeds the event of its end only where that is so.
+        state = State.SHUTDOWN if guest.state is State.CRASHED else guest.state
+        return hardware.InstanceInfo(state=int(state))
 
     @translated()
     def get_num_instances(self) -> int:

@@ -49,7 +49,7 @@ class LiveMigrationMethods(HypervisorDriver):
         :raises MigrationPreCheckError: the guest is here already
         """
         host = self._hypervisor
-        host.check("check_can_live_migrate_destination")
+        host.check("check_can_live_migrate_destination", spec_from(instance))
         if instance.uuid in host.guests:
             raise exception.MigrationPreCheckError(reason=f"instance {instance.uuid} is on host {host.name} already")
         data = migrate_data_obj.LibvirtLiveMigrateData()

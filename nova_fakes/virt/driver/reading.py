@@ -60,6 +60,7 @@ def spec_from(
         admin_password=admin_password,
         files=tuple((path, contents) for path, contents in files) if files else (),
         workload=_workload(instance, flavor),
+        flavor=getattr(flavor, "name", None),
     )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import nova.conf
 
 from nova_fakes import conf as nova_fakes_conf
-from nova_fakes.virt import fleet_file
+from nova_fakes.virt import fault_file, fleet_file
+from nova_fakes.virt.fault_file import FaultPlan
 from nova_fakes.virt.fleet import Fleet
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.inventory import Inventory
@@ -24,15 +25,19 @@ nova_fakes_conf.register(CONF)
 def fleet_from_conf() -> Fleet:
     """Make the fleet of one host that a driver owns."""
     section = CONF.nova_fakes
-    journal = Journal(section.state_path)
+    # Files are read before the journal is opened: a wrong one leaves nothing open.
+    plan = FaultPlan() if not section.fault_file else fault_file.load(Path(section.fault_file))
     if section.fleet_file:
-        return fleet_file.load(Path(section.fleet_file)).make_fleet(journal=journal)
-    return Fleet(
-        journal=journal,
-        seed=section.seed,
-        migration_bandwidth_mb_s=section.migration_bandwidth_mb_s,
-        shared_storage=section.shared_storage,
-    )
+        fleet = fleet_file.load(Path(section.fleet_file)).make_fleet(journal=Journal(section.state_path))
+    else:
+        fleet = Fleet(
+            journal=Journal(section.state_path),
+            seed=section.seed,
+            migration_bandwidth_mb_s=section.migration_bandwidth_mb_s,
+            shared_storage=section.shared_storage,
+        )
+    plan.put_in_force(fleet.faults)
+    return fleet
 
 
 def hypervisor_from_conf(host: str) -> Hypervisor:

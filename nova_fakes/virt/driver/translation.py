@@ -11,11 +11,13 @@ from typing import Any, TypeVar, cast
 from nova import exception
 
 from nova_fakes import exceptions
+from nova_fakes.faults import named_error
 
 __all__ = [
     "attach_interface_failure",
     "detach_interface_failure",
     "failing_with",
+    "nova_error",
     "spawn_failure",
     "to_nova",
     "translated",
@@ -77,6 +79,19 @@ def translated(failure: Failure | None = None) -> Callable[[Method], Method]:
         return cast(Method, translated)
 
     return decorate
+
+
+def nova_error(name: str, message: str) -> BaseException | None:
+    """Make the exception that a fault rule names: one of nova's, nova-fakes' own or Python's; None: there is none."""
+    found = getattr(exception, name, None)
+    if not isinstance(found, type) or not issubclass(found, Exception):
+        return named_error(name, message)
+    try:
+        # By its name, since most of them make their text of other values.
+        values = {"message": message} if issubclass(found, exception.NovaException) else {}
+        return found(**values) if values else found(message)
+    except TypeError:
+        return None
 
 
 def spawn_failure(uuid: str, reason: str) -> Exception:

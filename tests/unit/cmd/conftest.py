@@ -12,6 +12,7 @@ from nova_fakes.cmd.main import main
 from nova_fakes.exceptions import NotRunning
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.scenario.sandboxes import Sandboxes
+from nova_fakes.virt import fault_file
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
 WEB = "11111111-1111-4111-8111-111111111111"
@@ -38,7 +39,7 @@ class RecordingClient:
 
     state: Path
     running: bool = True
-    calls: list[tuple[str, ...]] = field(default_factory=list)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
     services_state: str = "up"
     found_instances: list[dict[str, Any]] = field(
         default_factory=lambda: [
@@ -81,6 +82,20 @@ class RecordingClient:
     def host_up(self, name: str) -> None:
         self._require()
         self.calls.append(("host_up", name))
+
+    def host_hang(self, name: str, deadline_s: float) -> None:
+        self._require()
+        self.calls.append(("host_hang", name, deadline_s))
+
+    def guest_crash(self, uuid: str) -> None:
+        self._require()
+        self.calls.append(("guest_crash", uuid))
+
+    def add_faults(self, rules: list[dict[str, Any]], seed: int | None = None) -> list[dict[str, Any]]:
+        self._require()
+        self.calls.append(("add_faults", rules, seed))
+        made = [fault_file.values_of(fault_file.make_rule(rule)) for rule in rules]
+        return [{"number": number, **rule, "matched": 0, "struck": 0} for number, rule in enumerate(made, 1)]
 
     def down(self) -> None:
         self._require()

@@ -240,12 +240,102 @@ class TestHost:
         assert run("host", verb, "compute-2").code == 0
         assert client.calls == [(f"host_{verb}", "compute-2")]
 
-    @pytest.mark.parametrize("verb", ["down", "up"])
+    @pytest.mark.parametrize(("options", "deadline_s"), [((), 60), (("--deadline", "2.5"), 2.5)])
+    def test_hang_has_a_deadline(self, run, client, options, deadline_s):
+        ran = run("host", "hang", "compute-2", *options)
+        assert ran.code == 0
+        assert "nova-fakes host up compute-2" in ran.out
+        assert client.calls == [("host_hang", "compute-2", deadline_s)]
+
+    def test_a_deadline_of_nothing_is_refused(self, run, client):
+        ran = run("host", "hang", "compute-2", "--deadline", "0")
+        assert ran.code == exits.USAGE
+        assert "--deadline" in ran.err
+        assert client.calls == []
+
+    @pytest.mark.parametrize("verb", ["down", "hang", "up"])
     def test_unknown_host_names_the_known_ones(self, run, client, verb):
         ran = run("host", verb, "compute-9")
         assert ran.code == exits.NOT_FOUND
         assert "compute-1, compute-2" in ran.err
         assert client.calls == []
+
+
+class TestGuest:
+    @pytest.mark.parametrize("wanted", ["web", WEB])
+    def test_crash_by_name_or_uuid(self, run, client, wanted):
+        ran = run("guest", "crash", wanted)
+        assert (ran.code, ran.out) == (0, "web has crashed on compute-1\n")
+        assert client.calls == [("guest_crash", WEB)]
+
+    def test_unknown_instance(self, run, client):
+        assert run("guest", "crash", "wbe").code == exits.NOT_FOUND
+        assert client.calls == []
+
+
+class TestFault:
+    PLAN = """
+seed = 7
+[[fault]]
+operation = "spawn"
+host = "compute-*"
+flavor = "gpu.*"
+error = "OSError: no"
+after = 1
+delay = "uniform:0.1,0.5"
+[[fault]]
+operation = "pause"
+times = 2
+times_per_guest = 1
+probability = 0.5
+"""
+
+    def test_add(self, run, client):
+        ran = run("fault", "add", "spawn", "--flavor", "m1.*", "--instance", "web", "--delay", "normal: 1,0.20")
+        assert ran.code == 0
+        assert ran.out == f"rule 1 is in force: spawn for {WEB} of flavor m1.*, normal:1,0.2 s late\n"
+        ((_name, (rule,), seed),) = client.calls
+        assert (rule["operation"], rule["delay"], seed) == ("spawn", "normal:1,0.2", None)
+
+    def test_a_wrong_delay_is_refused_before_anything_is_asked(self, run, client):
+        ran = run("fault", "add", "spawn", "--delay", "uniform:2,1")
+        assert ran.code == exits.USAGE
+        assert "high_s" in ran.err
+        assert client.calls == []
+
+    def test_load(self, run, client, tmp_path):
+        path = tmp_path / "faults.toml"
+        path.write_text(self.PLAN)
+        ran = run("fault", "load", str(path))
+        assert ran.code == 0
+        first, second = ran.out.splitlines()
+        assert first.endswith(
+            "spawn on compute-* of flavor gpu.* fails: OSError: no, uniform:0.1,0.5 s late, after 1 pass"
+        )
+        assert second.endswith("rule 2 is in force: pause fails, 2 times, 1 times for each, with probability 0.5")
+        ((_name, rules, seed),) = client.calls
+        assert ([rule["operation"] for rule in rules], seed) == (["spawn", "pause"], 7)
+
+    def test_a_wrong_file_is_refused_as_a_whole(self, run, client, tmp_path):
+        path = tmp_path / "faults.toml"
+        path.write_text(self.PLAN + "tmies = 1\n")
+        ran = run("fault", "load", str(path))
+        assert ran.code == exits.USAGE
+        assert f"{path}, line 15: tmies" in ran.err
+        assert client.calls == []
+
+    def test_up_takes_a_file_of_faults(self, run, sandboxes, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        path = tmp_path / "faults.toml"
+        path.write_text(self.PLAN)
+        assert run("up", "--faults", "faults.toml").code == 0
+        (spec,) = sandboxes.specs
+        assert spec.fault_file == path
+        assert type(spec).from_json(spec.to_json()) == spec
+
+    def test_up_refuses_a_wrong_one(self, run, sandboxes, tmp_path):
+        assert run("up", "--faults", str(tmp_path / "nothing.toml")).code == exits.USAGE
+        assert not sandboxes.specs
 
 
 class TestInstances:

@@ -88,8 +88,10 @@ class RecordingRealizer:
         self._note("close")
 
 
-def make_flavor(vcpus=1, memory_mb=512, root_gb=1, ephemeral_gb=0, swap=0):
-    return SimpleNamespace(vcpus=vcpus, memory_mb=memory_mb, root_gb=root_gb, ephemeral_gb=ephemeral_gb, swap=swap)
+def make_flavor(vcpus=1, memory_mb=512, root_gb=1, ephemeral_gb=0, swap=0, name="m1.tiny"):
+    return SimpleNamespace(
+        vcpus=vcpus, memory_mb=memory_mb, root_gb=root_gb, ephemeral_gb=ephemeral_gb, swap=swap, name=name
+    )
 
 
 def make_instance(number=1, flavor=None):

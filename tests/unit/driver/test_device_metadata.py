@@ -104,7 +104,9 @@ def test_boot_and_attachments_tell_nova(driver, known, monkeypatch):
     saved = []
     monkeypatch.setattr(objects.Instance, "save", lambda self, *a, **k: saved.append(len(self.device_metadata.devices)))
     booted = instance()
-    booted.flavor = objects.Flavor(vcpus=1, memory_mb=512, root_gb=1, ephemeral_gb=0, swap=0, extra_specs={})
+    booted.flavor = objects.Flavor(
+        name="small", vcpus=1, memory_mb=512, root_gb=1, ephemeral_gb=0, swap=0, extra_specs={}
+    )
     booted.image_ref, booted.id, booted.vm_state, booted.metadata = "", 1, "building", {}
     for name in ("display_name", "project_id", "hostname", "key_name", "config_drive", "os_type"):
         setattr(booted, name, None)

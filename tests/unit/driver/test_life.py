@@ -163,7 +163,7 @@ CHANGES = [
     (["suspend", "resume"], power_state.RUNNING),
     (["power_off"], power_state.SHUTDOWN),
     (["power_off", "power_on"], power_state.RUNNING),
-    (["crash"], power_state.CRASHED),
+    (["crash"], power_state.SHUTDOWN),
     (["crash", "hard"], power_state.RUNNING),
     (["pause", "hard"], power_state.RUNNING),
     (["soft"], power_state.RUNNING),

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from nova_fakes.clock import ManualClock
+from nova_fakes.delays import Uniform
 from nova_fakes.exceptions import InjectedFault, InvalidInput
+from nova_fakes.faults import FaultRule
 from nova_fakes.virt.fleet_file import load
 from nova_fakes.virt.guest import GuestSpec
 from nova_fakes.virt.hypervisor import Hypervisor
@@ -119,6 +121,30 @@ def test_all_of_it(write) -> None:
         plan.inventory("edge-09")
 
 
+def test_hosts_have_faults_and_latency_of_their_own(write) -> None:
+    text = """
+[[host]]
+name = "slow[1]"
+latency = "uniform:1,2"
+
+[[host]]
+name = "edge-{n}"
+count = 2
+
+[[host.fault]]
+operation = "pause"
+times = 1
+"""
+    plan = load(write(text))
+    assert plan.faults == (
+        FaultRule("*", host="slow[[]1]", delay=Uniform(1, 2)),
+        FaultRule("pause", host="edge-1", times=1),
+        FaultRule("pause", host="edge-2", times=1),
+    )
+    latency = plan.faults[0]
+    assert [latency.concerns(host) for host in ("slow[1]", "slow1", "edge-1")] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -129,7 +155,7 @@ def test_all_of_it(write) -> None:
         ("[[host]]\nvcpus = 4", "line 1: name: None.*a text"),
         ("[[host]]\nname = 'a'\n[[host]]\nname = 'b'\n\nvcpus = 'four'", "line 6: vcpus: 'four'.*whole number"),
         ("[[host]]\nname = 'a'\nvcpu = 4", "line 3: vcpu: 4.*did you mean vcpus"),
-        ("[[host]]\nname = 'a'\nvcpus = 0", "line 1.*vcpus.*1 or more"),
+        ("[[host]]\nname = 'a'\nvcpus = 0", "line 3: vcpus: 0.*1 or more"),
         ("[[host]]\nname = 'a'\n[[host]]\nname = 'a'", "line 4: name: 'a'.*no other host"),
         ("[[host]]\nname = 'a'\ncount = 2", r"line 2: name: 'a'.*\{n\}"),
         ("[[host]]\nname = 'a{m}'\ncount = 2", r"line 2: name: 'a\{m\}'.*\{n\}"),
@@ -138,7 +164,7 @@ def test_all_of_it(write) -> None:
         ("[[host]]\nname = 'a'\nresources = { X = 'y' }", "line 3: resources.*whole numbers"),
         (
             "[[host]]\nname = 'a'\n[[host.pci]]\naddress = '1'\nvendor_id = '1'\nproduct_id = '1'",
-            "line 3.*0000:81:00.0",
+            "line 4: address of PCI device 1.*0000:81:00.0",
         ),
         (
             TWO_HOSTS_WITH_DEVICES,
@@ -146,8 +172,12 @@ def test_all_of_it(write) -> None:
         ),
         ("[[host]]\nname = 'a'\npci = 3", r"line 3: pci: 3.*\[\[host.pci\]\]"),
         ("[[host]]\nname = 'a'\n[[fault]]\ntimes = 1", "line 3: operation: None.*cannot be left out"),
-        ("[[host]]\nname = 'a'\n[[fault]]\noperation = 'spawn'\nprobability = 3.0", "line 3.*probability"),
-        ("[workload.mine]\ncpus = [0, 1]\n[[host]]\nname = 'a'", "line 1.*did you mean cpu"),
+        ("[[host]]\nname = 'a'\n[[fault]]\noperation = 'spawn'\nprobability = 3.0", "line 5: probability: 3.0"),
+        ("[[host]]\nname = 'a'\nlatency = 'soon'", "line 3: latency: 'soon'.*write seconds"),
+        ("[[host]]\nname = 'a'\n[[host.fault]]\noperation = 'pause'\nhost = 'b'", "line 5: host: 'b'.*use operation"),
+        ("[[host]]\nname = 'a'\n[[fault]]\noperation = 'spwan'", "line 4: operation: 'spwan'.*use one of"),
+        ("[workload]\nmine = 3\n[[host]]\nname = 'a'", r"line 1: workload: .*\[workload.NAME\]"),
+        ("[workload.mine]\ncpus = [0, 1]\n[[host]]\nname = 'a'", "line 2: cpus of workload mine.*did you mean cpu"),
         ("workload = 1\n[[host]]\nname = 'a'", r"line 1: workload: 1.*\[workload.NAME\]"),
         ("[nova]\ndebug = true\n[[host]]\nname = 'a'", "line 2: debug: True.*group/option"),
     ],
