@@ -267,7 +267,7 @@ class Cloud:
 
     def _start_fleet(self) -> None:
         described = self.spec.fleet_file
-        plan = FleetPlan() if described is None else fleet_file.load(described)
+        self._plan = plan = FleetPlan() if described is None else fleet_file.load(described)
         self.fleet = plan.make_fleet(self._clock, Journal(self._state.journal))
         if self.spec.fault_file is not None:
             fault_file.load(self.spec.fault_file).put_in_force(self.fleet.faults)
@@ -324,6 +324,7 @@ class Cloud:
         for host in self.spec.hosts:
             self._step(f"nova-compute@{host}", functools.partial(self._start_compute, host))
         nova.map_hosts()
+        nova.create_aggregates(self._plan.aggregates)
         api = self._step("nova-api", nova.api, server.url + config.MOUNTS["compute"])
         server.mount(config.MOUNTS["compute"], with_token_cache(api, cache))
         config.write_clouds(state, server.url)
@@ -343,6 +344,7 @@ def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
         "project_id": guest.project_id,
         "host": hypervisor.name,
         "power_state": str(guest.state),
+        "equipment": {} if guest.spec.equipment is None else guest.spec.equipment.described(),
         "namespace": realizer.namespace(guest.uuid) if realizer is not None else None,
         "vifs": [
             {

@@ -60,6 +60,18 @@ def _credentials(url: str, user: str, password: str) -> dict[str, str]:
     }
 
 
+#: nova's own, and those by which it finds a host with the NUMA cells or the devices that a flavor asks for.
+_FILTERS = (
+    "ComputeFilter",
+    "ComputeCapabilitiesFilter",
+    "ImagePropertiesFilter",
+    "ServerGroupAntiAffinityFilter",
+    "ServerGroupAffinityFilter",
+    "NUMATopologyFilter",
+    "PciPassthroughFilter",
+)
+
+
 def _token_validation(url: str, user: str, password: str) -> dict[str, str]:
     options = _credentials(url, user, password)
     del options["region_name"]
@@ -113,8 +125,11 @@ def write_nova(state: StateDirectory, spec: SandboxSpec, url: str) -> Path:
         },
         "cinder": {**credentials, "os_region_name": REGION},
         "compute": {"consecutive_build_service_disable_threshold": "0"},
-        # Servers that are asked for at once find all hosts equal; the first one need not get them all.
-        "filter_scheduler": {"shuffle_best_same_weighed_hosts": "true"},
+        "filter_scheduler": {
+            "enabled_filters": ",".join(_FILTERS),
+            # Servers that are asked for at once find all hosts equal; the first one need not get them all.
+            "shuffle_best_same_weighed_hosts": "true",
+        },
         "glance": {"region_name": REGION},
         "keystone_authtoken": _token_validation(url, "nova", password),
         "neutron": credentials,

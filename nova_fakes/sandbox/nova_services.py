@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nova import monkey_patch
@@ -25,6 +25,7 @@ from nova import config as nova_config  # noqa: E402
 from nova import context as nova_context  # noqa: E402
 from nova import objects, rpc, service  # noqa: E402
 from nova.api.openstack import wsgi_app  # noqa: E402
+from nova.compute import api as compute_api  # noqa: E402
 from nova.compute import rpcapi as compute_rpcapi  # noqa: E402
 from nova.conductor import rpcapi as conductor_rpcapi  # noqa: E402
 from nova.objects import cell_mapping, host_mapping  # noqa: E402
@@ -32,6 +33,7 @@ from nova.scheduler import rpcapi as scheduler_rpcapi  # noqa: E402
 
 from nova_fakes.sandbox import database  # noqa: E402
 from nova_fakes.sandbox.state import StateDirectory  # noqa: E402
+from nova_fakes.virt.fleet_file import HostAggregate  # noqa: E402
 
 __all__ = ["NovaServices"]
 
@@ -145,6 +147,20 @@ class NovaServices:
     def map_hosts(self) -> None:
         """Map every new compute to its cell, as ``nova-manage cell_v2 discover_hosts`` does."""
         host_mapping.discover_hosts(nova_context.get_admin_context())
+
+    def create_aggregates(self, aggregates: Sequence[HostAggregate]) -> None:
+        """Make the host aggregates that are missing, and put the hosts that are missing into them."""
+        if not aggregates:
+            return
+        context, api = nova_context.get_admin_context(), compute_api.AggregateAPI()
+        known = {found.name: found for found in api.get_aggregate_list(context)}
+        for wanted in aggregates:
+            found = known.get(wanted.name) or api.create_aggregate(context, wanted.name, wanted.availability_zone)
+            if wanted.metadata:
+                api.update_aggregate_metadata(context, found.id, dict(wanted.metadata))
+            for host in wanted.hosts:
+                if host not in found.hosts:
+                    api.add_host_to_aggregate(context, found.id, host)
 
     def api(self) -> WSGIApplication:
         """Return nova's compute API."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = ["CPU_ITEM", "Equipment", "cpu_item", "pci_item", "pmem_item"]
@@ -60,6 +60,10 @@ class Equipment:
             *map(pci_item, self.pci),
             *map(pmem_item, self.pmem),
         )
+
+    def described(self) -> dict[str, Any]:
+        """Return what there is of it, by the names of the fields."""
+        return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Equipment:

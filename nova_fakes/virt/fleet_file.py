@@ -5,8 +5,9 @@ A wrong file is refused as a whole, with the file, the line, the key, the value 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
 from typing import cast
@@ -21,7 +22,7 @@ from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.toml_file import TOP, Place, Table, TomlFile, is_int
 from nova_fakes.virt.workload import Workload
 
-__all__ = ["FleetPlan", "load"]
+__all__ = ["FleetPlan", "HostAggregate", "load"]
 
 #: Tables below a host's: the inventory's field that they make, and of what.
 _HOST_TABLES: Mapping[str, tuple[str, type]] = {
@@ -35,6 +36,22 @@ _HOST_EXTRAS = ("name", "count", "latency", "fault", *_HOST_TABLES)
 #: Fields that come as tables of their own.
 _NOT_KEYS = frozenset(field for field, _ in _HOST_TABLES.values())
 _LARGEST_COUNT = 10_000
+#: What stands above all tables.
+_SETTINGS = ("seed", "shared_storage", "migration_bandwidth_mb_s")
+
+
+@dataclass(frozen=True)
+class HostAggregate:
+    """A host aggregate of nova's.
+
+    :param hosts: names of its hosts; in a file shell patterns of them
+    :param availability_zone: that it makes of them; None: none
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    availability_zone: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +59,7 @@ class FleetPlan:
     """What a file says.
 
     :param hosts: what each host is equipped with, by name, in the file's order
+    :param aggregates: that a sandbox makes of the hosts
     :param nova: settings for the nova.conf of a sandbox: ``group/option`` and value
     """
 
@@ -51,6 +69,7 @@ class FleetPlan:
     migration_bandwidth_mb_s: float = DEFAULT_BANDWIDTH_MB_S
     workloads: tuple[Workload, ...] = ()
     faults: tuple[FaultRule, ...] = ()
+    aggregates: tuple[HostAggregate, ...] = ()
     nova: Mapping[str, str] = field(default_factory=dict)
 
     def make_fleet(self, clock: Clock | None = None, journal: Journal | None = None) -> Fleet:
@@ -85,7 +104,7 @@ def load(path: Path) -> FleetPlan:
     """
     file = TomlFile(path, "fleet file")
     content = file.content
-    file.only(TOP, content, ("seed", "shared_storage", "migration_bandwidth_mb_s", "workload", "host", "fault", "nova"))
+    file.only(TOP, content, (*_SETTINGS, "workload", "host", "fault", "aggregate", "nova"))
     hosts: dict[str, Inventory] = {}
     faults = [read_rule(file, place, table) for place, table in file.tables(TOP, content, "fault")]
     for place, table in file.tables(TOP, content, "host"):
@@ -101,9 +120,34 @@ def load(path: Path) -> FleetPlan:
         hosts=hosts,
         workloads=_workloads(file),
         faults=tuple(faults),
+        aggregates=_aggregates(file, hosts),
         nova=_nova(file),
-        **file.values(TOP, content, FleetPlan, ("hosts", "workloads", "faults", "nova")),
+        **file.values(TOP, content, FleetPlan, {one.name for one in fields(FleetPlan)} - set(_SETTINGS)),
     )
+
+
+def _aggregates(file: TomlFile, hosts: Collection[str]) -> tuple[HostAggregate, ...]:
+    """Make the aggregates, each with the hosts that its patterns name."""
+    found: dict[str, HostAggregate] = {}
+    for place, table in file.tables(TOP, file.content, "aggregate"):
+        one = cast(HostAggregate, file.object(place, table, HostAggregate))
+        if one.name in found:
+            file.refuse(place, "name", one.name, "give a name that no other aggregate has")
+        for pattern in one.hosts:
+            if not any(fnmatchcase(host, pattern) for host in hosts):
+                file.refuse(
+                    place, "hosts", pattern, f"name hosts of this file, or patterns of them: {', '.join(hosts)}"
+                )
+        members = tuple(host for host in hosts if any(fnmatchcase(host, pattern) for pattern in one.hosts))
+        for other in found.values():
+            zones = {one.availability_zone, other.availability_zone}
+            if None not in zones and len(zones) > 1 and set(members) & set(other.hosts):
+                shared = ", ".join(sorted(set(members) & set(other.hosts)))
+                file.refuse(
+                    place, "availability_zone", one.availability_zone, f"{shared} are in {other.availability_zone}"
+                )
+        found[one.name] = replace(one, hosts=members)
+    return tuple(found.values())
 
 
 def _names(file: TomlFile, place: Place, table: Table) -> list[str]:

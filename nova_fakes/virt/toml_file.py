@@ -42,6 +42,10 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
+def _is_metadata(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+
+
 def _is_totals(value: Any) -> bool:
     return isinstance(value, dict) and all(is_int(one) for one in value.values())
 
@@ -61,6 +65,7 @@ _TYPES: Mapping[str, _Expected] = {
     "frozenset[str]": ("a list of texts", _is_texts, frozenset),
     "tuple[str, ...]": ("a list of texts", _is_texts, tuple),
     "Mapping[str, int]": ("a table of whole numbers, { CUSTOM_GOLD = 4 }", _is_totals, MappingProxyType),
+    "Mapping[str, str]": ('a table of texts, { gold = "true" }', _is_metadata, MappingProxyType),
     "Delay | None": (
         'seconds, or a text: "uniform:0.1,0.5"',
         lambda value: _is_text(value) or _is_number(value),

@@ -28,9 +28,40 @@ disk_gb = 4000
 traits = ["CUSTOM_GOLD"]
 resources = { CUSTOM_LICENSE = 1 }
 
+[[host.numa]]
+vcpus = 32
+pcpus = 4
+memory_mb = 131072
+huge_pages = { 2048 = 1024 }
+
+[[host.numa]]
+vcpus = 32
+memory_mb = 131072
+
+[[host.pci]]
+address = "0000:81:00.0"
+vendor_id = "10de"
+product_id = "1eb8"
+numa_node = 0
+
+[[host.pmem]]
+name = "ns_0"
+label = "1GB"
+size_mb = 1024
+
 [[host.provider]]
 name = "magic"
 resources = { CUSTOM_MAGIC = 2 }
+
+[[aggregate]]
+name = "edge"
+hosts = ["sm*"]
+availability_zone = "az-edge"
+metadata = { small = "true" }
+
+[nova]
+"pci/device_spec" = '{"vendor_id": "10de", "product_id": "1eb8"}'
+"pci/alias" = '{"vendor_id": "10de", "product_id": "1eb8", "device_type": "type-PCI", "name": "gpu"}'
 
 [[host.fault]]
 operation = "suspend"
@@ -77,10 +108,29 @@ def test_servers_land_where_there_is_what_they_need(state: Path, tmp_path: Path)
     assert boot("doomed", {}).fault["message"].endswith("no luck")
     told = [(rule["operation"], rule.get("host"), rule["struck"] > 0) for rule in Client(state).faults()]
     assert told == [("*", "small", True), ("suspend", "gold", False), ("spawn", None, True)]
-    # There is one licence, and somebody has it.
-    refused = boot("second", {"resources:CUSTOM_LICENSE": "1"})
-    assert refused.status == "ERROR"
-    assert "No valid host" in refused.fault["message"]
+    zones = {server.name: server.availability_zone for server in (gold, plain)}
+    assert zones == {"gold": "nova", "plain": "az-edge"}
+    (aggregate,) = cloud.compute.aggregates()
+    assert (aggregate.name, aggregate.hosts, aggregate.metadata["small"]) == ("edge", ["small"], "true")
+
+    pinned = boot("pinned", {"hw:cpu_policy": "dedicated", "hw:mem_page_size": "2MB"})
+    device = boot("device", {"pci_passthrough:alias": "gpu:1"})
+    memory = boot("memory", {"hw:pmem": "1GB"})
+    assert [server.compute_host for server in (pinned, device, memory)] == ["gold"] * 3
+    # Each of these there is once, but processors, and somebody has it.
+    for name, extra_specs in (
+        ("second licence", {"resources:CUSTOM_LICENSE": "1"}),
+        ("second device", {"pci_passthrough:alias": "gpu:1"}),
+        ("second namespace", {"hw:pmem": "1GB"}),
+    ):
+        refused = boot(name, extra_specs)
+        assert refused.status == "ERROR"
+        assert "No valid host" in refused.fault["message"]
+    held = {instance["name"]: instance["equipment"] for instance in Client(state).instances()}
+    assert held["pinned"]["pinned_cpus"]
+    assert held["device"]["pci"] == ["0000:81:00.0"]
+    assert held["memory"]["pmem"] == ["ns_0"]
+    assert held["plain"] == {}
 
 
 @pytest.mark.parametrize(
