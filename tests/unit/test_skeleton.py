@@ -24,6 +24,7 @@ ADAPTERS = (
     "nova_fakes.virt.connection",
     "nova_fakes.virt.driver",
     "nova_fakes.virt.drop_in",
+    "nova_fakes.virt.drop_in_base",
     "nova_fakes.virt.fake",
 )
 # Importing the largest of them takes hundreds of milliseconds, or drags in most of OpenStack.
