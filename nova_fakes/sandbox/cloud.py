@@ -175,8 +175,10 @@ class Cloud:
         """
         names = {guest.uuid: guest.display_name for host in self.fleet.hosts.values() for guest in host.guests.values()}
         return [
-            {**event._asdict(), "details": dict(event.details), "name": names.get(event.guest or "")}
-            for event in self.fleet.journal.events(**wanted)
+            {**event.to_record(), "name": names.get(event.guest or "")}
+            for event in self.fleet.journal.events(
+                host=wanted.get("host"), guest=wanted.get("guest"), operation=wanted.get("operation")
+            )
         ]
 
     def instances(self) -> list[dict[str, Any]]:

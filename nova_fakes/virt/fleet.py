@@ -25,9 +25,11 @@ from nova_fakes.exceptions import (
 from nova_fakes.faults import Faults
 from nova_fakes.virt import stats
 from nova_fakes.virt.disks import Volume, local_disks
+from nova_fakes.virt.event import OK
 from nova_fakes.virt.guest import Guest, GuestSpec, State
+from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.hypervisor import Arrival, Hypervisor
-from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.journal import Event, Journal
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.workload import WORKLOADS, Workload
@@ -155,20 +157,24 @@ class Fleet:
         :raises InsufficientCapacity: the host refuses the claim
         :raises RealizerError: its interfaces could not be prepared
         """
-        destination.check("pre_live_migration", spec)
         uuid = spec.uuid
-        claim = spec.claim()
-        with destination.lock:
-            if uuid in destination.guests or uuid in destination.arrivals:
-                raise GuestExists(f"guest {uuid} is on host {destination.name} or on its way there already")
-            destination.capacity.claim(destination.name, claim, destination.clock.now())
-            destination.arrivals[uuid] = Arrival(spec, claim, nics, tuple(volumes))
-        try:
-            destination.prepare_nics(uuid, nics.values())
-        except BaseException:
-            self._drop_arrival(destination, uuid)
-            raise
+        arrival = Arrival(spec, spec.claim(), nics, tuple(volumes))
+        with failure_recorded(destination, uuid, "pre_live_migration"):
+            destination.check("pre_live_migration", spec)
+            now_s = destination.clock.now()
+            with destination.lock:
+                if uuid in destination.guests or uuid in destination.arrivals:
+                    raise GuestExists(f"guest {uuid} is on host {destination.name} or on its way there already")
+                destination.capacity.claim(destination.name, arrival.claim, now_s)
+                destination.arrivals[uuid] = arrival
+            try:
+                destination.prepare_nics(uuid, nics.values())
+            except BaseException:
+                self._drop_arrival(destination, uuid, destination.clock.now())
+                raise
         destination.report_vifs("vif_plugged", uuid, nics.values(), migrating=True)
+        details = {"spec": spec, "nics": nics, "volumes": arrival.volumes}
+        destination.record(now_s, uuid, "pre_live_migration", details)
 
     def begin_migration(self, source: Hypervisor, uuid: str, destination: str, *, block: bool = False) -> LiveMigration:
         """Start a live migration.
@@ -178,27 +184,28 @@ class Fleet:
         :raises GuestNotFound: the guest is not on the source
         :raises Conflict: it does not run, or is on its way already
         """
-        guest = source.guest(uuid, "live_migration")
-        if guest.state not in (State.RUNNING, State.PAUSED):
-            raise Conflict(f"guest {uuid} is {guest.state}: only a running or paused guest can be live-migrated")
-        disk_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec)) if block else 0
-        with source.lock:
-            if uuid in source.migrations:
-                raise Conflict(f"guest {uuid} is being live-migrated to {source.migrations[uuid].destination} already")
-            migration = LiveMigration(
-                source.clock,
-                uuid,
-                source.name,
-                destination,
-                guest.spec.memory_mb,
-                disk_bytes,
-                self.migration_bandwidth_mb_s,
-                stats.dirty_bytes_s(guest.workload, guest.seed) if guest.state is State.RUNNING else 0.0,
-            )
-            source.migrations[uuid] = migration
-        source.journal.record(
-            source.clock.now(), source.name, uuid, "live_migration_start", details={"destination": destination}
-        )
+        with failure_recorded(source, uuid, "live_migration_start"):
+            guest = source.guest(uuid, "live_migration")
+            if guest.state not in (State.RUNNING, State.PAUSED):
+                raise Conflict(f"guest {uuid} is {guest.state}: only a running or paused guest can be live-migrated")
+            disk_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec)) if block else 0
+            with source.lock:
+                if uuid in source.migrations:
+                    raise Conflict(
+                        f"guest {uuid} is being live-migrated to {source.migrations[uuid].destination} already"
+                    )
+                migration = LiveMigration(
+                    source.clock,
+                    uuid,
+                    source.name,
+                    destination,
+                    guest.spec.memory_mb,
+                    disk_bytes,
+                    self.migration_bandwidth_mb_s,
+                    stats.dirty_bytes_s(guest.workload, guest.seed) if guest.state is State.RUNNING else 0.0,
+                )
+                source.migrations[uuid] = migration
+        source.record(migration.began_s, uuid, "live_migration_start", {"destination": destination, "block": block})
         return migration
 
     def migration(self, source: Hypervisor, uuid: str) -> LiveMigration:
@@ -219,56 +226,84 @@ class Fleet:
         :raises RealizerError: its interfaces could not be moved; the guest is where it was
         """
         uuid = migration.uuid
-        guest = source.guest(uuid, "switch_over")
-        destination = self._hosts.get(migration.destination)
-        migration.commit()
-        if destination is None:
-            # The destination is another process: it makes the guest anew when nova tells it to.
-            source.depart(guest)
-        else:
+        with failure_recorded(source, uuid, "live_migration"):
+            guest = source.guest(uuid, "switch_over")
+            destination = self._hosts.get(migration.destination)
+            migration.commit()
+            details = {"destination": migration.destination}
+            if destination is None:
+                # The destination is another process: it makes the guest anew when nova tells it to.
+                now_s = source.clock.now()
+                source.depart(guest, now_s)
+                source.record(now_s, uuid, "live_migration", details)
+                return
             destination.check("switch_over", guest)
-            self._move(source, destination, guest)
-        source.journal.record(
-            source.clock.now(), source.name, uuid, "live_migration", details={"destination": migration.destination}
-        )
+            event = self._move(source, destination, guest, details)
+        self.journal.tell(event)
+
+    def abort_migration(self, source: Hypervisor, uuid: str) -> bool:
+        """End a guest's live migration; tell whether that came in time: before the switch-over.
+
+        :raises MigrationNotFound: there is none
+        """
+        with failure_recorded(source, uuid, "live_migration_abort"):
+            aborted = self.migration(source, uuid).abort()
+        if aborted:
+            source.record(source.clock.now(), uuid, "live_migration_abort")
+        return aborted
+
+    def force_migration(self, source: Hypervisor, uuid: str) -> None:
+        """Let a guest's live migration switch over at once.
+
+        :raises MigrationNotFound: there is none
+        """
+        with failure_recorded(source, uuid, "live_migration_force"):
+            self.migration(source, uuid).force()
+        source.record(source.clock.now(), uuid, "live_migration_force")
 
     def end_migration(self, source: Hypervisor, migration: LiveMigration) -> None:
         """Forget a live migration that is over, however it ended."""
         with source.lock:
-            if source.migrations.get(migration.uuid) is migration:
-                del source.migrations[migration.uuid]
+            if source.migrations.get(migration.uuid) is not migration:
+                return
+            del source.migrations[migration.uuid]
+        source.record(source.clock.now(), migration.uuid, "live_migration_end")
 
     def abort_arrival(self, destination: Hypervisor, uuid: str) -> None:
         """Undo :meth:`prepare_migration`; nothing to undo is no error."""
-        arrival = self._drop_arrival(destination, uuid)
+        now_s = destination.clock.now()
+        arrival = self._drop_arrival(destination, uuid, now_s)
         if arrival is not None:
-            destination.unprepare_nics(uuid, arrival.nics.values())
-            destination.report_vifs("vif_unplugged", uuid, arrival.nics.values(), migrating=True)
+            self._undo_arrival(destination, arrival, now_s)
 
     def finish_arrival(self, destination: Hypervisor, spec: GuestSpec, *, paused: bool) -> Guest:
         """Make the guest that another process has sent.
 
         :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises
         """
-        arrival = self._drop_arrival(destination, spec.uuid)
+        now_s = destination.clock.now()
+        arrival = self._drop_arrival(destination, spec.uuid, now_s)
         nics, volumes = (arrival.nics, arrival.volumes) if arrival is not None else ({}, ())
-        guest = destination.spawn(spec, nics, volumes, operation="live_migration")
-        if paused:
-            destination.change(spec.uuid, "pause")
-        return guest
+        try:
+            return destination.spawn(spec, nics, volumes, paused=paused, operation="live_migration")
+        except BaseException:
+            if arrival is not None:
+                self._undo_arrival(destination, arrival, now_s)
+            raise
 
-    def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest) -> None:
+    def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest, details: Mapping[str, object]) -> Event:
         uuid = guest.uuid
         arrival = destination.arrivals.get(uuid)
         if arrival is None:
             raise MigrationNotFound(f"host {destination.name} has not been prepared for guest {uuid}")
         destination.take_nics(uuid, arrival.nics.values(), source)
+        now_s = source.clock.now()
         first, second = sorted((source, destination), key=lambda host: host.name)
         with first.lock, second.lock:
             if uuid not in source.guests or uuid not in destination.arrivals:
                 raise GuestNotFound(f"guest {uuid} vanished from {source.name} or {destination.name} while it moved")
             del destination.arrivals[uuid]
-            source.forget(guest)
+            source.forget(guest, now_s)
             guest.claim = arrival.claim
             if arrival.nics:
                 guest.nics = arrival.nics
@@ -276,12 +311,24 @@ class Fleet:
                 guest.volumes = {volume.device: volume for volume in arrival.volumes}
             guest.plugged = True
             destination.guests[uuid] = guest
-            if self.journal.persistent:
-                self.journal.move_guest(source.name, destination.name, uuid, guest.to_record())
+            event = Event(now_s, source.name, uuid, "live_migration", OK, details)
+            rows = [*source.guest_rows(uuid), *destination.guest_rows(uuid)] if self.journal.persistent else ()
+            self.journal.note(event, rows)
+        return event
 
-    def _drop_arrival(self, destination: Hypervisor, uuid: str) -> Arrival | None:
+    def _drop_arrival(self, destination: Hypervisor, uuid: str, now_s: float) -> Arrival | None:
         with destination.lock:
             arrival = destination.arrivals.pop(uuid, None)
             if arrival is not None:
-                destination.capacity.release(arrival.claim, destination.clock.now())
+                destination.capacity.release(arrival.claim, now_s)
             return arrival
+
+    @staticmethod
+    def _undo_arrival(destination: Hypervisor, arrival: Arrival, now_s: float) -> None:
+        """Remove what was prepared for a guest whose claim is given back already."""
+        uuid = arrival.spec.uuid
+        try:
+            destination.unprepare_nics(uuid, arrival.nics.values())
+            destination.report_vifs("vif_unplugged", uuid, arrival.nics.values(), migrating=True)
+        finally:
+            destination.record(now_s, uuid, "live_migration_rollback")

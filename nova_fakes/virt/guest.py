@@ -7,7 +7,7 @@ on its most frequent call.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -75,6 +75,8 @@ class GuestSpec:
     :param volume_backed: the root disk is a volume, so that `root_gb` takes no room on the host
     :param files: injected at the first boot: (path, contents) pairs
     :param workload: name of what it is busy with; None: the default
+
+    A guest and the journal hold it as it is: do not change one that was used, make another (``dataclasses.replace``).
     """
 
     uuid: str
@@ -113,6 +115,18 @@ class GuestSpec:
         """Return what the guest takes up, as nova's scheduler counts it (``nova/scheduler/utils.py``)."""
         local_gb = self.ephemeral_gb + -(-self.swap_mb // 1024)
         return Claim(self.vcpus, self.memory_mb, local_gb if self.volume_backed else local_gb + self.root_gb)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return everything about it, ready for JSON."""
+        return {name: getattr(self, name) for name in _SPEC_FIELDS}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> GuestSpec:
+        """Make it again from what :meth:`to_record` returned."""
+        return cls(**{**record, "files": tuple((path, contents) for path, contents in record["files"])})
+
+
+_SPEC_FIELDS = tuple(one.name for one in fields(GuestSpec))
 
 
 @dataclass(slots=True, eq=False)
@@ -233,7 +247,7 @@ class Guest:
     def to_record(self) -> dict[str, Any]:
         """Return everything that must outlive the process, ready for JSON."""
         return {
-            "spec": asdict(self.spec),
+            "spec": self.spec.to_record(),
             "claim": list(self.claim),
             "created_at_s": self.created_at_s,
             "seed": self.seed,
@@ -241,6 +255,7 @@ class Guest:
             "nics": [nic.info for nic in self.nics.values()],
             "volumes": [volume.to_record() for volume in self.volumes.values()],
             "rescue_image": self.rescue_image,
+            "quiesced": self.quiesced,
             "outgoing": self.outgoing,
             "booted_at_s": self.booted_at_s,
             "ran_s": self._ran_s,
@@ -250,12 +265,10 @@ class Guest:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Guest:
         """Make the guest again from what :meth:`to_record` returned."""
-        spec = dict(record["spec"])
-        spec["files"] = tuple((path, contents) for path, contents in spec["files"])
         nics = [Nic(info) for info in record["nics"]]
         volumes = [Volume.from_record(volume) for volume in record["volumes"]]
         return cls(
-            spec=GuestSpec(**spec),
+            spec=GuestSpec.from_record(record["spec"]),
             claim=Claim(*record["claim"]),
             created_at_s=record["created_at_s"],
             seed=record["seed"],
@@ -263,6 +276,7 @@ class Guest:
             nics={nic.id: nic for nic in nics},
             volumes={volume.device: volume for volume in volumes},
             rescue_image=record["rescue_image"],
+            quiesced=record.get("quiesced", False),
             plugged=None,
             outgoing=record["outgoing"],
             booted_at_s=record["booted_at_s"],

@@ -83,7 +83,8 @@ class LiveMigration:
         self._rate = bandwidth_mb_s * MIB
         # What is left after a pass, as a share of what it began with; all of the memory at most.
         self._left = min(dirty_bytes_s / self._rate, 1.0)
-        self._began_s = clock.now()
+        #: When it began, seconds since the epoch.
+        self.began_s = clock.now()
         self._woken = clock.alarm()
         self._lock = threading.Lock()
         self._aborted = False
@@ -109,7 +110,7 @@ class LiveMigration:
     @property
     def elapsed_s(self) -> float:
         """For how long it has been going on, seconds."""
-        return self._clock.now() - self._began_s
+        return self._clock.now() - self.began_s
 
     def remaining_s(self) -> float:
         """Return the seconds until the switch-over."""

@@ -173,8 +173,7 @@ class LiveMigrationMethods(HypervisorDriver):
         if destination is not None:
             self.fleet.abort_arrival(destination, instance.uuid)
 
-    @staticmethod
-    def _mind_the_time(instance: Any, migration: LiveMigration) -> None:
+    def _mind_the_time(self, instance: Any, migration: LiveMigration) -> None:
         """Do with a migration that takes too long what nova.conf says, as libvirt's driver does."""
         total = migration.progress()
         data_gb = max(2, (total.memory_total + total.disk_total) / GIB)
@@ -184,9 +183,9 @@ class LiveMigrationMethods(HypervisorDriver):
         action = CONF.libvirt.live_migration_timeout_action
         LOG.warning("Live migration of instance %s takes more than %d s: %s", instance.uuid, limit_s, action)
         if action == "force_complete":
-            migration.force()
+            self.fleet.force_migration(self._hypervisor, instance.uuid)
         else:
-            migration.abort()
+            self.fleet.abort_migration(self._hypervisor, instance.uuid)
 
     @staticmethod
     def _report_progress(instance: Any, migration: LiveMigration, migrate_data: Any, save: bool = True) -> None:
@@ -211,7 +210,7 @@ class LiveMigrationMethods(HypervisorDriver):
 
         :raises MigrationError: the instance is not being live-migrated
         """
-        self.fleet.migration(self._hypervisor, instance.uuid).force()
+        self.fleet.force_migration(self._hypervisor, instance.uuid)
 
     @translated()
     def live_migration_abort(self, instance: Any) -> None:
@@ -219,7 +218,7 @@ class LiveMigrationMethods(HypervisorDriver):
 
         :raises MigrationError: the instance is not being live-migrated, or its switch-over has begun
         """
-        if not self.fleet.migration(self._hypervisor, instance.uuid).abort():
+        if not self.fleet.abort_migration(self._hypervisor, instance.uuid):
             raise exception.MigrationError(reason=f"instance {instance.uuid} is being switched over")
 
     @translated()
