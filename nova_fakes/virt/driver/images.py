@@ -13,6 +13,7 @@ from nova.compute import task_states
 from nova_fakes import exceptions
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.translation import translated
+from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.snapshot import DISK_FORMAT
 
 __all__ = ["ImageMethods"]
@@ -30,7 +31,8 @@ class ImageMethods(HypervisorDriver):
         :raises InstanceNotRunning: the instance is not here
         """
         try:
-            self._hypervisor.guest(instance.uuid, "snapshot.begin")
+            with failure_recorded(self._hypervisor, instance.uuid, "snapshot"):
+                self._hypervisor.guest(instance.uuid, "snapshot.begin")
         except exceptions.GuestNotFound as error:
             raise exception.InstanceNotRunning(instance_id=instance.uuid) from error
         images = self._images()

@@ -44,7 +44,7 @@ class LifecycleMethods(HypervisorDriver):
         """
         host = self._hypervisor
         if host.maintenance or not host.enabled:
-            self._refuse_new_guests(host)
+            self._refuse_new_guest(instance, "spawn")
         nics = self._nics(network_info) if network_info else None
         host.spawn(
             spec_from(instance, block_device_info, admin_password, injected_files),

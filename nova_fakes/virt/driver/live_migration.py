@@ -115,7 +115,7 @@ class LiveMigrationMethods(HypervisorDriver):
     ) -> Any:
         """Make this host, the destination, ready."""
         if self._hypervisor.maintenance or not self._hypervisor.enabled:
-            self._refuse_new_guests(self._hypervisor)
+            self._refuse_new_guest(instance, "pre_live_migration")
         self.fleet.prepare_migration(
             self._hypervisor,
             spec_from(instance, block_device_info),
