@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import sys
 from dataclasses import replace
 from uuid import UUID
@@ -40,7 +41,7 @@ class Story:
         self.acts = sorted(name for name in dir(self) if name.startswith("do_"))
 
     def step(self):
-        """Make one operation; one that is refused counts as one."""
+        """Make one operation at most that changes something which is kept."""
         self.fleet.clock.advance(self.random.random() * 10)
         self.host = self.fleet.hypervisor(self.random.choice(HOSTS))
         self.other = self.fleet.hypervisor(HOSTS[1 - HOSTS.index(self.host.name)])
@@ -103,11 +104,13 @@ class Story:
 
     def do_password(self):
         self.host.set_password(self.uuid, "secret")
+
+    def do_inject_file(self):
         self.host.inject_file(self.uuid, "/etc/motd", "hello")
 
     def do_interface(self):
-        for nic in self.nics().values():
-            self.host.attach_nic(self.uuid, nic)
+        if nics := self.nics():
+            self.host.attach_nic(self.uuid, next(iter(nics.values())))
 
     def do_detach_interface(self):
         self.host.detach_nic(self.uuid, f"vif-{self.random.randint(0, 8)}")
@@ -119,8 +122,8 @@ class Story:
         self.host.unplug(self.uuid)
 
     def do_volume(self):
-        for volume in self.volumes():
-            self.host.attach_volume(self.uuid, volume)
+        if volumes := self.volumes():
+            self.host.attach_volume(self.uuid, volumes[0])
 
     def do_swap_volume(self):
         self.host.swap_volume(self.uuid, Volume("/dev/vdb", {"serial": "another"}))
@@ -202,8 +205,25 @@ class Story:
             self.fleet.finish_arrival(self.host, self.spec(), paused=self.random.random() < 0.5)
 
 
-def main(path, seed):
-    story = Story(make_fleet(Journal(path, keep=1_000_000)), int(seed))
+class MortalJournal(Journal):
+    """Kills its process between two transactions.
+
+    :param last: how many events are written before that
+    """
+
+    def __init__(self, path, keep, last):
+        super().__init__(path, keep)
+        self.last = last
+
+    def note(self, event, writes=()):
+        super().note(event, writes)
+        self.last -= 1
+        if self.last == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(path, seed, last):
+    story = Story(make_fleet(MortalJournal(path, 1_000_000, int(last))), int(seed))
     while True:
         story.step()
         os.write(1, b".")

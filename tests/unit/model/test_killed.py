@@ -17,14 +17,16 @@ from nova_fakes.virt.journal import Journal
 WORKER = Path(killed_worker.__file__)
 
 
-def run_and_kill(path, seed):
-    """Return how many operations a worker told of before it was killed."""
-    wanted = random.Random(seed).randint(1, 600)
+def run_and_kill(path, seed, between):
+    """Return how many operations a worker told of before it was killed.
+
+    :param between: whether that happens between two transactions, or at any moment
+    """
+    chance = random.Random(seed)
+    last, wanted = (chance.randint(3, 900), sys.maxsize) if between else (0, chance.randint(1, 600))
     told = 0
-    with subprocess.Popen([sys.executable, WORKER, path, str(seed)], stdout=subprocess.PIPE) as worker:
-        while told < wanted:
-            got = worker.stdout.read1(wanted - told)
-            assert got, "the worker ended by itself"
+    with subprocess.Popen([sys.executable, WORKER, path, str(seed), str(last)], stdout=subprocess.PIPE) as worker:
+        while told < wanted and (got := worker.stdout.read1(min(wanted - told, 4096))):
             told += len(got)
         worker.kill()
         told += len(worker.stdout.read())
@@ -32,8 +34,8 @@ def run_and_kill(path, seed):
     return told
 
 
-def check_what_is_left(path, seed):
-    told = run_and_kill(path, seed)
+def check_what_is_left(path, seed, between):
+    told = run_and_kill(path, seed, between)
     journal = Journal(path, keep=1_000_000)
     events = journal.events()
     written = [event.to_json() for event in events]
@@ -56,12 +58,14 @@ def check_what_is_left(path, seed):
     journal.close()
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_nothing_is_lost_and_nothing_is_half_done(tmp_path, seed):
-    check_what_is_left(tmp_path / "journal", seed)
+@pytest.mark.parametrize("between", [True, False])
+@pytest.mark.parametrize("seed", range(15))
+def test_nothing_is_lost_and_nothing_is_half_done(tmp_path, seed, between):
+    check_what_is_left(tmp_path / "journal", seed, between)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1000, 1400))
-def test_nothing_is_lost_however_often(tmp_path, seed):
-    check_what_is_left(tmp_path / "journal", seed)
+@pytest.mark.parametrize("between", [True, False])
+@pytest.mark.parametrize("seed", range(1000, 1200))
+def test_nothing_is_lost_however_often(tmp_path, seed, between):
+    check_what_is_left(tmp_path / "journal", seed, between)
