@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from uuid import UUID
 
 import fleet_state
@@ -330,7 +331,7 @@ def test_what_cannot_be_written_has_not_happened(tmp_path, caplog):
     journal = Journal(tmp_path / "journal")
     host = Fleet(ManualClock(), journal=journal).add(Hypervisor("a"))
     host.spawn(SPEC)
-    with sqlite3.connect(tmp_path / "journal") as other:
+    with closing(sqlite3.connect(tmp_path / "journal")) as other:
         other.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(FAIL, 'disk full'); END")
     with pytest.raises(sqlite3.Error, match="disk full"):
         host.spawn(OTHER)

@@ -2,8 +2,10 @@
 
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import fleet_state
@@ -32,6 +34,33 @@ def run_and_kill(path, seed, between):
         told += len(worker.stdout.read())
     assert worker.returncode == -signal.SIGKILL
     return told
+
+
+class SeenJournal(Journal):
+    """Remembers what would be found again after each transaction."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.seen = []
+
+    def found(self):
+        with closing(sqlite3.connect(self.path)) as reader:
+            return [sorted(reader.execute(f"SELECT * FROM {table}")) for table in ("hosts", "guests", "images")]
+
+    def note(self, event, writes=()):
+        super().note(event, writes)
+        self.seen.append(self.found())
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_transaction_leaves_an_operation_half_done(tmp_path, seed):
+    journal = SeenJournal(tmp_path / "journal")
+    story = killed_worker.Story(killed_worker.make_fleet(journal), seed)
+    for _ in range(300):
+        journal.seen = [journal.found()]
+        story.step()
+        assert all(one in (journal.seen[0], journal.seen[-1]) for one in journal.seen)
+    journal.close()
 
 
 def check_what_is_left(path, seed, between):
