@@ -7,6 +7,7 @@ import pytest
 
 from nova_fakes.clock import SystemClock
 from nova_fakes.cmd import events, exits
+from nova_fakes.exceptions import NotRunning
 
 # The instance of the recording client in conftest.py.
 WEB = "11111111-1111-4111-8111-111111111111"
@@ -108,12 +109,7 @@ def test_follow_prints_what_happens_until_interrupted(run, client, monkeypatch):
 def test_follow_ends_with_the_sandbox(run, client, monkeypatch):
     monkeypatch.setattr(events, "POLL_S", 0.0)
 
-    class Gone(list):
-        def __len__(self):
-            client.running = False
-            return 0
-
-    client.happened = [Gone()]
+    client.happened = [[], NotRunning("no sandbox runs here")]
     ran = run("events", "--follow")
     assert ran.code == exits.NOT_RUNNING
     assert "no sandbox runs" in ran.err
