@@ -80,12 +80,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Nic):
         return value.info
     if isinstance(value, Mapping):
-        return {name: _list(one) if name == "nics" else _plain(one) for name, one in value.items()}
+        return {name: _plain(_values(one) if name == "nics" else one) for name, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def _list(nics: Mapping[str, Nic]) -> list[Any]:
-    return [nic.info for nic in nics.values()]
+def _values(nics: Any) -> Any:
+    """Return interfaces without their ids, which they know themselves."""
+    return list(nics.values()) if isinstance(nics, Mapping) else nics
 
 
 def _same(value: Any) -> Any:

@@ -158,7 +158,11 @@ class Hypervisor(DeviceHost):
             now_s = self.remove(guest, keep_disks=keep_disks)
             if now_s is None:
                 return False
-            self.record(now_s, uuid, "destroy", _DISKS_KEPT if keep_disks else NOTHING)
+            details = _DISKS_KEPT if keep_disks else NOTHING
+            if self.journal.persistent:
+                self.record(now_s, uuid, "destroy", details)
+            else:
+                self.journal.record(now_s, self.name, uuid, "destroy", OK, details)
         except BaseException as error:
             self.record_failure(uuid, "destroy", error)
             raise

@@ -77,7 +77,8 @@ class Journal:
         details: Mapping[str, Any] = NOTHING,
     ) -> None:
         """Add an event and tell the observers."""
-        event = Event(time, host, guest, operation, outcome, details)
+        # Event(...) at half the price: this is on the way of every operation.
+        event = tuple.__new__(Event, (time, host, guest, operation, outcome, details))
         if self._store is None:
             self._events.append(event)
         else:
