@@ -311,6 +311,25 @@ def test_events_before_a_restart_are_shown_after_it(tmp_path):
     after.close()
 
 
+def test_several_fleets_share_a_file(tmp_path):
+    fleets = [Fleet(ManualClock(), journal=Journal(tmp_path / "journal")) for _ in "ab"]
+    hosts = [fleet.add(Hypervisor(name)) for fleet, name in zip(fleets, "ab", strict=True)]
+
+    def run(host, first):
+        for number in range(first, first + 100):
+            host.spawn(GuestSpec(str(UUID(int=number)), f"g-{number}", 1, 64, 1))
+
+    threads = [threading.Thread(target=run, args=(host, 1000 * index)) for index, host in enumerate(hosts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for fleet, host in zip(fleets, hosts, strict=True):
+        assert len(fleet.journal.events(operation="spawn")) == 200
+        assert len(fleet.journal.guests(host.name)) == 100
+        fleet.close()
+
+
 def test_a_host_that_was_down_has_booted_when_its_process_starts(tmp_path):
     clock = ManualClock()
     fleet = Fleet(clock, journal=Journal(tmp_path / "journal"))
