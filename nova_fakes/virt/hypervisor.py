@@ -225,7 +225,7 @@ class Hypervisor(DeviceHost):
         :raises GuestNotFound: it is not here
         :raises InvalidTransition: its state does not allow it; nothing has changed
         """
-        details = NOTHING if nics is None and volumes is None else {}
+        details: Mapping[str, Any] = NOTHING
         try:
             guest = self.guest(uuid, operation)
             if nics is not None:

@@ -108,13 +108,13 @@ def revert(
         )
     with failure_recorded(host, uuid, "finish_revert_migration"):
         host.check("finish_revert_migration", spec)
-        put_back = uuid in host.retained
-        if put_back:
+        replaced = uuid in host.retained
+        if replaced:
             _replace_with_retained(host, uuid)
         try:
             return _come_back(host, spec, nics, tuple(volumes), power_on, plugging)
         except BaseException:
-            if put_back:
+            if replaced:
                 host.record(host.clock.now(), uuid, "put_back")
             raise
 
