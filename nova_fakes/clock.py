@@ -112,6 +112,12 @@ class ManualClock:
             self._now_s += duration_s
             self._moved.notify_all()
 
+    def advance_to(self, time_s: float) -> None:
+        """Let the time pass until then, exactly; no time passes where that is gone by."""
+        with self._moved:
+            self._now_s = max(self._now_s, time_s)
+            self._moved.notify_all()
+
     def sleep(self, duration_s: float) -> None:
         """Return once another thread has advanced the clock that far."""
         self.alarm().wait(duration_s)

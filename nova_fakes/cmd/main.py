@@ -10,7 +10,8 @@ import nova_fakes
 from nova_fakes.cmd import exits
 from nova_fakes.cmd.demo import demo
 from nova_fakes.cmd.doctor import doctor
-from nova_fakes.cmd.fault import events, fault
+from nova_fakes.cmd.events import events
+from nova_fakes.cmd.fault import fault
 from nova_fakes.cmd.guest import guest
 from nova_fakes.cmd.host import host
 from nova_fakes.cmd.inside import execute, ping

@@ -112,13 +112,34 @@ class Client:
         """Take every fault rule out of force."""
         self._request("DELETE", "/faults")
 
-    def events(self, **wanted: str | None) -> list[dict[str, Any]]:
-        """Return what happened to the hypervisors, oldest first.
+    def events_after(
+        self,
+        number: int,
+        *,
+        host: str | None = None,
+        guest: str | None = None,
+        operation: str | None = None,
+        since_s: float | None = None,
+        count: int | None = None,
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Return the number of the latest event, and what happened after that `number`, oldest first.
 
-        :param wanted: ``host``, ``guest`` (a UUID) and ``operation`` that it happened to
+        :param number: 0, or what was returned before
+        :param guest: UUID
+        :param since_s: only events of this time and later, seconds since the epoch
+        :param count: only so many, the latest
         """
-        query = urlencode({name: value for name, value in wanted.items() if value is not None})
-        return cast(list[dict[str, Any]], self._request("GET", f"/events?{query}")["events"])
+        values = {
+            "after": number,
+            "host": host,
+            "guest": guest,
+            "operation": operation,
+            "since": since_s,
+            "count": count,
+        }
+        query = urlencode({name: value for name, value in values.items() if value is not None})
+        found = self._request("GET", f"/events?{query}")
+        return found["latest"], found["events"]
 
     def down(self, timeout_s: float = 60.0) -> None:
         """Stop the sandbox; returns when its process has ended and removed what it made.

@@ -214,16 +214,19 @@ class Cloud:
         """Take every fault rule out of force."""
         self.fleet.faults.clear()
 
-    def events(self, **wanted: str | None) -> list[dict[str, Any]]:
-        """Return what happened to the hypervisors, oldest first, ready for JSON.
+    def events_after(self, number: int, *, count: int | None = None, **wanted: Any) -> tuple[int, list[dict[str, Any]]]:
+        """Return the number of the latest event, and what happened after that `number`, oldest first, ready for JSON.
 
-        :param wanted: ``host``, ``guest`` and ``operation`` that it happened to
+        :param count: only so many, the latest
+        :param wanted: as :meth:`Journal.events_after` takes them
         """
-        names = {guest.uuid: guest.display_name for host in self.fleet.hosts.values() for guest in host.guests.values()}
-        return [
-            {**event._asdict(), "details": dict(event.details), "name": names.get(event.guest or "")}
-            for event in self.fleet.journal.events(**wanted)
-        ]
+        latest, events = self.fleet.journal.events_after(number, **wanted)
+        if count is not None:
+            events = events[max(0, len(events) - count) :]
+        names = {event.guest: event.details["spec"].display_name for event in events if "spec" in event.details}
+        for host in self.fleet.hosts.values():
+            names |= {guest.uuid: guest.display_name for guest in list(host.guests.values())}
+        return latest, [{**event.to_record(), "name": names.get(event.guest)} for event in events]
 
     def instances(self) -> list[dict[str, Any]]:
         """Return every guest of the fleet, on hosts that are down too, ready for JSON."""

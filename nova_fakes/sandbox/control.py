@@ -90,8 +90,16 @@ def create_app(cloud: Cloud, stop: Callable[[], None]) -> flask.Flask:
 
     @app.get("/events")
     def events() -> dict[str, Any]:
-        wanted = {name: flask.request.args.get(name) for name in ("host", "guest", "operation")}
-        return {"events": cloud.events(**wanted)}
+        asked = flask.request.args
+        latest, events = cloud.events_after(
+            asked.get("after", 0, int),
+            host=asked.get("host"),
+            guest=asked.get("guest"),
+            operation=asked.get("operation"),
+            since_s=asked.get("since", None, float),
+            count=asked.get("count", None, int),
+        )
+        return {"latest": latest, "events": events}
 
     @app.post("/down")
     def down() -> tuple[str, int]:

@@ -14,7 +14,7 @@ from nova_fakes.exceptions import (
 from nova_fakes.virt.disks import Volume, device_name
 from nova_fakes.virt.equipment import Equipment, pci_item
 from nova_fakes.virt.guest import Claim, Guest, State
-from nova_fakes.virt.host import Host
+from nova_fakes.virt.host import Host, failures_recorded
 from nova_fakes.virt.nic import Nic, check_addresses
 
 __all__ = ["DeviceHost"]
@@ -31,6 +31,7 @@ class DeviceHost(Host):
         """
         return [nic.vif(self.read_vif) for nic in self.guest(uuid).nics.values()]
 
+    @failures_recorded("plug")
     def plug(self, uuid: str, nics: dict[str, Nic]) -> None:
         """Make whatever of these interfaces is missing, with link if the guest runs.
 
@@ -45,15 +46,18 @@ class DeviceHost(Host):
         except BaseException:
             guest.nics = before
             raise
-        self.save(guest)
+        self.record(self.clock.now(), uuid, "plug", {"nics": nics})
 
+    @failures_recorded("unplug")
     def unplug(self, uuid: str, nics: Mapping[str, Nic] | None = None) -> None:
         """Remove these interfaces of a guest from the host, or all; the guest keeps them in its definition."""
         guest = self.guests.get(uuid)
         self.check("unplug", guest)
         if guest is not None:
             self._unplug(guest, None if nics is None else list(nics.values()))
+            self.record(self.clock.now(), uuid, "unplug", {} if nics is None else {"nics": nics})
 
+    @failures_recorded("attach_interface")
     def attach_nic(self, uuid: str, nic: Nic) -> None:
         """Give a guest another interface while it lives.
 
@@ -75,9 +79,9 @@ class DeviceHost(Host):
             raise
         with self.lock:
             guest.nics = {**guest.nics, nic.id: nic}
-        self.save(guest)
-        self.journal.record(self.clock.now(), self.name, uuid, "attach_interface", details={"vif_id": nic.id})
+        self.record(self.clock.now(), uuid, "attach_interface", {"vif_id": nic.id, "nic": nic})
 
+    @failures_recorded("detach_interface")
     def detach_nic(self, uuid: str, vif_id: str) -> None:
         """Take an interface from a guest.
 
@@ -92,8 +96,7 @@ class DeviceHost(Host):
             self._let_go(guest, nic.pci_address)
         with self.lock:
             guest.nics = {one: other for one, other in guest.nics.items() if one != vif_id}
-        self.save(guest)
-        self.journal.record(self.clock.now(), self.name, uuid, "detach_interface", details={"vif_id": vif_id})
+        self.record(self.clock.now(), uuid, "detach_interface", {"vif_id": vif_id})
 
     def _hold(self, guest: Guest, address: str) -> None:
         """Claim a PCI device for a guest that lives."""
@@ -108,7 +111,7 @@ class DeviceHost(Host):
             except InsufficientCapacity as error:
                 raise DeviceInUse(str(error)) from error
             guest.claim = guest.claim._replace(items=(*guest.claim.items, *item.items))
-            spec.equipment = replace(equipment, pci=(*equipment.pci, address))
+            guest.spec = replace(spec, equipment=replace(equipment, pci=(*equipment.pci, address)))
 
     def _let_go(self, guest: Guest, address: str) -> None:
         """Give back a guest's PCI device; nothing to give is no error."""
@@ -119,8 +122,10 @@ class DeviceHost(Host):
             item = Claim(0, 0, 0, (pci_item(address),), node=guest.claim.node)
             self.capacity.release(item, self.clock.now())
             guest.claim = guest.claim._replace(items=tuple(one for one in guest.claim.items if one not in item.items))
-            guest.spec.equipment = replace(equipment, pci=tuple(one for one in equipment.pci if one != address))
+            held = tuple(one for one in equipment.pci if one != address)
+            guest.spec = replace(guest.spec, equipment=replace(equipment, pci=held))
 
+    @failures_recorded("attach_volume")
     def attach_volume(self, uuid: str, volume: Volume) -> None:
         """Attach a volume.
 
@@ -129,9 +134,9 @@ class DeviceHost(Host):
         guest = self.guest(uuid, "attach_volume")
         with self.lock:
             guest.attach(volume)
-        self.save(guest)
         self._record_volume(guest, "attach_volume", volume)
 
+    @failures_recorded("detach_volume")
     def detach_volume(self, uuid: str, device: str) -> Volume:
         """Detach the volume at that device.
 
@@ -141,10 +146,10 @@ class DeviceHost(Host):
         volume = self._volume_at(guest, device)
         with self.lock:
             guest.volumes.pop(volume.device, None)
-        self.save(guest)
         self._record_volume(guest, "detach_volume", volume)
         return volume
 
+    @failures_recorded("swap_volume")
     def swap_volume(self, uuid: str, volume: Volume) -> Volume:
         """Put a volume in the place of the one at the same device, which is returned.
 
@@ -154,10 +159,10 @@ class DeviceHost(Host):
         old = self._volume_at(guest, volume.device)
         with self.lock:
             guest.volumes[volume.device] = volume
-        self.save(guest)
         self._record_volume(guest, "swap_volume", volume)
         return old
 
+    @failures_recorded("extend_volume")
     def extend_volume(self, uuid: str, volume_id: str, size_bytes: int) -> None:
         """Let a guest see that its volume has grown.
 
@@ -167,8 +172,8 @@ class DeviceHost(Host):
         guest = self.guest(uuid, "extend_volume")
         for volume in guest.volumes.values():
             if volume.volume_id == volume_id:
-                volume.extend(size_bytes)
-                self.save(guest)
+                with self.lock:
+                    volume = guest.volumes[volume.device] = volume.extended(size_bytes)
                 self._record_volume(guest, "extend_volume", volume)
                 return
         raise DeviceNotFound(f"guest {uuid} has no volume {volume_id}")
@@ -191,19 +196,18 @@ class DeviceHost(Host):
         if realizer is not None and nics:
             realizer.migrate(uuid, [nic.vif(self.read_vif) for nic in nics], source.realizer)
 
-    def forget(self, guest: Guest) -> None:
+    def forget(self, guest: Guest, now_s: float) -> None:
         """Drop a guest that has moved away; the caller holds the lock."""
         del self.guests[guest.uuid]
-        self.capacity.release(guest.claim, self.clock.now())
+        self.capacity.release(guest.claim, now_s)
         self._consoles.close(guest.uuid)
 
-    def depart(self, guest: Guest) -> None:
+    def depart(self, guest: Guest, now_s: float) -> None:
         """Let go of a guest that goes on in another process."""
         if guest.nics:
             self._unplug(guest)
         with self.lock:
-            self.forget(guest)
-            self.journal.forget_guest(self.name, guest.uuid)
+            self.forget(guest, now_s)
 
     def _plug(self, guest: Guest, nics: Iterable[Nic], up: bool) -> None:
         realizer = self._active_realizer
@@ -212,6 +216,10 @@ class DeviceHost(Host):
             realizer.plug(guest.uuid, [nic.vif(self.read_vif) for nic in nics], up=up)
         guest.plugged = True
         self.report_vifs("vif_plugged", guest.uuid, nics)
+
+    def unwire(self, guest: Guest) -> None:
+        """Remove all interfaces of a guest from the host without a fault rule's or the journal's knowledge of why."""
+        self._unplug(guest)
 
     def _unplug(self, guest: Guest, nics: list[Nic] | None = None) -> None:
         """Remove interfaces that this host has made, or may have made before a restart."""
@@ -231,5 +239,5 @@ class DeviceHost(Host):
         return volume
 
     def _record_volume(self, guest: Guest, operation: str, volume: Volume) -> None:
-        details = {"device": volume.device, "volume_id": volume.volume_id}
-        self.journal.record(self.clock.now(), self.name, guest.uuid, operation, details=details)
+        details = {"device": volume.device, "volume_id": volume.volume_id, "volume": volume}
+        self.record(self.clock.now(), guest.uuid, operation, details)

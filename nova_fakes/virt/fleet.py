@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from types import MappingProxyType
 
 from nova_fakes.clock import Clock, SystemClock
@@ -26,9 +27,11 @@ from nova_fakes.faults import Faults
 from nova_fakes.virt import stats
 from nova_fakes.virt.disks import Volume, local_disks
 from nova_fakes.virt.equipment import Equipment
+from nova_fakes.virt.event import OK
 from nova_fakes.virt.guest import Guest, GuestSpec, State
+from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.hypervisor import Arrival, Hypervisor
-from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.journal import Event, Journal
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.workload import WORKLOADS, Workload
@@ -164,20 +167,24 @@ class Fleet:
         :raises InsufficientCapacity: the host refuses the claim
         :raises RealizerError: its interfaces could not be prepared
         """
-        destination.check("pre_live_migration", spec)
         uuid = spec.uuid
-        claim = spec.claim()
-        with destination.lock:
-            if uuid in destination.guests or uuid in destination.arrivals:
-                raise GuestExists(f"guest {uuid} is on host {destination.name} or on its way there already")
-            destination.capacity.claim(destination.name, claim, destination.clock.now())
-            destination.arrivals[uuid] = Arrival(spec, claim, nics, tuple(volumes))
-        try:
-            destination.prepare_nics(uuid, nics.values())
-        except BaseException:
-            self._drop_arrival(destination, uuid)
-            raise
+        arrival = Arrival(spec, spec.claim(), nics, tuple(volumes))
+        with failure_recorded(destination, uuid, "pre_live_migration"):
+            destination.check("pre_live_migration", spec)
+            now_s = destination.clock.now()
+            with destination.lock:
+                if uuid in destination.guests or uuid in destination.arrivals:
+                    raise GuestExists(f"guest {uuid} is on host {destination.name} or on its way there already")
+                destination.capacity.claim(destination.name, arrival.claim, now_s)
+                destination.arrivals[uuid] = arrival
+            try:
+                destination.prepare_nics(uuid, nics.values())
+            except BaseException:
+                self._drop_arrival(destination, uuid, destination.clock.now())
+                raise
         destination.report_vifs("vif_plugged", uuid, nics.values(), migrating=True)
+        details = {"spec": spec, "nics": nics, "volumes": arrival.volumes}
+        destination.record(now_s, uuid, "pre_live_migration", details)
 
     def begin_migration(
         self, source: Hypervisor, uuid: str, destination: str, *, block: bool = False, auto_converge: bool = False
@@ -190,28 +197,30 @@ class Fleet:
         :raises GuestNotFound: the guest is not on the source
         :raises Conflict: it does not run, or is on its way already
         """
-        guest = source.guest(uuid, "live_migration")
-        if guest.state not in (State.RUNNING, State.PAUSED):
-            raise Conflict(f"guest {uuid} is {guest.state}: only a running or paused guest can be live-migrated")
-        disk_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec)) if block else 0
-        with source.lock:
-            if uuid in source.migrations:
-                raise Conflict(f"guest {uuid} is being live-migrated to {source.migrations[uuid].destination} already")
-            migration = LiveMigration(
-                source.clock,
-                uuid,
-                source.name,
-                destination,
-                guest.spec.memory_mb,
-                disk_bytes,
-                self.migration_bandwidth_mb_s,
-                stats.dirty_bytes_s(guest.workload, guest.seed) if guest.state is State.RUNNING else 0.0,
-                auto_converge=auto_converge,
-            )
-            source.migrations[uuid] = migration
-        source.journal.record(
-            source.clock.now(), source.name, uuid, "live_migration_start", details={"destination": destination}
-        )
+        with failure_recorded(source, uuid, "live_migration_start"):
+            guest = source.guest(uuid, "live_migration")
+            if guest.state not in (State.RUNNING, State.PAUSED):
+                raise Conflict(f"guest {uuid} is {guest.state}: only a running or paused guest can be live-migrated")
+            disk_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec)) if block else 0
+            with source.lock:
+                if uuid in source.migrations:
+                    raise Conflict(
+                        f"guest {uuid} is being live-migrated to {source.migrations[uuid].destination} already"
+                    )
+                migration = LiveMigration(
+                    source.clock,
+                    uuid,
+                    source.name,
+                    destination,
+                    guest.spec.memory_mb,
+                    disk_bytes,
+                    self.migration_bandwidth_mb_s,
+                    stats.dirty_bytes_s(guest.workload, guest.seed) if guest.state is State.RUNNING else 0.0,
+                    auto_converge=auto_converge,
+                )
+                source.migrations[uuid] = migration
+        details = {"destination": destination, "block": block, "auto_converge": auto_converge}
+        source.record(migration.began_s, uuid, "live_migration_start", details)
         return migration
 
     def migration(self, source: Hypervisor, uuid: str) -> LiveMigration:
@@ -223,20 +232,6 @@ class Fleet:
         if found is None:
             raise MigrationNotFound(f"guest {uuid} is not being live-migrated from host {source.name}")
         return found
-
-    def force_migration(self, source: Hypervisor, uuid: str, *, post_copy: bool = False) -> None:
-        """Bring a live migration to its end whatever the guest writes.
-
-        :param post_copy: let the guest go on at the destination at once; else it stands still until all is there
-        :raises MigrationNotFound: there is none
-        """
-        migration = self.migration(source, uuid)
-        if not post_copy and source.guest(uuid).state is State.RUNNING:
-            source.change(uuid, "pause")
-            migration.stands_still = True
-        migration.force(post_copy=post_copy)
-        details = {"destination": migration.destination, "post_copy": post_copy}
-        source.journal.record(source.clock.now(), source.name, uuid, "live_migration_force", details=details)
 
     def lose_memory(self, migration: LiveMigration) -> bool:
         """Tell whether a post-copy has failed because a host has died, and let the guest crash then."""
@@ -255,78 +250,124 @@ class Fleet:
         :raises RealizerError: its interfaces could not be moved; the guest is where it was
         """
         uuid = migration.uuid
-        guest = source.guest(uuid, "switch_over")
-        destination = self._hosts.get(migration.destination)
-        migration.commit()
-        if destination is None:
-            # The destination is another process: it makes the guest anew when nova tells it to.
-            source.depart(guest)
-        else:
+        with failure_recorded(source, uuid, "live_migration"):
+            guest = source.guest(uuid, "switch_over")
+            destination = self._hosts.get(migration.destination)
+            migration.commit()
+            details = {"destination": migration.destination}
+            if destination is None:
+                # The destination is another process: it makes the guest anew when nova tells it to.
+                now_s = source.clock.now()
+                source.depart(guest, now_s)
+                source.record(now_s, uuid, "live_migration", details)
+                return
             destination.check("switch_over", guest)
-            self._move(source, destination, guest)
-            if migration.stands_still:
-                destination.change(uuid, "unpause")
-        source.journal.record(
-            source.clock.now(), source.name, uuid, "live_migration", details={"destination": migration.destination}
-        )
+            event = self._move(source, destination, guest, details)
+        self.journal.tell(event)
+        if migration.stands_still:
+            destination.change(uuid, "unpause")
+
+    def abort_migration(self, source: Hypervisor, uuid: str) -> bool:
+        """End a guest's live migration; tell whether that came in time: before the switch-over.
+
+        :raises MigrationNotFound: there is none
+        """
+        with failure_recorded(source, uuid, "live_migration_abort"):
+            aborted = self.migration(source, uuid).abort()
+        if aborted:
+            source.record(source.clock.now(), uuid, "live_migration_abort")
+        return aborted
+
+    def force_migration(self, source: Hypervisor, uuid: str, *, post_copy: bool = False) -> None:
+        """Bring a guest's live migration to its end whatever the guest writes.
+
+        :param post_copy: let the guest go on at the destination at once; else it stands still until all is there
+        :raises MigrationNotFound: there is none
+        """
+        with failure_recorded(source, uuid, "live_migration_force"):
+            migration = self.migration(source, uuid)
+            if not post_copy and source.guest(uuid).state is State.RUNNING:
+                source.change(uuid, "pause")
+                migration.stands_still = True
+            migration.force(post_copy=post_copy)
+        source.record(source.clock.now(), uuid, "live_migration_force", {"post_copy": post_copy})
 
     def end_migration(self, source: Hypervisor, migration: LiveMigration) -> None:
         """Forget a live migration that is over, however it ended; a guest that stands still here goes on."""
         with source.lock:
-            if source.migrations.get(migration.uuid) is migration:
-                del source.migrations[migration.uuid]
+            if source.migrations.get(migration.uuid) is not migration:
+                return
+            del source.migrations[migration.uuid]
         guest = source.guests.get(migration.uuid)
         if migration.stands_still and guest is not None and guest.state is State.PAUSED and not source.down:
             source.change(migration.uuid, "unpause")
+        source.record(source.clock.now(), migration.uuid, "live_migration_end")
 
     def abort_arrival(self, destination: Hypervisor, uuid: str) -> None:
         """Undo :meth:`prepare_migration`; nothing to undo is no error."""
-        arrival = self._drop_arrival(destination, uuid)
+        now_s = destination.clock.now()
+        arrival = self._drop_arrival(destination, uuid, now_s)
         if arrival is not None:
-            destination.unprepare_nics(uuid, arrival.nics.values())
-            destination.report_vifs("vif_unplugged", uuid, arrival.nics.values(), migrating=True)
+            self._undo_arrival(destination, arrival, now_s)
 
     def finish_arrival(self, destination: Hypervisor, spec: GuestSpec, *, paused: bool) -> Guest:
         """Make the guest that another process has sent.
 
         :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises
         """
-        arrival = self._drop_arrival(destination, spec.uuid)
+        now_s = destination.clock.now()
+        arrival = self._drop_arrival(destination, spec.uuid, now_s)
         nics, volumes = (arrival.nics, arrival.volumes) if arrival is not None else ({}, ())
         if arrival is not None:
             # nova's instance still tells of the host that it has left.
-            spec.equipment = arrival.spec.equipment
-        guest = destination.spawn(spec, nics, volumes, operation="live_migration")
-        if paused:
-            destination.change(spec.uuid, "pause")
-        return guest
+            spec = replace(spec, equipment=arrival.spec.equipment)
+        try:
+            return destination.spawn(spec, nics, volumes, paused=paused, operation="live_migration")
+        except BaseException:
+            if arrival is not None:
+                self._undo_arrival(destination, arrival, now_s)
+            raise
 
-    def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest) -> None:
+    def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest, details: Mapping[str, object]) -> Event:
         uuid = guest.uuid
         arrival = destination.arrivals.get(uuid)
         if arrival is None:
             raise MigrationNotFound(f"host {destination.name} has not been prepared for guest {uuid}")
         destination.take_nics(uuid, arrival.nics.values(), source)
+        now_s = source.clock.now()
         first, second = sorted((source, destination), key=lambda host: host.name)
         with first.lock, second.lock:
             if uuid not in source.guests or uuid not in destination.arrivals:
                 raise GuestNotFound(f"guest {uuid} vanished from {source.name} or {destination.name} while it moved")
             del destination.arrivals[uuid]
-            source.forget(guest)
+            source.forget(guest, now_s)
             guest.claim = arrival.claim
-            guest.spec.equipment, guest.spec.node = arrival.spec.equipment, arrival.spec.node
+            if guest.spec.equipment != arrival.spec.equipment or guest.spec.node != arrival.spec.node:
+                guest.spec = replace(guest.spec, equipment=arrival.spec.equipment, node=arrival.spec.node)
             if arrival.nics:
                 guest.nics = arrival.nics
             if arrival.volumes:
                 guest.volumes = {volume.device: volume for volume in arrival.volumes}
             guest.plugged = True
             destination.guests[uuid] = guest
-            if self.journal.persistent:
-                self.journal.move_guest(source.name, destination.name, uuid, guest.to_record())
+            event = Event(now_s, source.name, uuid, "live_migration", OK, details)
+            rows = [*source.guest_rows(uuid), *destination.guest_rows(uuid)] if self.journal.persistent else ()
+            self.journal.note(event, rows)
+        return event
 
-    def _drop_arrival(self, destination: Hypervisor, uuid: str) -> Arrival | None:
+    def _drop_arrival(self, destination: Hypervisor, uuid: str, now_s: float) -> Arrival | None:
         with destination.lock:
             arrival = destination.arrivals.pop(uuid, None)
             if arrival is not None:
-                destination.capacity.release(arrival.claim, destination.clock.now())
+                destination.capacity.release(arrival.claim, now_s)
             return arrival
+
+    @staticmethod
+    def _undo_arrival(destination: Hypervisor, arrival: Arrival, now_s: float) -> None:
+        """Remove what was prepared for a guest whose claim is given back already."""
+        uuid = arrival.spec.uuid
+        try:
+            destination.unprepare_nics(uuid, arrival.nics.values())
+            destination.report_vifs("vif_unplugged", uuid, arrival.nics.values(), migrating=True)
+        finally:
+            destination.record(now_s, uuid, "live_migration_rollback")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -118,6 +118,8 @@ class GuestSpec:
     :param equipment: what else it has; None: nothing
     :param node: on which it is to be, where its host has several; None: the first
     :param flavor: name of the flavor
+
+    A guest and the journal hold it as it is: do not change one that was used, make another (``dataclasses.replace``).
     """
 
     uuid: str
@@ -170,6 +172,24 @@ class GuestSpec:
             tuple(equipment.resources.items()),
             self.node,
         )
+
+    def to_record(self) -> dict[str, Any]:
+        """Return everything about it, ready for JSON."""
+        record = {name: getattr(self, name) for name in _SPEC_FIELDS}
+        if self.equipment is not None:
+            record["equipment"] = asdict(self.equipment)
+        return record
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> GuestSpec:
+        """Make it again from what :meth:`to_record` returned."""
+        values = {**record, "files": tuple((path, contents) for path, contents in record["files"])}
+        if values.get("equipment") is not None:
+            values["equipment"] = Equipment.from_record(values["equipment"])
+        return cls(**values)
+
+
+_SPEC_FIELDS = tuple(one.name for one in fields(GuestSpec))
 
 
 @dataclass(slots=True, eq=False)
@@ -295,7 +315,7 @@ class Guest:
     def to_record(self) -> dict[str, Any]:
         """Return everything that must outlive the process, ready for JSON."""
         return {
-            "spec": asdict(self.spec),
+            "spec": self.spec.to_record(),
             "claim": list(self.claim),
             "created_at_s": self.created_at_s,
             "seed": self.seed,
@@ -303,6 +323,7 @@ class Guest:
             "nics": [nic.info for nic in self.nics.values()],
             "volumes": [volume.to_record() for volume in self.volumes.values()],
             "rescue_image": self.rescue_image,
+            "quiesced": self.quiesced,
             "outgoing": self.outgoing,
             "booted_at_s": self.booted_at_s,
             "ran_s": self._ran_s,
@@ -312,14 +333,10 @@ class Guest:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Guest:
         """Make the guest again from what :meth:`to_record` returned."""
-        spec = dict(record["spec"])
-        spec["files"] = tuple((path, contents) for path, contents in spec["files"])
-        if spec.get("equipment") is not None:
-            spec["equipment"] = Equipment.from_record(spec["equipment"])
         nics = [Nic(info) for info in record["nics"]]
         volumes = [Volume.from_record(volume) for volume in record["volumes"]]
         return cls(
-            spec=GuestSpec(**spec),
+            spec=GuestSpec.from_record(record["spec"]),
             claim=Claim.from_record(record["claim"]),
             created_at_s=record["created_at_s"],
             seed=record["seed"],
@@ -327,6 +344,7 @@ class Guest:
             nics={nic.id: nic for nic in nics},
             volumes={volume.device: volume for volume in volumes},
             rescue_image=record["rescue_image"],
+            quiesced=record.get("quiesced", False),
             plugged=None,
             outgoing=record["outgoing"],
             booted_at_s=record["booted_at_s"],

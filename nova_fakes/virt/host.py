@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from uuid import NAMESPACE_DNS, uuid5
 
 from nova_fakes.clock import Clock, SystemClock
@@ -19,10 +21,11 @@ from nova_fakes.faults import Faults
 from nova_fakes.virt import consoles, stats
 from nova_fakes.virt.capacity import Claims, capacity_of
 from nova_fakes.virt.disks import Volume
+from nova_fakes.virt.event import NOTHING, OK
 from nova_fakes.virt.guest import Claim, Guest, GuestSpec
 from nova_fakes.virt.hang import DEFAULT_DEADLINE_S, Hang
 from nova_fakes.virt.inventory import Inventory
-from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.journal import Event, Journal, Write
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic, VIFReader, Wiring
 from nova_fakes.virt.workload import WORKLOADS, Workload
@@ -30,12 +33,39 @@ from nova_fakes.virt.workload import WORKLOADS, Workload
 if TYPE_CHECKING:
     from nova_fakes.virt.fleet import Fleet
 
-__all__ = ["Arrival", "Host"]
+__all__ = ["Arrival", "Host", "failure_recorded", "failures_recorded"]
 
 LOG = logging.getLogger(__name__)
 
 #: Realizers that make nothing. The model does not read nova's network descriptions for them before somebody asks.
 _PASSIVE = frozenset({"null"})
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@contextmanager
+def failure_recorded(host: Host, uuid: str | None, operation: str) -> Iterator[None]:
+    """Let the journal know of an attempt at that operation which fails."""
+    try:
+        yield
+    except BaseException as error:
+        host.record_failure(uuid, operation, error)
+        raise
+
+
+def failures_recorded(operation: str) -> Callable[[Method], Method]:
+    """Let the journal know when a method fails, whose first argument is a guest's UUID, as that operation."""
+
+    def decorate(method: Method) -> Method:
+        @functools.wraps(method)
+        def attempt(self: Host, uuid: str, *args: Any, **kwargs: Any) -> Any:
+            with failure_recorded(self, uuid, operation):
+                return method(self, uuid, *args, **kwargs)
+
+        return cast(Method, attempt)
+
+    return decorate
 
 
 class Arrival(NamedTuple):
@@ -110,10 +140,30 @@ class Host:
         """Take the fleet's clock, faults and journal, and find again what the journal kept."""
         self.fleet = fleet
         self.clock, self.faults, self.journal, self.seed = fleet.clock, fleet.faults, fleet.journal, fleet.seed
-        self.booted_at_s = self.clock.now()
-        self.capacity = capacity_of(self.inventory, self.nodes, self.booted_at_s)
-        if self.journal.persistent:
-            self._restore()
+        now_s = self.clock.now()
+        kept = self.journal.host(self.name)
+        if kept is not None:
+            self._restore(kept)
+        # A process that starts on a host which was down: the host has booted.
+        self.begin(now_s, now_s if kept is None or kept.get("down") else kept["booted_at_s"])
+        self.record(now_s, None, "host_add", {"booted_at_s": self.booted_at_s, "again": kept is not None})
+
+    def begin(self, now_s: float, booted_at_s: float) -> None:
+        """Hold what guests and disks hold that are here, and nothing that only the process before this one knew."""
+        with self.lock:
+            self.booted_at_s = booted_at_s
+            self.down = self.silent = False
+            self._end_hang()
+            self.arrivals.clear()
+            for migration in self.migrations.values():
+                migration.abort()
+            self.migrations.clear()
+            self._consoles = consoles.Consoles()
+            self.capacity = capacity_of(self.inventory, self.nodes, now_s)
+            for guest in (*self.guests.values(), *self.retained.values()):
+                self.capacity.restore(guest.claim)
+            for claim in self.left_disks.values():
+                self.capacity.restore(claim)
 
     @property
     def node_uuid(self) -> str:
@@ -140,22 +190,63 @@ class Host:
         except KeyError:
             raise InvalidInput("workload", name, f"use one of {', '.join(sorted(known))}") from None
 
-    def _restore(self) -> None:
-        kept = self.journal.host(self.name)
-        if kept is None:
-            self.journal.save_host(self.name, {"node_uuid": self.node_uuid, "booted_at_s": self.booted_at_s})
-        else:
-            self._given_node_uuid = self._given_node_uuid or kept["node_uuid"]
-            self.booted_at_s = kept["booted_at_s"]
+    def _restore(self, kept: Mapping[str, Any]) -> None:
+        self._given_node_uuid = self._given_node_uuid or kept["node_uuid"]
+        self.enabled = kept.get("enabled", True)
+        self.maintenance = kept.get("maintenance", False)
+        self.shares = {share: set(users) for share, users in kept.get("shares", {}).items()}
+        self.cached_images = self.journal.images(self.name)
         for role, guests in (("guest", self.guests), ("retained", self.retained)):
             for uuid, record in self.journal.guests(self.name, role).items():
                 guest = guests[uuid] = Guest.from_record(record)
                 if guest.spec.workload is not None:
                     guest.workload = self.workload(guest.spec.workload)
-                self.capacity.restore(guest.claim)
         for uuid, record in self.journal.guests(self.name, "disks").items():
-            claim = self.left_disks[uuid] = Claim(0, 0, record["disk_gb"])
-            self.capacity.restore(claim)
+            self.left_disks[uuid] = Claim(0, 0, record["disk_gb"])
+
+    def record(
+        self, now_s: float, uuid: str | None, operation: str, details: Mapping[str, Any] = NOTHING, *more: Write
+    ) -> None:
+        """Record that an operation has succeeded.
+
+        A persistent journal keeps with it, all or nothing, the guest as it is now, or the host where there is no guest.
+
+        :param more: what else it is to write
+        """
+        journal = self.journal
+        if not journal.persistent:
+            journal.record(now_s, self.name, uuid, operation, OK, details)
+            return
+        event = Event(now_s, self.name, uuid, operation, OK, details)
+        with self.lock:
+            journal.note(event, [*(self.rows() if uuid is None else self.guest_rows(uuid)), *more])
+        journal.tell(event)
+
+    def record_failure(self, uuid: str | None, operation: str, error: BaseException) -> None:
+        """Record that an attempt has failed."""
+        self.journal.record_failure(self.clock.now(), self.name, uuid, operation, error)
+
+    def rows(self) -> list[Write]:
+        """Return what keeps the host, without its guests; the caller holds the lock."""
+        record = {
+            "node_uuid": self.node_uuid,
+            "booted_at_s": self.booted_at_s,
+            "down": self.down,
+            "enabled": self.enabled,
+            "maintenance": self.maintenance,
+            "shares": {share: sorted(users) for share, users in self.shares.items()},
+        }
+        return [self.journal.host_row(self.name, record)]
+
+    def guest_rows(self, uuid: str) -> list[Write]:
+        """Return what keeps everything of a guest that is on this host; the caller holds the lock."""
+        guest, retained, left = self.guests.get(uuid), self.retained.get(uuid), self.left_disks.get(uuid)
+        records = {
+            "guest": None if guest is None else guest.to_record(),
+            "retained": None if retained is None else retained.to_record(),
+            "disks": None if left is None else {"disk_gb": left.disk_gb},
+        }
+        return [self.journal.guest_row(self.name, uuid, role, record) for role, record in records.items()]
 
     def crash(self) -> None:
         """Lose power: every guest dies, nothing answers until :meth:`recover`."""
@@ -168,10 +259,10 @@ class Host:
             guests = list(self.guests.values())
             for guest in guests:
                 guest.apply("power_loss", now_s)
-                self.save(guest)
-            arrivals = self.arrivals_lost()
+            arrivals = self._lose_arrivals(now_s)
             for migration in self.migrations.values():
                 migration.abort()
+            rows = [row for guest in guests for row in self.guest_rows(guest.uuid)] if self.journal.persistent else ()
         for guest in guests:
             try:
                 # A dead host's agent reports nothing: no vif_unplugged here.
@@ -187,13 +278,13 @@ class Host:
                     self._active_realizer.abort_migration(arrival.spec.uuid, vifs)
             except Exception:
                 LOG.exception("what was prepared for guest %s stays on crashed host %s", arrival.spec.uuid, self.name)
-        self.journal.record(now_s, self.name, None, "host_crash", details={"guests": len(guests)})
+        self.record(now_s, None, "host_crash", {"guests": len(guests)}, *rows)
 
-    def arrivals_lost(self) -> list[Arrival]:
+    def _lose_arrivals(self, now_s: float) -> list[Arrival]:
         """Forget every guest that was on its way here, and return what was ready for them."""
         lost = list(self.arrivals.values())
         for arrival in lost:
-            self.capacity.release(arrival.claim, self.clock.now())
+            self.capacity.release(arrival.claim, now_s)
         self.arrivals.clear()
         return lost
 
@@ -210,25 +301,61 @@ class Host:
                 return
             self._hang = Hang(self.clock, deadline_s)
             self.silent = True
-        self.journal.record(self.clock.now(), self.name, None, "host_hang", details={"deadline_s": deadline_s})
+        self.record(self.clock.now(), None, "host_hang", {"deadline_s": deadline_s})
 
     def recover(self) -> None:
         """Come back: after a crash with every guest shut down, on its disks; after a hang as if nothing had been."""
         with self.lock:
             if not self.silent:
                 return
+            now_s = self.clock.now()
             if self.down:
                 self.down = False
-                self.booted_at_s = self.clock.now()
-                self.journal.save_host(self.name, {"node_uuid": self.node_uuid, "booted_at_s": self.booted_at_s})
+                self.booted_at_s = now_s
             self._end_hang()
             self.silent = False
-        self.journal.record(self.clock.now(), self.name, None, "host_recover")
+        self.record(now_s, None, "host_recover")
 
     def _end_hang(self) -> None:
         hang, self._hang = self._hang, None
         if hang is not None:
             hang.end()
+
+    def set_maintenance(self, mode: bool) -> None:
+        """Begin or end maintenance, during which nova's driver refuses new guests."""
+        self._switch("host_maintenance_mode", "maintenance", mode)
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Let nova's driver take new guests, or not."""
+        self._switch("set_host_enabled", "enabled", enabled)
+
+    def _switch(self, operation: str, name: str, value: bool) -> None:
+        with failure_recorded(self, None, operation):
+            self.check(operation)
+        setattr(self, name, value)
+        self.record(self.clock.now(), None, operation, {name: value})
+
+    def cache_image(self, image: str) -> bool:
+        """Put an image into the cache; tell whether it was not there yet."""
+        with failure_recorded(self, None, "cache_image"):
+            self.check("cache_image")
+        now_s = self.clock.now()
+        with self.lock:
+            if image in self.cached_images:
+                return False
+            self.cached_images[image] = now_s
+        self.record(now_s, None, "cache_image", {"image": image}, self.journal.image_row(self.name, image, now_s))
+        return True
+
+    def drop_images(self, images: Collection[str]) -> None:
+        """Delete images from the cache; what is not there is no error."""
+        with failure_recorded(self, None, "manage_image_cache"):
+            self.check("manage_image_cache")
+        with self.lock:
+            gone = [image for image in images if self.cached_images.pop(image, None) is not None]
+        if gone:
+            rows = [self.journal.image_row(self.name, image, None) for image in gone]
+            self.record(self.clock.now(), None, "manage_image_cache", {"images": gone}, *rows)
 
     def uptime_s(self) -> float:
         """Return the seconds since the host booted."""
@@ -252,12 +379,7 @@ class Host:
         if self.silent:
             self._await_answer(operation)
         if self.faults.active:
-            try:
-                self.faults.check(operation, self.name, guest)
-            except BaseException as error:
-                uuid = None if guest is None else guest.uuid
-                self.journal.record(self.clock.now(), self.name, uuid, operation, type(error).__name__)
-                raise
+            self.faults.check(operation, self.name, guest)
             if self.silent:
                 self._await_answer(operation)
 
@@ -289,18 +411,26 @@ class Host:
                 raise GuestNotFound(f"guest {uuid} has left host {self.name} while {operation} was waiting")
         return guest
 
+    @failures_recorded("drop_disks")
     def drop_disks(self, uuid: str) -> bool:
         """Delete the disks that a destroyed guest left; tell whether there were any."""
         self.check("drop_disks")
+        now_s = self.clock.now()
         with self.lock:
-            return self._drop_disks(uuid)
+            dropped = self._drop_disks(uuid, now_s)
+        if dropped:
+            self.record(now_s, uuid, "drop_disks")
+        return dropped
 
+    @failures_recorded("mount_share")
     def mount_share(self, uuid: str, share_id: str) -> None:
         """Mount a share, unless it is mounted, and remember that the guest uses it."""
         self.check("mount_share", self.guests.get(uuid))
         with self.lock:
             self.shares.setdefault(share_id, set()).add(uuid)
+        self._record_share(uuid, "mount_share", share_id)
 
+    @failures_recorded("umount_share")
     def umount_share(self, uuid: str, share_id: str) -> bool:
         """Forget that the guest uses a share; without users it is unmounted. Tell whether it has users still."""
         self.check("umount_share", self.guests.get(uuid))
@@ -309,7 +439,13 @@ class Host:
             users.discard(uuid)
             if not users:
                 self.shares.pop(share_id, None)
-            return bool(users)
+        self._record_share(uuid, "umount_share", share_id)
+        return bool(users)
+
+    def _record_share(self, uuid: str, operation: str, share_id: str) -> None:
+        with self.lock:
+            rows = self.rows()
+        self.record(self.clock.now(), uuid, operation, {"share_id": share_id}, *rows)
 
     @property
     def _active_realizer(self) -> Wiring | None:
@@ -322,22 +458,13 @@ class Host:
         for nic in nics:
             self.journal.record(now_s, self.name, uuid, operation, details={"vif_id": nic.id, **details})
 
-    def save(self, guest: Guest) -> None:
-        """Let the journal keep the guest as it is, where it keeps anything."""
-        if self.journal.persistent:
-            with self.lock:
-                if self.guests.get(guest.uuid) is guest:
-                    self.journal.save_guest(self.name, guest.uuid, guest.to_record())
-
     def _keep_disks(self, uuid: str, disk_gb: int, now_s: float) -> None:
         left = self.left_disks[uuid] = Claim(0, 0, disk_gb)
         self.capacity.claim(self.name, left, now_s)
-        self.journal.save_guest(self.name, uuid, {"disk_gb": disk_gb}, "disks")
 
-    def _drop_disks(self, uuid: str) -> bool:
+    def _drop_disks(self, uuid: str, now_s: float) -> bool:
         left = self.left_disks.pop(uuid, None)
         if left is None:
             return False
-        self.capacity.release(left, self.clock.now())
-        self.journal.forget_guest(self.name, uuid, "disks")
+        self.capacity.release(left, now_s)
         return True

@@ -96,7 +96,8 @@ class LiveMigration:
         self._rate = _bytes_s(bandwidth_mb_s)
         self._sizes, self._converges = _passes(self._memory_bytes, self._rate, dirty_bytes_s, auto_converge)
         self._ends = list(accumulate(self._sizes))
-        self._began_s = clock.now()
+        #: When it began, seconds since the epoch.
+        self.began_s = clock.now()
         self._woken = clock.alarm()
         self._lock = threading.Lock()
         self._aborted = False
@@ -116,7 +117,7 @@ class LiveMigration:
     @property
     def elapsed_s(self) -> float:
         """For how long it has been going on, seconds."""
-        return self._clock.now() - self._began_s
+        return self._clock.now() - self.began_s
 
     @property
     def forced(self) -> bool:

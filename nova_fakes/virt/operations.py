@@ -38,6 +38,7 @@ OPERATIONS: frozenset[str] = frozenset(
         "get_info",
         "hard_reboot",
         "host_maintenance_mode",
+        "inject_file",
         "is_share_mounted",
         "list",
         "manage_image_cache",

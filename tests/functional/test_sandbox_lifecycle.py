@@ -81,6 +81,8 @@ def test_stopped_sandbox_goes_on_where_it_was(state: Path, realizer: str) -> Non
     for server in (one, two):
         found = look(client, server)
         assert (found.status, found.addresses) == ("ACTIVE", server.addresses)
+    spawned = client.events_after(0, operation="spawn")[1]
+    assert [event["name"] for event in spawned] == ["one", "two"]
     if realizer == "bridge":
         assert answers(client, one, two)
 

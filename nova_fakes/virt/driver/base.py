@@ -21,6 +21,7 @@ from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
 from nova_fakes.virt.driver.translation import nova_error, translated
 from nova_fakes.virt.fleet import Fleet, current_fleet
 from nova_fakes.virt.guest import Guest, GuestSpec
+from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Event
 from nova_fakes.virt.nic import Nic
@@ -164,10 +165,11 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
         if host.silent or host.faults.active:
             host.check(operation)
 
-    @staticmethod
-    def _refuse_new_guests(host: Hypervisor) -> None:
+    def _refuse_new_guest(self, instance: Any, operation: str) -> None:
+        host = self._hypervisor
         why = "is in maintenance" if host.maintenance else "is disabled"
-        raise exception.ComputeResourcesUnavailable(reason=f"host {host.name} {why} and takes no new guests")
+        with failure_recorded(host, instance.uuid, operation):
+            raise exception.ComputeResourcesUnavailable(reason=f"host {host.name} {why} and takes no new guests")
 
     def _plugging(self, instance: Any, nics: dict[str, Nic]) -> AbstractContextManager[None] | None:
         """Return what waits for the ports that are not up yet, None when all are or nobody wants to wait.

@@ -10,6 +10,7 @@ from nova_fakes.virt import resize
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.reading import disk_info, volumes_from
 from nova_fakes.virt.driver.translation import spawn_failure, translated
+from nova_fakes.virt.host import failure_recorded
 
 __all__ = ["ColdMigrationMethods"]
 
@@ -33,10 +34,10 @@ class ColdMigrationMethods(HypervisorDriver):
 
         :raises InstanceFaultRollback: the new flavor's disks are smaller; the guest goes on as it was
         """
-        guest = self._hypervisor.guest(instance.uuid, "migrate_disk.find")
-        spec = guest.spec
-        if (flavor.root_gb < spec.root_gb and not spec.volume_backed) or flavor.ephemeral_gb < spec.ephemeral_gb:
-            raise exception.InstanceFaultRollback(exception.ResizeError(reason="disks cannot become smaller"))
+        with failure_recorded(self._hypervisor, instance.uuid, "migrate_disk"):
+            spec = self._hypervisor.guest(instance.uuid, "migrate_disk.find").spec
+            if (flavor.root_gb < spec.root_gb and not spec.volume_backed) or flavor.ephemeral_gb < spec.ephemeral_gb:
+                raise exception.InstanceFaultRollback(exception.ResizeError(reason="disks cannot become smaller"))
         return disk_info(resize.leave(self._hypervisor, instance.uuid))
 
     @translated(spawn_failure)

@@ -15,6 +15,7 @@ from nova_fakes.virt.disks import GIB, Volume, local_disks
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.reading import disk_info
 from nova_fakes.virt.driver.translation import attach_interface_failure, detach_interface_failure, translated
+from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.nic import Nic
 
 __all__ = ["DeviceMethods"]
@@ -86,10 +87,11 @@ class DeviceMethods(HypervisorDriver):
         :raises DevicePathInUse: another volume has that device
         :raises TooManyDiskDevices: the guest has as many as are allowed
         """
-        guest = self._hypervisor.guest(instance.uuid, "attach_volume.find")
-        limit = CONF.compute.max_disk_devices_to_attach
-        if limit >= 0 and len(local_disks(guest.spec)) + len(guest.volumes) >= limit:
-            raise exception.TooManyDiskDevices(maximum=limit)
+        with failure_recorded(self._hypervisor, instance.uuid, "attach_volume"):
+            guest = self._hypervisor.guest(instance.uuid, "attach_volume.find")
+            limit = CONF.compute.max_disk_devices_to_attach
+            if limit >= 0 and len(local_disks(guest.spec)) + len(guest.volumes) >= limit:
+                raise exception.TooManyDiskDevices(maximum=limit)
         self._hypervisor.attach_volume(instance.uuid, Volume(mountpoint, connection_info, encryption or None))
         self._tell_of_devices(context, instance)
 

@@ -157,15 +157,13 @@ class HostMethods(HypervisorDriver):
     def host_maintenance_mode(self, host: str, mode: bool) -> str:
         """Begin or end maintenance: a host in maintenance takes no new guests."""
         hypervisor = self.fleet.hypervisor(host) if host else self._hypervisor
-        hypervisor.check("host_maintenance_mode")
-        hypervisor.maintenance = bool(mode)
+        hypervisor.set_maintenance(bool(mode))
         return "on_maintenance" if mode else "off_maintenance"
 
     @translated()
     def set_host_enabled(self, enabled: bool) -> str:
         """Let the host take new guests, or not; the scheduler asks nova's service record."""
-        self._hypervisor.check("set_host_enabled")
-        self._hypervisor.enabled = bool(enabled)
+        self._hypervisor.set_enabled(bool(enabled))
         return "enabled" if enabled else "disabled"
 
     # What is there

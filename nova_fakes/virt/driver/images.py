@@ -13,6 +13,7 @@ from nova.compute import task_states
 from nova_fakes import exceptions
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.translation import translated
+from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.snapshot import DISK_FORMAT
 
 __all__ = ["ImageMethods"]
@@ -30,7 +31,8 @@ class ImageMethods(HypervisorDriver):
         :raises InstanceNotRunning: the instance is not here
         """
         try:
-            self._hypervisor.guest(instance.uuid, "snapshot.begin")
+            with failure_recorded(self._hypervisor, instance.uuid, "snapshot"):
+                self._hypervisor.guest(instance.uuid, "snapshot.begin")
         except exceptions.GuestNotFound as error:
             raise exception.InstanceNotRunning(instance_id=instance.uuid) from error
         images = self._images()
@@ -47,23 +49,18 @@ class ImageMethods(HypervisorDriver):
         :raises ImageNotFound: there is no such image
         """
         host = self._hypervisor
-        host.check("cache_image")
-        if image_id in host.cached_images:
-            return False
-        self._images().get(context, image_id)
-        host.cached_images[image_id] = host.clock.now()
-        return True
+        if image_id not in host.cached_images:
+            self._images().get(context, image_id)
+        return host.cache_image(image_id)
 
     @translated()
     def manage_image_cache(self, context: Any, all_instances: Iterable[Any]) -> None:
         """Drop images that no instance uses and nobody has used for a while."""
         host = self._hypervisor
-        host.check("manage_image_cache")
         used = {instance.image_ref for instance in all_instances}
         oldest_s = host.clock.now() - CONF.image_cache.remove_unused_original_minimum_age_seconds
-        for image, used_s in list(host.cached_images.items()):
-            if image not in used and used_s <= oldest_s:
-                del host.cached_images[image]
+        cached = list(host.cached_images.items())
+        host.drop_images([image for image, used_s in cached if image not in used and used_s <= oldest_s])
 
 
 def _snapshot_metadata(instance: Any, name: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class LifecycleMethods(HypervisorDriver):
         """
         host = self._hypervisor
         if host.maintenance or not host.enabled:
-            self._refuse_new_guests(host)
+            self._refuse_new_guest(instance, "spawn")
         nics = self._nics(network_info) if network_info else None
         volumes = volumes_from(block_device_info) if block_device_info else []
         spec = self._spec(

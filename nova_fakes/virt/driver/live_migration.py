@@ -128,7 +128,7 @@ class LiveMigrationMethods(HypervisorDriver):
     ) -> Any:
         """Make this host, the destination, ready."""
         if self._hypervisor.maintenance or not self._hypervisor.enabled:
-            self._refuse_new_guests(self._hypervisor)
+            self._refuse_new_guest(instance, "pre_live_migration")
         host = self._hypervisor
         nics = self._nics(destination_vifs(network_info, migrate_data))
         spec = spec_from(instance, block_device_info)
@@ -220,7 +220,7 @@ class LiveMigrationMethods(HypervisorDriver):
         if action == "force_complete":
             self._force(instance)
         else:
-            migration.abort()
+            self.fleet.abort_migration(self._hypervisor, instance.uuid)
 
     @staticmethod
     def _report_progress(instance: Any, migration: LiveMigration, migrate_data: Any, save: bool = True) -> None:
@@ -257,7 +257,7 @@ class LiveMigrationMethods(HypervisorDriver):
 
         :raises MigrationError: the instance is not being live-migrated, or its switch-over has begun
         """
-        if not self.fleet.migration(self._hypervisor, instance.uuid).abort():
+        if not self.fleet.abort_migration(self._hypervisor, instance.uuid):
             raise exception.MigrationError(reason=f"instance {instance.uuid} is being switched over")
 
     @translated()

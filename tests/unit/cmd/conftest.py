@@ -41,6 +41,9 @@ class RecordingClient:
     running: bool = True
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     services_state: str = "up"
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    #: What each question for events is answered with, or fails with.
+    happened: list[Any] = field(default_factory=list)
     found_instances: list[dict[str, Any]] = field(
         default_factory=lambda: [
             instance(WEB, "web", "compute-1"),
@@ -74,6 +77,14 @@ class RecordingClient:
     def instances(self) -> list[dict[str, Any]]:
         self._require()
         return copy.deepcopy(self.found_instances)
+
+    def events_after(self, number: int, **wanted: Any) -> tuple[int, list[dict[str, Any]]]:
+        self._require()
+        self.asked.append({"number": number, **wanted})
+        found = self.happened.pop(0) if self.happened else []
+        if isinstance(found, BaseException):
+            raise found
+        return number + len(found), found
 
     def host_down(self, name: str) -> None:
         self._require()

@@ -292,7 +292,7 @@ def test_plugging_again_reports_every_interface_again(driver):
     spawn(driver, instance, [vif])
     driver.plug_vifs(instance, [vif])
     driver.plug_vifs(instance, [vif])
-    assert operations(driver, instance) == ["vif_plugged", "spawn", "vif_plugged", "vif_plugged"]
+    assert operations(driver, instance) == ["vif_plugged", "spawn", "vif_plugged", "plug", "vif_plugged", "plug"]
 
 
 def test_interfaces_come_and_go(driver):

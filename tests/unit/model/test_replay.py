@@ -1,0 +1,259 @@
+"""What the journal tells is enough to make everything again."""
+
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import fleet_state
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+from test_model_machine import HOSTS, FleetMachine, make_spec
+
+from nova_fakes.clock import ManualClock, SystemClock
+from nova_fakes.exceptions import HostNotFound, InjectedFault, InsufficientCapacity, InvalidInput, NovaFakesError
+from nova_fakes.faults import FaultRule
+from nova_fakes.virt import resize
+from nova_fakes.virt.disks import Volume
+from nova_fakes.virt.event import read_events
+from nova_fakes.virt.fleet import Fleet
+from nova_fakes.virt.guest import State
+from nova_fakes.virt.hypervisor import Hypervisor
+from nova_fakes.virt.inventory import Inventory
+from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.nic import read_nics
+from nova_fakes.virt.replay import replay
+
+G = str(UUID(int=1))
+
+
+def nics(number):
+    return read_nics([{"id": f"vif-{number}", "address": f"fa:16:3e:00:00:{number:02x}"}])
+
+
+def volume(number, size_bytes=None):
+    return Volume(f"/dev/vd{'bcde'[number % 4]}", {"serial": f"volume-{number}"}, {"provider": "luks"}, size_bytes)
+
+
+def again(fleet, **options):
+    """Return a fleet that has been through the same, by way of JSON."""
+    other = Fleet(ManualClock(), seed=fleet.seed, **options)
+    for name in fleet.hosts:
+        other.add(Hypervisor(name))
+    replay(read_events(event.to_json() for event in fleet.journal.events()), other)
+    other.clock.advance_to(fleet.clock.now())
+    return other
+
+
+class EventfulMachine(FleetMachine):
+    """The machine of claims and life cycles with devices and all else, whose story is told again at its end."""
+
+    def refusing(self, uuid, act):
+        host = self.host_of(uuid)
+        if host is None or host.down:
+            return
+        try:
+            act(host)
+        except NovaFakesError:
+            pass
+
+    @rule(uuid=FleetMachine.uuids, number=st.integers(0, 9), attach=st.booleans())
+    def interface(self, uuid, number, attach):
+        nic = nics(number)[f"vif-{number}"]
+        self.refusing(uuid, lambda host: host.attach_nic(uuid, nic) if attach else host.detach_nic(uuid, nic.id))
+
+    @rule(uuid=FleetMachine.uuids, number=st.integers(0, 9), what=st.sampled_from(["attach", "detach", "swap", "grow"]))
+    def volume(self, uuid, number, what):
+        one = volume(number)
+        acts = {
+            "attach": lambda host: host.attach_volume(uuid, one),
+            "detach": lambda host: host.detach_volume(uuid, one.device),
+            "swap": lambda host: host.swap_volume(uuid, one),
+            "grow": lambda host: host.extend_volume(uuid, one.volume_id, 1 << 30),
+        }
+        self.refusing(uuid, acts[what])
+
+    @rule(uuid=FleetMachine.uuids, what=st.sampled_from(["rescue", "unrescue", "quiesce", "unquiesce", "password"]))
+    def inside(self, uuid, what):
+        acts = {
+            "rescue": lambda host: host.rescue(uuid, "image", "secret"),
+            "unrescue": lambda host: host.unrescue(uuid),
+            "quiesce": lambda host: host.quiesce(uuid, True),
+            "unquiesce": lambda host: host.quiesce(uuid, False),
+            "password": lambda host: host.set_password(uuid, "open sesame"),
+        }
+        self.refusing(uuid, acts[what])
+
+    @rule(uuid=FleetMachine.uuids, share=st.sampled_from("xy"), mount=st.booleans())
+    def share(self, uuid, share, mount):
+        self.refusing(uuid, lambda host: (host.mount_share if mount else host.umount_share)(uuid, share))
+
+    @rule(host=st.sampled_from(HOSTS), image=st.sampled_from("uv"), cache=st.booleans(), on=st.booleans())
+    def host_settings(self, host, image, cache, on):
+        hypervisor = self.fleet.hypervisor(host)
+        if hypervisor.down:
+            return
+        if cache:
+            hypervisor.cache_image(image)
+        else:
+            hypervisor.drop_images([image])
+        hypervisor.set_maintenance(on)
+        hypervisor.set_enabled(not on)
+
+    def set_out(self):
+        """Let one guest be on its way when the story ends."""
+        for source in self.fleet.hosts.values():
+            for uuid, guest in source.guests.items():
+                destination = next(host for host in self.fleet.hosts.values() if host is not source)
+                if source.down or destination.down or guest.state is not State.RUNNING:
+                    continue
+                self.fleet.prepare_migration(destination, guest.spec, nics(3), [volume(3)])
+                self.fleet.begin_migration(source, uuid, destination.name, block=True)
+                self.fleet.force_migration(source, uuid)
+                return
+
+    def teardown(self):
+        self.set_out()
+        assert fleet_state.whole(again(self.fleet)) == fleet_state.whole(self.fleet)
+
+
+EventfulMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestEventfulMachine = EventfulMachine.TestCase
+
+
+class KeptMachine(EventfulMachine):
+    """The same with a file, which is opened again at the end."""
+
+    def __init__(self):
+        super().__init__()
+        self.directory = TemporaryDirectory()
+        self.fleet = self.open()
+
+    def open(self):
+        fleet = Fleet(self.clock, journal=Journal(f"{self.directory.name}/journal"))
+        for name in HOSTS:
+            fleet.add(Hypervisor(name))
+        return fleet
+
+    def teardown(self):
+        super().teardown()
+        before = fleet_state.kept(self.fleet)
+        self.fleet.close()
+        fleet = self.open()
+        assert fleet_state.kept(fleet) == before
+        fleet_state.check(fleet)
+        # What was on its way in the process before is told to be gone too.
+        assert fleet_state.whole(again(fleet)) == fleet_state.whole(fleet)
+        fleet.close()
+        self.directory.cleanup()
+
+
+KeptMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+TestKeptMachine = KeptMachine.TestCase
+
+
+class TestReplay:
+    @pytest.fixture
+    def fleet(self):
+        fleet = Fleet(ManualClock(), seed=7)
+        for name in "ab":
+            fleet.add(Hypervisor(name))
+        return fleet
+
+    def test_the_seed_makes_the_counters(self, fleet):
+        fleet.hypervisor("a").spawn(make_spec(G), nics(1))
+        fleet.clock.advance(100)
+        assert fleet_state.whole(again(fleet)) == fleet_state.whole(fleet)
+        other = Fleet(ManualClock(), seed=8)
+        other.add(Hypervisor("a"))
+        replay(fleet.journal.events(operation="spawn"), other)
+        other.clock.advance_to(fleet.clock.now())
+        assert other.hypervisor("a").statistics(G).cpus != fleet.hypervisor("a").statistics(G).cpus
+
+    def test_the_time_for_which_ports_were_waited_for_passes(self, fleet):
+        @contextmanager
+        def late():
+            yield
+            fleet.clock.advance(30)
+
+        fleet.hypervisor("a").spawn(make_spec(G), nics(1), plugging=late())
+        fleet.clock.advance(5)
+        assert fleet.hypervisor("a").statistics(G).active_s == 5
+        assert fleet_state.whole(again(fleet)) == fleet_state.whole(fleet)
+
+    def test_hosts_may_have_other_names(self, fleet):
+        source, destination = fleet.hosts.values()
+        source.spawn(make_spec(G))
+        fleet.prepare_migration(destination, source.guests[G].spec, {})
+        migration = fleet.begin_migration(source, G, "b")
+        fleet.switch_over(source, migration)
+        fleet.end_migration(source, migration)
+        other = Fleet(ManualClock(), seed=7)
+        for name in "xy":
+            other.add(Hypervisor(name))
+        assert replay(fleet.journal.events(), other, {"a": "x", "b": "y"}) == 7
+        assert list(fleet_state.whole(other).values()) == list(fleet_state.whole(fleet).values())
+
+    def test_a_guest_that_another_process_sent_arrives_once(self, fleet):
+        here, there = Fleet(fleet.clock, seed=7), Fleet(fleet.clock, seed=7)
+        source, destination = here.add(Hypervisor("a")), there.add(Hypervisor("b"))
+        source.spawn(make_spec(G))
+        there.prepare_migration(destination, source.guests[G].spec, nics(1))
+        here.switch_over(source, here.begin_migration(source, G, "b"))
+        there.finish_arrival(destination, make_spec(G), paused=True)
+        first, second = here.journal.events(), there.journal.events()
+        story = [first[0], *second[:3], *first[1:], *second[3:]]
+        replay(story, fleet)
+        assert (list(fleet.hypervisor("a").guests), list(fleet.hypervisor("b").guests)) == ([], [G])
+        fleet_state.check(fleet)
+
+    def test_other_observers_events_and_failures_are_passed_over(self, fleet):
+        with pytest.raises(InvalidInput):
+            fleet.hypervisor("a").spawn(make_spec(G, vcpus=0))
+        fleet.journal.record(fleet.clock.now(), "a", None, "security_group_rules", details={"security_group_id": 3})
+        assert fleet_state.whole(again(fleet)) == fleet_state.whole(fleet)
+
+    def test_what_does_not_succeed_here_names_its_event(self, fleet):
+        fleet.hypervisor("a").spawn(make_spec(G, vcpus=2))
+        other = Fleet(ManualClock())
+        for name in "ab":
+            other.add(Hypervisor(name, Inventory(vcpus=1, vcpu_limit=1.0)))
+        with pytest.raises(InsufficientCapacity) as raised:
+            replay(fleet.journal.events(), other)
+        assert raised.value.__notes__ == [f"event 3: spawn of guest {G} on host a"]
+
+    def test_a_missing_host_is_named(self, fleet):
+        with pytest.raises(HostNotFound, match="'a'"):
+            replay(fleet.journal.events(), Fleet(ManualClock()))
+
+    @pytest.mark.parametrize("clock", [SystemClock(), ManualClock(2e9)])
+    def test_a_clock_that_cannot_be_moved_there_is_refused(self, fleet, clock):
+        with pytest.raises(InvalidInput, match="clock of the fleet"):
+            replay(fleet.journal.events(), Fleet(clock))
+
+    def test_a_resize_on_one_host_and_its_way_back(self, fleet):
+        host = fleet.hypervisor("a")
+        host.spawn(make_spec(G), nics(1), [volume(1)])
+        for power_on in (True, False):
+            resize.leave(host, G)
+            resize.arrive(host, make_spec(G, vcpus=3), nics(1), [volume(1)], power_on=True)
+            assert fleet_state.whole(again(fleet)) == fleet_state.whole(fleet)
+            resize.revert(host, make_spec(G), nics(1), [volume(1)], power_on=power_on)
+            assert fleet_state.whole(again(fleet)) == fleet_state.whole(fleet)
+            fleet.clock.advance(9)
+
+    def test_a_way_back_that_fails_half_way(self, fleet):
+        host = fleet.hypervisor("a")
+        host.spawn(make_spec(G))
+        resize.leave(host, G)
+        resize.arrive(host, make_spec(G, vcpus=3), None, (), power_on=True)
+        fleet.faults.add(FaultRule("power_on", times=1))
+        with pytest.raises(InjectedFault):
+            resize.revert(host, make_spec(G), nics(1), [volume(1)], power_on=True)
+        assert not host.retained
+        assert not host.guests[G].volumes
+        assert fleet_state.whole(again(fleet)) == fleet_state.whole(fleet)
+        resize.revert(host, make_spec(G), nics(1), [volume(1)], power_on=True)
+        assert str(host.guests[G].state) == "running"
+        assert fleet_state.whole(again(fleet)) == fleet_state.whole(fleet)
