@@ -24,6 +24,7 @@ test: setup packages lint ## Lint, types, import contracts and all tests but the
 	$(PYTHON) -m pytest -m "not slow" tests/unit tests/functional tests/net tests/contract $(ARGS)
 
 test-all: setup packages lint ## The same with the slow tests
+	-$(PYTHON) scripts/nova_source.py
 	$(PYTHON) -m pytest tests $(ARGS)
 
 lint: setup ## ruff, mypy and the import contracts

@@ -1,9 +1,11 @@
 """Which of nova's own tests are run against our driver, and the running of them."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +14,13 @@ import nova.tests
 WORKER = Path(__file__).with_name("worker.py")
 FUNCTIONAL = Path(nova.tests.__file__).parent / "functional"
 
+#: nova's source, unpacked by scripts/nova_source.py: it has the samples with which some tests compare.
+SOURCE = next(Path(__file__).parents[3].glob(f"build/nova-{version('nova')}"), None)
+
 #: Parts of nova's functional tests that start no fake driver.
 ELSEWHERE = ("api", "db", "libvirt")
+#: Those that need the source.
+SAMPLES = ("api_sample_tests", "notification_sample_tests")
 
 #: The tests of nova's unit suite that hold drivers to their interface.
 UNIT = ("nova.tests.unit.virt.test_virt_drivers", "nova.tests.unit.virt.test_fake")
@@ -86,11 +93,15 @@ class Result(NamedTuple):
 
 
 def modules() -> list[str]:
-    """Return every module of nova's functional tests that may start a fake driver, the unit tests' two, by name."""
+    """Return every module of nova's functional tests that may start a fake driver, the unit tests' two, by name.
+
+    Without nova's source those are left out that need it.
+    """
+    without = ELSEWHERE if SOURCE is not None else (*ELSEWHERE, *SAMPLES)
     found = []
     for path in sorted(FUNCTIONAL.rglob("test_*.py")):
         within = path.relative_to(FUNCTIONAL)
-        if within.parts[0] not in ELSEWHERE:
+        if within.parts[0] not in without:
             found.append(".".join(("nova.tests.functional", *within.with_suffix("").parts)))
     return [*found, *UNIT]
 
@@ -108,13 +119,20 @@ def run(driver: str, names: Iterable[str], directory: Path, timeout_s: float) ->
     with output.open("w") as log:
         command = [sys.executable, str(WORKER), driver, str(results), *names]
         try:
-            subprocess.run(command, stdout=log, stderr=log, timeout=timeout_s, check=True)
+            subprocess.run(command, stdout=log, stderr=log, timeout=timeout_s, check=True, env=_environment())
         except subprocess.TimeoutExpired:
             print(f"\nended after {timeout_s:.0f} s", file=log)
         except subprocess.CalledProcessError as error:
             raise RuntimeError(f"the worker ended with {error.returncode}: {output.read_text()[-3000:]}") from None
     records = [json.loads(line) for line in results.read_text().splitlines()]
     return {record["id"]: Result(record["outcome"], record["reason"]) for record in records}
+
+
+def _environment() -> dict[str, str]:
+    """Return what lets the worker take nova from its source, where that is here."""
+    if SOURCE is None:
+        return dict(os.environ)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))}
 
 
 def failed(results: dict[str, Result]) -> list[str]:

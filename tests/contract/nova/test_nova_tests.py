@@ -4,7 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from nova_tests import SELECTION, Result, failed, modules, run, worse_than_novas
+from nova_tests import SAMPLES, SELECTION, SOURCE, Result, failed, modules, run, worse_than_novas
 
 # As many at once as the smallest machine that we care for has processors.
 JOBS = 2
@@ -42,6 +42,13 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Res
     # The longest first, so that none of them is left for the end.
     order = sorted(modules(), key=lambda name: name.endswith((".test_servers", ".test_servers_resource_request")))
     return {name: pool.submit(run_module, name) for name in reversed(order)}
+
+
+@pytest.mark.slow
+def test_samples_are_compared_too() -> None:
+    if SOURCE is None:
+        pytest.skip("nova's source is not here: python scripts/nova_source.py")
+    assert {name.split(".")[3] for name in modules()} >= set(SAMPLES)
 
 
 @pytest.mark.slow
