@@ -41,6 +41,13 @@ class Constants(fake.FakeDriver):
         """Return an address of nobody."""
         return "192.168.0.1"
 
+    def get_host_uptime(self) -> str:
+        """Refuse to tell, as the old fake does.
+
+        :raises NotImplementedError: always
+        """
+        raise NotImplementedError
+
     def get_host_cpu_stats(self) -> dict[str, int]:
         """Return processor times, ns, and frequency, MHz."""
         return {
@@ -193,7 +200,7 @@ class FakeDriver(Constants):
             disk_gb=cls.local_gb,
             cpu_model="Nehalem",
             cpu_features=("pge", "clflush"),
-            hypervisor_version=1_000_000,
+            hypervisor_version=1_000,
         )
 
     def _new_fleet(self) -> Fleet:
