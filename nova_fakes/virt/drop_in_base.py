@@ -313,6 +313,20 @@ class FakeDriver(Constants):
         if self._guest(instance, "resume.find").state is not State.RUNNING:
             super().resume(context, instance, network_info, block_device_info, share_info)
 
+    def rescue(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        image_meta: Any,
+        rescue_password: Any,
+        block_device_info: Any,
+        share_info: Any,
+    ) -> None:
+        """Leave the guest shut down, as nova did before it asked: samples show it so."""
+        super().rescue(context, instance, network_info, image_meta, rescue_password, block_device_info, share_info)
+        self._hypervisor.change(instance.uuid, "power_off")
+
     def unrescue(self, context: Any, instance: Any) -> None:
         """Boot the guest from its own disk again; one that is not rescued runs from it already."""
         if self._guest(instance, "unrescue.find").rescued:
