@@ -41,6 +41,13 @@ class Constants(fake.FakeDriver):
         """Return an address of nobody."""
         return "192.168.0.1"
 
+    def get_info(self, instance: Any, use_cache: bool = True) -> Any:
+        """Return the power state; of a guest that stands still or is on disk, that it runs."""
+        found = super().get_info(instance, use_cache)
+        if found.state in (State.PAUSED, State.SUSPENDED):
+            found.state = int(State.RUNNING)
+        return found
+
     def get_host_uptime(self) -> str:
         """Refuse to tell, as the old fake does.
 
@@ -312,6 +319,12 @@ class FakeDriver(Constants):
         """Bring the guest back from disk; one that runs goes on running."""
         if self._guest(instance, "resume.find").state is not State.RUNNING:
             super().resume(context, instance, network_info, block_device_info, share_info)
+
+    def soft_delete(self, instance: Any) -> None:
+        """Leave the guest running: samples show it so."""
+
+    def restore(self, instance: Any) -> None:
+        """Leave the guest running."""
 
     def rescue(
         self,
