@@ -369,14 +369,13 @@ class FakeConnection:
             path, contents = (base64.b64decode(text, validate=True).decode() for text in (b64_path, b64_contents))
         except (binascii.Error, UnicodeDecodeError) as error:
             raise exception.Invalid(f"path {b64_path!r} and contents must be base64 of UTF-8: {error}") from error
-        if guest.state is not State.RUNNING:
-            raise exceptions.InvalidTransition(
-                f"instance {guest.name} is {guest.state}: only a running one takes files"
-            )
-        others = tuple(entry for entry in guest.spec.files if entry[0] != path)
-        guest.spec.files = (*others, (path, contents))
-        self._hypervisor.save(guest)
-        self._record(guest.uuid, "inject_file", path=path)
+        with self._hypervisor.operation(guest, "inject_file", details={"path": path}):
+            if guest.state is not State.RUNNING:
+                raise exceptions.InvalidTransition(
+                    f"instance {guest.name} is {guest.state}: only a running one takes files"
+                )
+            others = tuple(entry for entry in guest.spec.files if entry[0] != path)
+            guest.spec = replace(guest.spec, files=(*others, (path, contents)))
         return _done()
 
     # Disks and volumes

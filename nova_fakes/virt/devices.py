@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nova_fakes.exceptions import (
@@ -10,14 +10,16 @@ from nova_fakes.exceptions import (
     DeviceNotFound,
 )
 from nova_fakes.virt.disks import Volume, device_name
-from nova_fakes.virt.guest import Guest, State
+from nova_fakes.virt.guest import Claim, Guest, State
 from nova_fakes.virt.host import Host
+from nova_fakes.virt.journal import Change
 from nova_fakes.virt.nic import Nic, check_addresses
+from nova_fakes.virt.undo import UndoingHost
 
 __all__ = ["DeviceHost"]
 
 
-class DeviceHost(Host):
+class DeviceHost(UndoingHost):
     """A host whose guests have interfaces and volumes."""
 
     def vifs(self, uuid: str) -> list[Any]:
@@ -35,21 +37,17 @@ class DeviceHost(Host):
         :raises RealizerError: it failed; what was made is gone again
         """
         guest = self.guest(uuid, "plug")
-        before = guest.nics
-        guest.nics = {**before, **nics}
-        try:
+        with self._undoing(guest, "plug"):
+            guest.nics = {**guest.nics, **nics}
             self._plug(guest, nics.values(), guest.state is State.RUNNING)
-        except BaseException:
-            guest.nics = before
-            raise
-        self.save(guest)
 
     def unplug(self, uuid: str, nics: Mapping[str, Nic] | None = None) -> None:
         """Remove these interfaces of a guest from the host, or all; the guest keeps them in its definition."""
         guest = self.guests.get(uuid)
         self.check("unplug", guest)
         if guest is not None:
-            self._unplug(guest, None if nics is None else list(nics.values()))
+            with guest.lock:
+                self._unplug(guest, None if nics is None else nics.values())
 
     def attach_nic(self, uuid: str, nic: Nic) -> None:
         """Give a guest another interface while it lives.
@@ -58,29 +56,26 @@ class DeviceHost(Host):
         :raises RealizerError: it could not be made; the guest is as before
         """
         guest = self.guest(uuid, "attach_interface")
-        if nic.id in guest.nics:
-            raise DeviceInUse(f"guest {uuid} has VIF {nic.id} already")
-        check_addresses([*guest.nics.values(), nic])
-        self._plug(guest, [nic], guest.state is State.RUNNING)
-        with self.lock:
+        with self.operation(guest, "attach_interface", details={"vif_id": nic.id}):
+            if nic.id in guest.nics:
+                raise DeviceInUse(f"guest {uuid} has VIF {nic.id} already")
+            check_addresses([*guest.nics.values(), nic])
             guest.nics = {**guest.nics, nic.id: nic}
-        self.save(guest)
-        self.journal.record(self.clock.now(), self.name, uuid, "attach_interface", details={"vif_id": nic.id})
+            self._plug(guest, [nic], guest.state is State.RUNNING)
 
     def detach_nic(self, uuid: str, vif_id: str) -> None:
         """Take an interface from a guest.
 
         :raises DeviceNotFound: it has no such interface
+        :raises RealizerError: it could not be removed; the guest is as before
         """
         guest = self.guest(uuid, "detach_interface")
-        nic = guest.nics.get(vif_id)
-        if nic is None:
-            raise DeviceNotFound(f"guest {uuid} has no VIF {vif_id}")
-        self._unplug(guest, [nic])
-        with self.lock:
+        with self.operation(guest, "detach_interface", details={"vif_id": vif_id}):
+            nic = guest.nics.get(vif_id)
+            if nic is None:
+                raise DeviceNotFound(f"guest {uuid} has no VIF {vif_id}")
+            self._unplug(guest, [nic])
             guest.nics = {one: other for one, other in guest.nics.items() if one != vif_id}
-        self.save(guest)
-        self.journal.record(self.clock.now(), self.name, uuid, "detach_interface", details={"vif_id": vif_id})
 
     def attach_volume(self, uuid: str, volume: Volume) -> None:
         """Attach a volume.
@@ -88,10 +83,8 @@ class DeviceHost(Host):
         :raises DeviceInUse: another volume has that device
         """
         guest = self.guest(uuid, "attach_volume")
-        with self.lock:
+        with self.operation(guest, "attach_volume", details=_details(volume)):
             guest.attach(volume)
-        self.save(guest)
-        self._record_volume(guest, "attach_volume", volume)
 
     def detach_volume(self, uuid: str, device: str) -> Volume:
         """Detach the volume at that device.
@@ -99,11 +92,11 @@ class DeviceHost(Host):
         :raises DeviceNotFound: there is none
         """
         guest = self.guest(uuid, "detach_volume")
-        volume = self._volume_at(guest, device)
-        with self.lock:
-            guest.volumes.pop(volume.device, None)
-        self.save(guest)
-        self._record_volume(guest, "detach_volume", volume)
+        details: dict[str, Any] = {}
+        with self.operation(guest, "detach_volume", details=details):
+            volume = self._volume_at(guest, device)
+            details.update(_details(volume))
+            guest.volumes = {name: other for name, other in guest.volumes.items() if name != volume.device}
         return volume
 
     def swap_volume(self, uuid: str, volume: Volume) -> Volume:
@@ -112,11 +105,9 @@ class DeviceHost(Host):
         :raises DeviceNotFound: there is none to take the place of
         """
         guest = self.guest(uuid, "swap_volume")
-        old = self._volume_at(guest, volume.device)
-        with self.lock:
-            guest.volumes[volume.device] = volume
-        self.save(guest)
-        self._record_volume(guest, "swap_volume", volume)
+        with self.operation(guest, "swap_volume", details=_details(volume)):
+            old = self._volume_at(guest, volume.device)
+            guest.volumes = {**guest.volumes, volume.device: volume}
         return old
 
     def extend_volume(self, uuid: str, volume_id: str, size_bytes: int) -> None:
@@ -126,13 +117,13 @@ class DeviceHost(Host):
         :raises InvalidInput: that would shrink it
         """
         guest = self.guest(uuid, "extend_volume")
-        for volume in guest.volumes.values():
-            if volume.volume_id == volume_id:
-                volume.extend(size_bytes)
-                self.save(guest)
-                self._record_volume(guest, "extend_volume", volume)
-                return
-        raise DeviceNotFound(f"guest {uuid} has no volume {volume_id}")
+        details: dict[str, Any] = {}
+        with self.operation(guest, "extend_volume", details=details):
+            volume = next((one for one in guest.volumes.values() if one.volume_id == volume_id), None)
+            if volume is None:
+                raise DeviceNotFound(f"guest {uuid} has no volume {volume_id}")
+            details.update(_details(volume))
+            guest.volumes = {**guest.volumes, volume.device: volume.extended(size_bytes)}
 
     def prepare_nics(self, uuid: str, nics: Collection[Nic]) -> None:
         """Prepare the interfaces of a guest that is on its way here."""
@@ -146,44 +137,60 @@ class DeviceHost(Host):
         if realizer is not None and nics:
             realizer.abort_migration(uuid, [nic.vif(self.read_vif) for nic in nics])
 
-    def take_nics(self, uuid: str, nics: Collection[Nic], source: Host) -> None:
-        """Take a guest's interfaces over from the host that it leaves."""
-        realizer = self._active_realizer
-        if realizer is not None and nics:
-            realizer.migrate(uuid, [nic.vif(self.read_vif) for nic in nics], source.realizer)
+    def take_nics(self, uuid: str, nics: Collection[Nic], source: Host, up: bool) -> None:
+        """Take a guest's interfaces over from the host that it leaves.
 
-    def forget(self, guest: Guest) -> None:
-        """Drop a guest that has moved away; the caller holds the lock."""
-        del self.guests[guest.uuid]
-        self.capacity.release(guest.claim, self.clock.now())
-        self._consoles.close(guest.uuid)
-
-    def depart(self, guest: Guest) -> None:
-        """Let go of a guest that goes on in another process."""
-        if guest.nics:
-            self._unplug(guest)
-        with self.lock:
-            self.forget(guest)
-            self.journal.forget_guest(self.name, guest.uuid)
-
-    def _plug(self, guest: Guest, nics: Iterable[Nic], up: bool) -> None:
-        realizer = self._active_realizer
-        nics = list(nics)
-        if realizer is not None:
-            realizer.plug(guest.uuid, [nic.vif(self.read_vif) for nic in nics], up=up)
-        guest.plugged = True
-        self.report_vifs("vif_plugged", guest.uuid, nics)
-
-    def _unplug(self, guest: Guest, nics: list[Nic] | None = None) -> None:
-        """Remove interfaces that this host has made, or may have made before a restart."""
-        if guest.plugged is False:
+        :param up: whether they have link where they have to be made anew
+        :raises RealizerError: they are where they were
+        """
+        if not nics:
             return
+        realizer, other = self._active_realizer, source._active_realizer
+        vifs = [nic.vif(self.read_vif) for nic in nics]
+        if realizer is None:
+            if other is not None:
+                other.unplug(uuid)
+        elif other is None:
+            realizer.plug(uuid, vifs, up=up)
+        else:
+            realizer.migrate(uuid, vifs, other)
+
+    def drop_nics(self, uuid: str) -> None:
+        """Remove the interfaces of a guest that has not come here after all."""
         realizer = self._active_realizer
         if realizer is not None:
-            realizer.unplug(guest.uuid, None if nics is None else [nic.vif(self.read_vif) for nic in nics])
-        if nics is None:
-            guest.plugged = False
-        self.report_vifs("vif_unplugged", guest.uuid, guest.nics.values() if nics is None else nics)
+            realizer.unplug(uuid)
+
+    def take_in(self, guest: Guest) -> None:
+        """Take a guest that has moved here, with its claim, its interfaces and its disks; the caller holds the lock."""
+        self.guests[guest.uuid] = guest
+        guest.wired = frozenset(guest.nics)
+        self._release_disks(guest.uuid)
+
+    def forget(self, uuid: str, claim: Claim) -> None:
+        """Drop a guest and what it claimed; the caller holds the lock."""
+        del self.guests[uuid]
+        self.capacity.release(claim, self.clock.now())
+        self._consoles.close(uuid)
+
+    def let_go(self, guest: Guest, *changes: Change) -> None:
+        """Drop a guest and its interfaces, here and in the journal; the caller holds the guest's lock.
+
+        :param changes: what else the journal keeps or drops
+        :raises RealizerError: its interfaces could not be removed; the guest is still here
+        :raises JournalError: the journal cannot be written; the guest is still here
+        """
+        wired = guest.wired
+        try:
+            self._unplug(guest)
+            with self.lock:
+                self.require_here(guest)
+                self.journal.change(Change(self.name, guest.uuid, None), *changes)
+                self.forget(guest.uuid, guest.claim)
+        except BaseException:
+            if not self.down:
+                self.rewire(guest, wired, guest.nics)
+            raise
 
     def _volume_at(self, guest: Guest, device: str) -> Volume:
         volume = guest.volumes.get(device_name(device))
@@ -191,6 +198,6 @@ class DeviceHost(Host):
             raise DeviceNotFound(f"guest {guest.uuid} has no volume at {device}")
         return volume
 
-    def _record_volume(self, guest: Guest, operation: str, volume: Volume) -> None:
-        details = {"device": volume.device, "volume_id": volume.volume_id}
-        self.journal.record(self.clock.now(), self.name, guest.uuid, operation, details=details)
+
+def _details(volume: Volume) -> dict[str, Any]:
+    return {"device": volume.device, "volume_id": volume.volume_id}

@@ -63,8 +63,8 @@ class Volume:
         found = data.get("volume_id") or info.get("serial")
         return None if found is None else str(found)
 
-    def extend(self, size_bytes: int) -> None:
-        """Grow to that size.
+    def extended(self, size_bytes: int) -> Volume:
+        """Return the volume as it is with that size.
 
         :raises InvalidInput: that would shrink it
         """
@@ -72,7 +72,7 @@ class Volume:
             raise InvalidInput(
                 f"size of volume {self.volume_id}", size_bytes, f"it has {self.size_bytes} bytes and cannot shrink"
             )
-        self.size_bytes = size_bytes
+        return Volume(self.device, self.connection_info, self.encryption, size_bytes)
 
     def to_record(self) -> dict[str, Any]:
         """Return everything about it, ready for JSON."""

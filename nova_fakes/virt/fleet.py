@@ -6,8 +6,9 @@ the source lists the guest until the switch-over and not afterwards, and the swi
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -27,12 +28,14 @@ from nova_fakes.virt import stats
 from nova_fakes.virt.disks import Volume, local_disks
 from nova_fakes.virt.guest import Guest, GuestSpec, State
 from nova_fakes.virt.hypervisor import Arrival, Hypervisor
-from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.journal import Change, Journal
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.workload import WORKLOADS, Workload
 
 __all__ = ["DEFAULT_BANDWIDTH_MB_S", "Fleet", "current_fleet"]
+
+LOG = logging.getLogger(__name__)
 
 #: Of a 100 Gb/s network; a guest of 512 MiB moves in a twentieth of a second.
 DEFAULT_BANDWIDTH_MB_S = 10_000.0
@@ -80,6 +83,8 @@ class Fleet:
         self.workloads: Mapping[str, Workload] = {**WORKLOADS, **{workload.name: workload for workload in workloads}}
         self._hosts: dict[str, Hypervisor] = {}
         self._lock = threading.Lock()
+        # How many guests have changed hosts: whoever looks through the hosts looks again when it has grown meanwhile.
+        self._moves = 0
 
     @property
     def hosts(self) -> Mapping[str, Hypervisor]:
@@ -117,16 +122,24 @@ class Fleet:
 
         :raises GuestNotFound: it is nowhere
         """
-        for host in list(self._hosts.values()):
-            if uuid in host.guests:
-                return host
-        raise GuestNotFound(f"guest {uuid} is on no host of the fleet")
+        host = self._first(lambda host: uuid in host.guests)
+        if host is None:
+            raise GuestNotFound(f"guest {uuid} is on no host of the fleet")
+        return host
+
+    def _first(self, wanted: Callable[[Hypervisor], bool]) -> Hypervisor | None:
+        """Return a host of which that is true; a guest that moves meanwhile is not missed."""
+        while True:
+            moves = self._moves
+            found = next((host for host in list(self._hosts.values()) if wanted(host)), None)
+            if found is not None or moves == self._moves:
+                return found
 
     def sees_disks(self, uuid: str) -> bool:
         """Tell whether a guest's disks lie where every host can see them."""
-        return self.shared_storage and any(
-            uuid in host.guests or uuid in host.left_disks for host in list(self._hosts.values())
-        )
+        if not self.shared_storage:
+            return False
+        return self._first(lambda host: uuid in host.guests or uuid in host.left_disks) is not None
 
     @contextmanager
     def activate(self) -> Iterator[Fleet]:
@@ -159,6 +172,7 @@ class Fleet:
         uuid = spec.uuid
         claim = spec.claim()
         with destination.lock:
+            destination.require_up("pre_live_migration")
             if uuid in destination.guests or uuid in destination.arrivals:
                 raise GuestExists(f"guest {uuid} is on host {destination.name} or on its way there already")
             destination.capacity.claim(destination.name, claim, destination.clock.now())
@@ -179,8 +193,7 @@ class Fleet:
         :raises Conflict: it does not run, or is on its way already
         """
         guest = source.guest(uuid, "live_migration")
-        if guest.state not in (State.RUNNING, State.PAUSED):
-            raise Conflict(f"guest {uuid} is {guest.state}: only a running or paused guest can be live-migrated")
+        _check_movable(guest)
         disk_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec)) if block else 0
         with source.lock:
             if uuid in source.migrations:
@@ -214,20 +227,26 @@ class Fleet:
     def switch_over(self, source: Hypervisor, migration: LiveMigration) -> None:
         """Let the guest stop here and go on there.
 
+        Whatever fails, the guest is where it was.
+
         :raises MigrationAborted: somebody ended the migration
-        :raises HostDown: a host has crashed; the guest is where it was
-        :raises RealizerError: its interfaces could not be moved; the guest is where it was
+        :raises Conflict: the guest neither runs nor stands paused any more
+        :raises HostDown: a host has crashed
+        :raises RealizerError: its interfaces could not be moved
+        :raises JournalError: the journal cannot be written
         """
         uuid = migration.uuid
         guest = source.guest(uuid, "switch_over")
         destination = self._hosts.get(migration.destination)
-        migration.commit()
-        if destination is None:
-            # The destination is another process: it makes the guest anew when nova tells it to.
-            source.depart(guest)
-        else:
-            destination.check("switch_over", guest)
-            self._move(source, destination, guest)
+        with guest.lock:
+            _check_movable(guest)
+            migration.commit()
+            if destination is None:
+                # The destination is another process: it makes the guest anew when nova tells it to.
+                source.let_go(guest)
+            else:
+                destination.check("switch_over", guest)
+                self._move(source, destination, guest)
         source.journal.record(
             source.clock.now(), source.name, uuid, "live_migration", details={"destination": migration.destination}
         )
@@ -239,45 +258,76 @@ class Fleet:
                 del source.migrations[migration.uuid]
 
     def abort_arrival(self, destination: Hypervisor, uuid: str) -> None:
-        """Undo :meth:`prepare_migration`; nothing to undo is no error."""
-        arrival = self._drop_arrival(destination, uuid)
-        if arrival is not None:
-            destination.unprepare_nics(uuid, arrival.nics.values())
+        """Undo :meth:`prepare_migration`; nothing to undo is no error.
+
+        :raises RealizerError: its interfaces are still prepared, and so is the rest
+        """
+        arrival = destination.arrivals.get(uuid)
+        if arrival is None:
+            return
+        destination.unprepare_nics(uuid, arrival.nics.values())
+        if self._drop_arrival(destination, uuid) is not None:
             destination.report_vifs("vif_unplugged", uuid, arrival.nics.values(), migrating=True)
 
     def finish_arrival(self, destination: Hypervisor, spec: GuestSpec, *, paused: bool) -> Guest:
         """Make the guest that another process has sent.
 
-        :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises
+        :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises; what is ready for the guest still is
         """
-        arrival = self._drop_arrival(destination, spec.uuid)
+        arrival = destination.arrivals.get(spec.uuid)
         nics, volumes = (arrival.nics, arrival.volumes) if arrival is not None else ({}, ())
-        guest = destination.spawn(spec, nics, volumes, operation="live_migration")
-        if paused:
-            destination.change(spec.uuid, "pause")
-        return guest
+        return destination.spawn(spec, nics, volumes, paused=paused, operation="live_migration")
 
     def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest) -> None:
         uuid = guest.uuid
         arrival = destination.arrivals.get(uuid)
         if arrival is None:
             raise MigrationNotFound(f"host {destination.name} has not been prepared for guest {uuid}")
-        destination.take_nics(uuid, arrival.nics.values(), source)
+        nics = arrival.nics or guest.nics
+        destination.take_nics(uuid, nics.values(), source, guest.state is State.RUNNING)
+        try:
+            self._hand_over(source, destination, guest, arrival._replace(nics=nics))
+        except BaseException:
+            self._give_back(source, destination, guest, nics)
+            raise
+
+    def _hand_over(self, source: Hypervisor, destination: Hypervisor, guest: Guest, arrival: Arrival) -> None:
+        """Let the guest be there instead of here, for both hosts and the journal in one step."""
+        uuid = guest.uuid
         first, second = sorted((source, destination), key=lambda host: host.name)
         with first.lock, second.lock:
-            if uuid not in source.guests or uuid not in destination.arrivals:
-                raise GuestNotFound(f"guest {uuid} vanished from {source.name} or {destination.name} while it moved")
-            del destination.arrivals[uuid]
-            source.forget(guest)
-            guest.claim = arrival.claim
-            if arrival.nics:
-                guest.nics = arrival.nics
+            source.require_up("switch_over")
+            destination.require_up("switch_over")
+            source.require_here(guest)
+            if uuid not in destination.arrivals:
+                raise MigrationNotFound(f"host {destination.name} is no longer prepared for guest {uuid}")
+            marks, left = guest.marks(), guest.claim
+            guest.claim, guest.nics = arrival.claim, arrival.nics
             if arrival.volumes:
                 guest.volumes = {volume.device: volume for volume in arrival.volumes}
-            guest.plugged = True
-            destination.guests[uuid] = guest
-            if self.journal.persistent:
-                self.journal.move_guest(source.name, destination.name, uuid, guest.to_record())
+            try:
+                self.journal.change(
+                    Change(source.name, uuid, None),
+                    Change(destination.name, uuid, guest.to_record()),
+                    Change(destination.name, uuid, None, "disks"),
+                )
+            except BaseException:
+                guest.restore(marks)
+                raise
+            self._moves += 1
+            source.forget(uuid, left)
+            del destination.arrivals[uuid]
+            destination.take_in(guest)
+
+    def _give_back(self, source: Hypervisor, destination: Hypervisor, guest: Guest, nics: Mapping[str, Nic]) -> None:
+        """Return the interfaces of a guest that has not moved after all; on a host that has died there are none."""
+        try:
+            if source.down:
+                destination.drop_nics(guest.uuid)
+            else:
+                source.take_nics(guest.uuid, nics.values(), destination, guest.state is State.RUNNING)
+        except Exception:
+            LOG.exception("interfaces of guest %s stay on host %s", guest.uuid, destination.name)
 
     def _drop_arrival(self, destination: Hypervisor, uuid: str) -> Arrival | None:
         with destination.lock:
@@ -285,3 +335,8 @@ class Fleet:
             if arrival is not None:
                 destination.capacity.release(arrival.claim, destination.clock.now())
             return arrival
+
+
+def _check_movable(guest: Guest) -> None:
+    if guest.state not in (State.RUNNING, State.PAUSED):
+        raise Conflict(f"guest {guest.uuid} is {guest.state}: only a running or paused guest can be live-migrated")

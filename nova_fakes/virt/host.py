@@ -19,7 +19,7 @@ from nova_fakes.virt import consoles, stats
 from nova_fakes.virt.disks import Volume
 from nova_fakes.virt.guest import Claim, Guest, GuestSpec
 from nova_fakes.virt.inventory import Capacity, Inventory
-from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.journal import Change, Journal
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic, VIFReader, Wiring
 from nova_fakes.virt.workload import WORKLOADS, Workload
@@ -139,27 +139,28 @@ class Host:
             self.capacity.restore(claim)
 
     def crash(self) -> None:
-        """Lose power: every guest dies, nothing answers until :meth:`recover`."""
+        """Lose power: every guest dies, nothing answers until :meth:`recover`.
+
+        :raises JournalError: that cannot be kept; nothing has happened
+        """
         with self.lock:
             if self.down:
                 return
-            self.down = True
             now_s = self.clock.now()
             guests = list(self.guests.values())
-            for guest in guests:
-                guest.apply("power_loss", now_s)
-                self.save(guest)
+            self._lose_power(guests, now_s)
+            self.down = True
             arrivals = self.arrivals_lost()
             for migration in self.migrations.values():
                 migration.abort()
         for guest in guests:
             try:
                 # A dead host's agent reports nothing: no vif_unplugged here.
-                if guest.plugged is not False and guest.nics and self._active_realizer is not None:
+                if guest.wired and self._active_realizer is not None:
                     self._active_realizer.unplug(guest.uuid)
             except Exception:
                 LOG.exception("interfaces of guest %s stay behind on crashed host %s", guest.uuid, self.name)
-            guest.plugged = False
+            guest.wired = frozenset()
         for arrival in arrivals:
             try:
                 if arrival.nics and self._active_realizer is not None:
@@ -168,6 +169,19 @@ class Host:
             except Exception:
                 LOG.exception("what was prepared for guest %s stays on crashed host %s", arrival.spec.uuid, self.name)
         self.journal.record(now_s, self.name, None, "host_crash", details={"guests": len(guests)})
+
+    def _lose_power(self, guests: list[Guest], now_s: float) -> None:
+        """Shut these guests down, all or none; the caller holds the lock."""
+        marks = [guest.marks() for guest in guests]
+        for guest in guests:
+            guest.apply("power_loss", now_s)
+        try:
+            if self.journal.persistent:
+                self.journal.change(*(Change(self.name, guest.uuid, guest.to_record()) for guest in guests))
+        except BaseException:
+            for guest, before in zip(guests, marks, strict=True):
+                guest.restore(before)
+            raise
 
     def arrivals_lost(self) -> list[Arrival]:
         """Forget every guest that was on its way here, and return what was ready for them."""
@@ -178,13 +192,17 @@ class Host:
         return lost
 
     def recover(self) -> None:
-        """Come back after a crash: disks and definitions are there, every guest is shut down."""
+        """Come back after a crash: disks and definitions are there, every guest is shut down.
+
+        :raises JournalError: that cannot be kept; the host is still down
+        """
         with self.lock:
             if not self.down:
                 return
+            booted_at_s = self.clock.now()
+            self.journal.save_host(self.name, {"node_uuid": self.node_uuid, "booted_at_s": booted_at_s})
+            self.booted_at_s = booted_at_s
             self.down = False
-            self.booted_at_s = self.clock.now()
-            self.journal.save_host(self.name, {"node_uuid": self.node_uuid, "booted_at_s": self.booted_at_s})
         self.journal.record(self.booted_at_s, self.name, None, "host_recover")
 
     def uptime_s(self) -> float:
@@ -205,8 +223,7 @@ class Host:
         :raises HostDown: the host has crashed
         :raises BaseException: what the rule says
         """
-        if self.down:
-            raise HostDown(f"host {self.name} has crashed and does nothing ({operation}): recover it first")
+        self.require_up(operation)
         if self.faults.active:
             if guest is None:
                 self.faults.check(operation, self.name)
@@ -260,22 +277,44 @@ class Host:
         for nic in nics:
             self.journal.record(now_s, self.name, uuid, operation, details={"vif_id": nic.id, **details})
 
-    def save(self, guest: Guest) -> None:
-        """Let the journal keep the guest as it is, where it keeps anything."""
-        if self.journal.persistent:
-            with self.lock:
-                if self.guests.get(guest.uuid) is guest:
-                    self.journal.save_guest(self.name, guest.uuid, guest.to_record())
+    def keep(self, guest: Guest, operation: str, *changes: Change) -> None:
+        """Let an operation on a guest hold from here on: the journal keeps the guest as it is, with further changes.
 
-    def _keep_disks(self, uuid: str, disk_gb: int, now_s: float) -> None:
-        left = self.left_disks[uuid] = Claim(0, 0, disk_gb)
-        self.capacity.claim(self.name, left, now_s)
-        self.journal.save_guest(self.name, uuid, {"disk_gb": disk_gb}, "disks")
+        :raises HostDown: the host has crashed meanwhile
+        :raises GuestNotFound: the guest is no longer here
+        :raises JournalError: the journal cannot be written
+        """
+        with self.lock:
+            self.require_up(operation)
+            self.require_here(guest)
+            if self.journal.persistent:
+                self.journal.change(Change(self.name, guest.uuid, guest.to_record()), *changes)
+
+    def require_up(self, operation: str) -> None:
+        """Refuse an operation of a host that has crashed.
+
+        :raises HostDown: it has
+        """
+        if self.down:
+            raise HostDown(f"host {self.name} has crashed and does nothing ({operation}): recover it first")
+
+    def require_here(self, guest: Guest) -> None:
+        """Refuse an operation on a guest that has gone meanwhile.
+
+        :raises GuestNotFound: it has
+        """
+        if self.guests.get(guest.uuid) is not guest:
+            raise GuestNotFound(f"guest {guest.uuid} is no longer on host {self.name}")
 
     def _drop_disks(self, uuid: str) -> bool:
-        left = self.left_disks.pop(uuid, None)
-        if left is None:
+        if uuid not in self.left_disks:
             return False
-        self.capacity.release(left, self.clock.now())
-        self.journal.forget_guest(self.name, uuid, "disks")
+        self.journal.change(Change(self.name, uuid, None, "disks"))
+        self._release_disks(uuid)
         return True
+
+    def _release_disks(self, uuid: str) -> None:
+        """Count the disks that a destroyed guest left no longer; the caller holds the lock."""
+        left = self.left_disks.pop(uuid, None)
+        if left is not None:
+            self.capacity.release(left, self.clock.now())

@@ -7,9 +7,9 @@ Operations are named as fault rules and journal events name them: ``spawn`` (wit
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -21,15 +21,14 @@ from nova_fakes.exceptions import (
 from nova_fakes.virt import consoles, stats
 from nova_fakes.virt.devices import DeviceHost
 from nova_fakes.virt.disks import Volume, device_name, local_disks
-from nova_fakes.virt.guest import Guest, GuestSpec, State
+from nova_fakes.virt.guest import Claim, Guest, GuestSpec, State
 from nova_fakes.virt.host import Arrival
+from nova_fakes.virt.journal import Change
 from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.snapshot import snapshot_bytes
 from nova_fakes.virt.workload import DEFAULT
 
 __all__ = ["Arrival", "Hypervisor", "Statistics"]
-
-LOG = logging.getLogger(__name__)
 
 
 class Statistics(NamedTuple):
@@ -64,93 +63,139 @@ class Hypervisor(DeviceHost):
         volumes: Iterable[Volume] = (),
         *,
         power_on: bool = True,
+        paused: bool = False,
         plugging: AbstractContextManager[Any] | None = None,
         operation: str = "spawn",
     ) -> Guest:
         """Make a guest. Whatever fails, nothing is left behind.
 
         :param nics: its interfaces by VIF id
+        :param paused: it stands still once it is on
         :param plugging: entered around the plugging; its end waits until the ports are up, the guest standing paused
-        :raises GuestExists: it is here already
+        :param operation: ``live_migration`` makes a guest of what is ready for it
+        :raises GuestExists: it is here already, or on its way
         :raises InsufficientCapacity: the host refuses the claim
         :raises InvalidInput: nobody knows its workload
         :raises RealizerError: its interfaces could not be made
+        :raises GuestNotFound: somebody destroyed it meanwhile
+        :raises JournalError: the journal cannot be written
         """
         checked = self.faults.active
         if checked or self.down:
             self.check(operation, spec)
         spec.check()
         uuid = spec.uuid
-        claim = spec.claim()
         workload = DEFAULT if spec.workload is None else self.workload(spec.workload)
         now_s = self.clock.now()
-        with self.lock:
-            if uuid in self.guests:
-                raise GuestExists(f"guest {uuid} is already on host {self.name}: destroy it first")
-            self.capacity.claim(self.name, claim, now_s)
-            guest = Guest(spec, claim, now_s, crc32(uuid.encode(), self.seed), workload)
-            self.guests[uuid] = guest
-        try:
-            for volume in volumes:
-                guest.attach(volume)
-            if checked:
-                self.check(f"{operation}.plug", spec)
-            if nics:
-                guest.nics = nics
-                if plugging is not None:
-                    guest.pause_for_plugging()
-                    with plugging:
-                        self._plug(guest, nics.values(), power_on)
-                    now_s = self.clock.now()
+        arrival = self.arrivals.get(uuid) if operation == "live_migration" else None
+        claim = spec.claim() if arrival is None else arrival.claim
+        guest = Guest(spec, claim, now_s, crc32(uuid.encode(), self.seed), workload, busy=True)
+        with guest.lock:
+            self._admit(guest, arrival)
+            try:
+                for volume in volumes:
+                    guest.attach(volume)
+                if checked:
+                    self.check(f"{operation}.plug", spec)
+                if nics:
+                    guest.nics = nics
+                    up = power_on and not paused
+                    if plugging is not None:
+                        guest.pause_for_plugging()
+                        with plugging:
+                            self._plug(guest, nics.values(), up)
+                        now_s = self.clock.now()
+                    else:
+                        self._plug(guest, nics.values(), up)
+                if checked or self.down:
+                    self.check(f"{operation}.start", spec)
+                if power_on:
+                    guest.start(now_s)
+                    if paused:
+                        guest.apply("pause", now_s)
                 else:
-                    self._plug(guest, nics.values(), power_on)
-            if checked or self.down:
-                self.check(f"{operation}.start", spec)
-            if power_on:
-                guest.start(now_s)
-            else:
-                guest.state = State.SHUTDOWN
-            if spec.image is not None:
-                self.cached_images[spec.image] = now_s
-            if self.left_disks:
-                with self.lock:
-                    self._drop_disks(uuid)
-            self.save(guest)
-        except BaseException as error:
-            self._discard(guest)
-            self.journal.record(self.clock.now(), self.name, uuid, operation, type(error).__name__)
-            raise
+                    guest.state = State.SHUTDOWN
+                self._settle(guest, operation)
+            except BaseException as error:
+                self._discard(guest, arrival)
+                self.journal.record(self.clock.now(), self.name, uuid, operation, type(error).__name__)
+                raise
+            guest.busy = False
+        if spec.image is not None:
+            self.cached_images[spec.image] = now_s
         self.journal.record(now_s, self.name, uuid, operation)
         return guest
+
+    def _admit(self, guest: Guest, arrival: Arrival | None) -> None:
+        """Give a new guest its place and its claim, which is that of its arrival where it has one."""
+        uuid = guest.uuid
+        with self.lock:
+            self.require_up("spawn")
+            if uuid in self.guests:
+                raise GuestExists(f"guest {uuid} is already on host {self.name}: destroy it first")
+            if self.arrivals.get(uuid) is not arrival:
+                raise GuestExists(f"guest {uuid} is on its way to host {self.name}: wait for it or abort its migration")
+            if arrival is None:
+                self.capacity.claim(self.name, guest.claim, self.clock.now())
+            else:
+                del self.arrivals[uuid]
+            self.guests[uuid] = guest
+
+    def _settle(self, guest: Guest, operation: str) -> None:
+        """Let a new guest hold, in the place of disks that it left here once and beside what it was before a resize."""
+        uuid = guest.uuid
+        if not self.left_disks and not self.retained:
+            self.keep(guest, operation)
+            return
+        changes = []
+        with self.lock:
+            if uuid in self.left_disks:
+                changes.append(Change(self.name, uuid, None, "disks"))
+            if uuid in self.retained:
+                changes.append(Change(self.name, uuid, self.retained[uuid].to_record(), "retained"))
+            self.keep(guest, operation, *changes)
+            self._release_disks(uuid)
+
+    def _discard(self, guest: Guest, arrival: Arrival | None) -> None:
+        """Undo a spawn at whatever point it stopped."""
+        self.rewire(guest, frozenset(), guest.nics)
+        with self.lock:
+            if self.guests.get(guest.uuid) is not guest:
+                return
+            del self.guests[guest.uuid]
+            if arrival is not None and not self.down:
+                self.arrivals[guest.uuid] = arrival
+            else:
+                self.capacity.release(guest.claim, self.clock.now())
+            if self.down:
+                # The crash found it half made, and the journal knows it so.
+                self._correct(Change(self.name, guest.uuid, None))
 
     def destroy(self, uuid: str, *, keep_disks: bool = False) -> bool:
         """Take a guest away with its interfaces and, unless they are to be kept, its disks.
 
         :returns: whether it was here
         :raises RealizerError: its interfaces could not be removed; the guest is still here
+        :raises JournalError: the journal cannot be written; the guest is still here
         """
         guest = self.guests.get(uuid)
         if self.down or self.faults.active:
             self.check("destroy", guest)
         if guest is None:
             return False
-        migration = self.migrations.get(uuid)
-        if migration is not None:
-            migration.abort()
-        if guest.nics:
-            self._unplug(guest)
-        now_s = self.clock.now()
-        with self.lock:
+        disk_gb = guest.claim.disk_gb
+        left = [Change(self.name, uuid, {"disk_gb": disk_gb}, "disks")] if keep_disks else []
+        with guest.lock:
             if self.guests.get(uuid) is not guest:
                 return False
-            del self.guests[uuid]
-            self.capacity.release(guest.claim, now_s)
-            self._consoles.close(uuid)
+            with self.lock:
+                migration = self.migrations.get(uuid)
+            self.let_go(guest, *left)
             if keep_disks:
-                self._keep_disks(uuid, guest.claim.disk_gb, now_s)
-            if self.journal.persistent:
-                self.journal.forget_guest(self.name, uuid)
-        self.journal.record(now_s, self.name, uuid, "destroy")
+                self._leave_disks(uuid, Claim(0, 0, disk_gb))
+        if migration is not None:
+            migration.abort()
+        self.journal.record(self.clock.now(), self.name, uuid, "destroy")
         return True
 
     def change(self, uuid: str, operation: str) -> Guest:
@@ -162,11 +207,9 @@ class Hypervisor(DeviceHost):
         :raises InvalidTransition: its state does not allow it; nothing has changed
         """
         guest = self.guest(uuid, operation)
-        now_s = self.clock.now()
-        with self.lock:
-            marks = guest.progress_marks()
-            guest.apply(operation, now_s)
-        self._finish(guest, operation, marks, now_s)
+        with self.operation(guest, operation):
+            self._apply(guest, operation)
+            self._set_link(guest)
         return guest
 
     def boot(
@@ -185,27 +228,20 @@ class Hypervisor(DeviceHost):
         :raises InvalidTransition: its state does not allow it; nothing has changed
         """
         guest = self.guest(uuid, operation)
-        now_s = self.clock.now()
-        with self.lock:
-            marks = guest.progress_marks()
-            guest.apply(operation, now_s)
-            guest.restore(marks)
-        if nics is not None:
-            gone = [nic for vif_id, nic in guest.nics.items() if vif_id not in nics]
-            if gone:
-                self._unplug(guest, gone)
-            guest.nics = nics
-        if guest.nics:
-            with plugging or nullcontext():
-                self._plug(guest, guest.nics.values(), up=True)
-        with self.lock:
-            if self.down:
-                self.check(operation, guest)
+        with self.operation(guest, operation):
+            guest.require(operation)
+            if nics is not None:
+                self._unplug(guest, [nic for vif_id, nic in guest.nics.items() if vif_id not in nics])
+                guest.nics = nics
+            if guest.nics:
+                with plugging or nullcontext():
+                    self._plug(guest, guest.nics.values(), up=True)
             if volumes is not None:
                 guest.volumes = {volume.device: volume for volume in volumes}
-            now_s = self.clock.now()
-            guest.apply(operation, now_s)
-        self._finish(guest, operation, marks, now_s)
+            self._apply(guest, operation)
+            # Somebody brings it back to life here: what was to carry it elsewhere has come to nothing.
+            guest.outgoing = False
+            self._set_link(guest)
         return guest
 
     def rescue(self, uuid: str, image: str, password: str | None = None) -> Guest:
@@ -214,22 +250,16 @@ class Hypervisor(DeviceHost):
         :raises InvalidTransition: it is rescued already
         """
         guest = self.guest(uuid, "rescue")
-        if guest.rescued:
-            raise InvalidTransition(
-                f"guest {uuid} runs the rescue image {guest.rescue_image} already: unrescue it first"
-            )
-        now_s = self.clock.now()
-        with self.lock:
-            marks = guest.progress_marks()
-            guest.apply("rescue", now_s)
+        with self.operation(guest, "rescue"):
+            if guest.rescued:
+                raise InvalidTransition(
+                    f"guest {uuid} runs the rescue image {guest.rescue_image} already: unrescue it first"
+                )
+            self._apply(guest, "rescue")
             guest.rescue_image = image
-        try:
-            self._finish(guest, "rescue", marks, now_s)
-        except BaseException:
-            guest.rescue_image = None
-            raise
-        if password is not None:
-            guest.spec.admin_password = password
+            if password is not None:
+                guest.spec = replace(guest.spec, admin_password=password)
+            self._set_link(guest)
         return guest
 
     def unrescue(self, uuid: str) -> Guest:
@@ -238,19 +268,12 @@ class Hypervisor(DeviceHost):
         :raises InvalidTransition: it is not rescued
         """
         guest = self.guest(uuid, "unrescue")
-        image = guest.rescue_image
-        if image is None:
-            raise InvalidTransition(f"guest {uuid} is not rescued: rescue it first")
-        now_s = self.clock.now()
-        with self.lock:
-            marks = guest.progress_marks()
-            guest.apply("unrescue", now_s)
+        with self.operation(guest, "unrescue"):
+            if not guest.rescued:
+                raise InvalidTransition(f"guest {uuid} is not rescued: rescue it first")
+            self._apply(guest, "unrescue")
             guest.rescue_image = None
-        try:
-            self._finish(guest, "unrescue", marks, now_s)
-        except BaseException:
-            guest.rescue_image = image
-            raise
+            self._set_link(guest)
         return guest
 
     def quiesce(self, uuid: str, quiet: bool) -> None:
@@ -260,13 +283,12 @@ class Hypervisor(DeviceHost):
         """
         operation = "quiesce" if quiet else "unquiesce"
         guest = self.guest(uuid, operation)
-        with self.lock:
+        with self.operation(guest, operation):
             if guest.state is not State.RUNNING:
                 raise InvalidTransition(f"guest {uuid} is {guest.state}: only a running guest can {operation}")
             if guest.quiesced is quiet:
                 raise InvalidTransition(f"guest {uuid} {'is already' if quiet else 'is not'} quiesced")
             guest.quiesced = quiet
-        self.journal.record(self.clock.now(), self.name, uuid, operation)
 
     def set_password(self, uuid: str, password: str) -> None:
         """Change the password of a running guest's administrator.
@@ -274,11 +296,10 @@ class Hypervisor(DeviceHost):
         :raises InvalidTransition: it does not run
         """
         guest = self.guest(uuid, "set_password")
-        if guest.state is not State.RUNNING:
-            raise InvalidTransition(f"guest {uuid} is {guest.state}: its agent answers only while it runs")
-        guest.spec.admin_password = password
-        self.save(guest)
-        self.journal.record(self.clock.now(), self.name, uuid, "set_password")
+        with self.operation(guest, "set_password"):
+            if guest.state is not State.RUNNING:
+                raise InvalidTransition(f"guest {uuid} is {guest.state}: its agent answers only while it runs")
+            guest.spec = replace(guest.spec, admin_password=password)
 
     def snapshot(self, uuid: str) -> bytes:
         """Return the contents of a guest's root disk as they are now."""
@@ -336,29 +357,14 @@ class Hypervisor(DeviceHost):
         boots = roles.get(name) == "root" or (guest.spec.volume_backed and name == "vda")
         return stats.disk(guest.workload, guest.seed, name, guest.active_s(self.clock.now()), boots)
 
-    def _discard(self, guest: Guest) -> None:
-        """Undo a spawn at whatever point it stopped."""
-        if guest.plugged and guest.nics:
-            try:
-                self._unplug(guest)
-            except Exception:
-                LOG.exception("interfaces of guest %s stay behind on host %s", guest.uuid, self.name)
+    def _apply(self, guest: Guest, operation: str) -> None:
         with self.lock:
-            if self.guests.get(guest.uuid) is guest:
-                del self.guests[guest.uuid]
-                self.capacity.release(guest.claim, self.clock.now())
-                self.journal.forget_guest(self.name, guest.uuid)
+            self.require_up(operation)
+            guest.apply(operation, self.clock.now())
 
-    def _finish(self, guest: Guest, operation: str, marks: tuple[Any, ...], now_s: float) -> None:
-        """Let link and journal follow a power state; put the state back where that fails."""
-        realizer = self._active_realizer
-        try:
-            if realizer is not None and guest.nics and guest.plugged is not False:
-                realizer.set_link(guest.uuid, guest.state is State.RUNNING)
-            self.save(guest)
-        except BaseException as error:
-            with self.lock:
-                guest.restore(marks)
-            self.journal.record(now_s, self.name, guest.uuid, operation, type(error).__name__)
-            raise
-        self.journal.record(now_s, self.name, guest.uuid, operation)
+    def _leave_disks(self, uuid: str, left: Claim) -> None:
+        """Count what the disks of a guest that is gone take up, whatever the limits are: they are there."""
+        with self.lock:
+            self._release_disks(uuid)
+            self.left_disks[uuid] = left
+            self.capacity.restore(left)

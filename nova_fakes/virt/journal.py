@@ -17,9 +17,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from nova_fakes.exceptions import InvalidInput
+from nova_fakes.exceptions import InvalidInput, JournalError
 
-__all__ = ["Event", "Journal"]
+__all__ = ["Change", "Event", "Journal"]
 
 LOG = logging.getLogger(__name__)
 
@@ -53,6 +53,19 @@ class Event(NamedTuple):
 
 
 Observer = Callable[[Event], None]
+
+
+class Change(NamedTuple):
+    """A guest's record to keep on a host, or to drop there.
+
+    :param record: ready for JSON; None drops it
+    :param role: ``guest``, or what else of it lies on the host: ``retained`` or ``disks``
+    """
+
+    host: str
+    uuid: str
+    record: Mapping[str, Any] | None
+    role: str = "guest"
 
 
 class Journal:
@@ -127,34 +140,24 @@ class Journal:
         ]
 
     def save_host(self, name: str, record: Mapping[str, Any]) -> None:
-        """Keep a host's record."""
-        self._write("INSERT OR REPLACE INTO hosts VALUES (?, ?)", (name, json.dumps(record)))
+        """Keep a host's record.
+
+        :raises JournalError: the file cannot be written
+        """
+        self._write([("INSERT OR REPLACE INTO hosts VALUES (?, ?)", (name, json.dumps(record)))])
 
     def host(self, name: str) -> dict[str, Any] | None:
         """Return a host's record; None when there is none."""
         rows = self._read("SELECT record FROM hosts WHERE name = ?", (name,))
         return json.loads(rows[0][0]) if rows else None
 
-    def save_guest(self, host: str, uuid: str, record: Mapping[str, Any], role: str = "guest") -> None:
-        """Keep a guest's record.
+    def change(self, *changes: Change) -> None:
+        """Keep and drop guests' records, all of them or none.
 
-        :param role: ``guest``, or what else of it lies on the host: ``retained`` or ``disks``
+        :raises JournalError: the file cannot be written; it is as before
         """
-        self._write("INSERT OR REPLACE INTO guests VALUES (?, ?, ?, ?)", (host, uuid, role, json.dumps(record)))
-
-    def forget_guest(self, host: str, uuid: str, role: str = "guest") -> None:
-        """Drop a guest's record."""
-        self._write("DELETE FROM guests WHERE host = ? AND uuid = ? AND role = ?", (host, uuid, role))
-
-    def move_guest(self, source: str, destination: str, uuid: str, record: Mapping[str, Any]) -> None:
-        """Drop a guest's record on one host and keep it on another, both or neither."""
-        if self._store is None:
-            return
-        with self._lock, self._store:
-            self._store.execute("DELETE FROM guests WHERE host = ? AND uuid = ? AND role = 'guest'", (source, uuid))
-            self._store.execute(
-                "INSERT OR REPLACE INTO guests VALUES (?, ?, 'guest', ?)", (destination, uuid, json.dumps(record))
-            )
+        if self._store is not None:
+            self._write([_statement(change) for change in changes])
 
     def guests(self, host: str, role: str = "guest") -> dict[str, dict[str, Any]]:
         """Return the records of a host by UUID."""
@@ -168,17 +171,29 @@ class Journal:
                 self._store.close()
             self._store = None
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+    def _write(self, statements: list[tuple[str, tuple[str, ...]]]) -> None:
         if self._store is None:
             return
-        with self._lock, self._store:
-            self._store.execute(statement, values)
+        try:
+            with self._lock, self._store:
+                for statement, values in statements:
+                    self._store.execute(statement, values)
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal {self.path} cannot be written: {error}; nothing in it changed") from error
 
     def _read(self, query: str, values: tuple[Any, ...]) -> list[Any]:
         if self._store is None:
             return []
         with self._lock:
             return self._store.execute(query, values).fetchall()
+
+
+def _statement(change: Change) -> tuple[str, tuple[str, ...]]:
+    if change.record is None:
+        statement = "DELETE FROM guests WHERE host = ? AND uuid = ? AND role = ?"
+        return statement, (change.host, change.uuid, change.role)
+    statement = "INSERT OR REPLACE INTO guests VALUES (?, ?, ?, ?)"
+    return statement, (change.host, change.uuid, change.role, json.dumps(change.record))
 
 
 def _open(path: Path) -> sqlite3.Connection:

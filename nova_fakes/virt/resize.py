@@ -10,26 +10,29 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from nova_fakes.exceptions import Conflict
 from nova_fakes.virt.disks import Volume
 from nova_fakes.virt.guest import Guest, GuestSpec
 from nova_fakes.virt.hypervisor import Hypervisor
+from nova_fakes.virt.journal import Change
 from nova_fakes.virt.nic import Nic
 
 __all__ = ["arrive", "confirm", "leave", "revert"]
 
 
 def leave(host: Hypervisor, uuid: str) -> Guest:
-    """Shut a guest down on the host that it is to leave, and remove its interfaces.
+    """Shut a guest down on the host that it is to leave, and remove its interfaces; all or nothing.
 
     :raises GuestNotFound: it is not there
+    :raises Conflict: an earlier resize on this host is neither confirmed nor reverted
     """
     guest = host.guest(uuid, "migrate_disk")
-    host.change(uuid, "power_off")
-    host.unplug(uuid)
-    with host.lock:
+    with host.operation(guest, "migrate_disk"):
+        if uuid in host.retained:
+            raise Conflict(f"guest {uuid} has been resized on host {host.name} already: confirm or revert that first")
+        host.change(uuid, "power_off")
+        host.unplug(uuid)
         guest.outgoing = True
-    host.save(guest)
-    host.journal.record(host.clock.now(), host.name, uuid, "migrate_disk")
     return guest
 
 
@@ -61,19 +64,19 @@ def arrive(
 def confirm(host: Hypervisor, uuid: str) -> None:
     """Give up what the host that the guest left still holds of it; nothing is no error."""
     host.check("confirm_migration")
-    with host.lock:
-        retained = host.retained.pop(uuid, None)
-        if retained is not None:
-            host.capacity.release(retained.claim, host.clock.now())
-            host.journal.forget_guest(host.name, uuid, "retained")
-            host.journal.record(host.clock.now(), host.name, uuid, "confirm_migration")
-            return
     guest = host.guests.get(uuid)
-    if guest is not None and guest.outgoing:
+    with host.lock:
+        retained = host.retained.get(uuid)
+        if retained is not None:
+            host.journal.change(Change(host.name, uuid, None, "retained"))
+            del host.retained[uuid]
+            host.capacity.release(retained.claim, host.clock.now())
+    if retained is None:
+        if guest is None or not guest.outgoing:
+            host.drop_disks(uuid)
+            return
         host.destroy(uuid)
-        host.journal.record(host.clock.now(), host.name, uuid, "confirm_migration")
-    else:
-        host.drop_disks(uuid)
+    host.journal.record(host.clock.now(), host.name, uuid, "confirm_migration")
 
 
 def revert(
@@ -85,7 +88,7 @@ def revert(
     power_on: bool,
     plugging: AbstractContextManager[Any] | None = None,
 ) -> Guest:
-    """Bring a guest back on the host that it left, in its old size.
+    """Bring a guest back on the host that it left, in its old size; where that fails it waits for another attempt.
 
     :raises NovaFakesError: what :meth:`Hypervisor.boot` or :meth:`Hypervisor.spawn` raises
     """
@@ -94,35 +97,38 @@ def revert(
     if uuid in host.retained:
         # The guest in its new size is normally gone by now; a move that failed half-way may have left it.
         host.destroy(uuid)
-        with host.lock:
-            _put_back(host, host.retained[uuid])
+    retained = host.retained.get(uuid)
+    if retained is not None:
+        _put_back(host, retained)
     guest = host.guests.get(uuid)
     if guest is None:
         # Its definition went with a move across cells; its disks stayed.
         return host.spawn(
             spec, nics, volumes, power_on=power_on, plugging=plugging, operation="finish_revert_migration"
         )
-    with host.lock:
-        guest.outgoing = False
-        guest.volumes = {volume.device: volume for volume in volumes}
-        if nics is not None:
-            guest.nics = nics
-    if power_on:
-        host.boot(uuid, "power_on", plugging=plugging)
-    host.save(guest)
-    host.journal.record(host.clock.now(), host.name, uuid, "finish_revert_migration")
+    try:
+        with host.operation(guest, "finish_revert_migration", Change(host.name, uuid, None, "retained")):
+            guest.outgoing = False
+            guest.volumes = {volume.device: volume for volume in volumes}
+            if nics is not None:
+                guest.nics = nics
+            if power_on:
+                host.boot(uuid, "power_on", plugging=plugging)
+    except BaseException:
+        if retained is not None:
+            _retain(host, uuid)
+        raise
     return guest
 
 
 def _retain(host: Hypervisor, uuid: str) -> Guest | None:
+    """Let a guest that has left make room for what it becomes; the journal follows when that is there."""
     with host.lock:
         guest = host.guests.get(uuid)
         if guest is None or not guest.outgoing:
             return None
         del host.guests[uuid]
         host.retained[uuid] = guest
-        host.journal.save_guest(host.name, uuid, guest.to_record(), "retained")
-        host.journal.forget_guest(host.name, uuid)
         return guest
 
 
@@ -130,5 +136,3 @@ def _put_back(host: Hypervisor, guest: Guest) -> None:
     with host.lock:
         host.retained.pop(guest.uuid, None)
         host.guests[guest.uuid] = guest
-        host.save(guest)
-        host.journal.forget_guest(host.name, guest.uuid, "retained")

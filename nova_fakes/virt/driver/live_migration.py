@@ -138,17 +138,11 @@ class LiveMigrationMethods(HypervisorDriver):
 
         Before the switch-over everything that goes wrong leaves the guest where it is and calls `recover_method`.
         """
-        host = self._hypervisor
         # Whoever asks for no particular way leaves it out, and what both hosts see needs no carrying.
         carried = migrate_data is not None and "block_migration" in migrate_data and migrate_data.block_migration
         block = bool(carried if migrate_data is not None else block_migration)
-        migration: LiveMigration | None = None
         try:
-            migration = self.fleet.begin_migration(host, instance.uuid, dest, block=block)
-            while not migration.wait(PROGRESS_INTERVAL_S):
-                self._report_progress(instance, migration, migrate_data)
-                self._mind_the_time(instance, migration)
-            self.fleet.switch_over(host, migration)
+            migration = self._carry(instance, dest, block, migrate_data)
         except exceptions.MigrationAborted:
             LOG.info("Live migration of instance %s was aborted", instance.uuid)
             self._abandon(instance, dest)
@@ -161,17 +155,31 @@ class LiveMigrationMethods(HypervisorDriver):
             if isinstance(error, exceptions.NovaFakesError):
                 return
             raise
-        finally:
-            if migration is not None:
-                self.fleet.end_migration(host, migration)
         self._report_progress(instance, migration, migrate_data, save=False)
         post_method(context, instance, dest, block, migrate_data)
 
+    def _carry(self, instance: Any, dest: str, block: bool, migrate_data: Any) -> LiveMigration:
+        """Carry the guest over; when it returns or raises, the migration is over and another may begin."""
+        host = self._hypervisor
+        migration = self.fleet.begin_migration(host, instance.uuid, dest, block=block)
+        try:
+            while not migration.wait(PROGRESS_INTERVAL_S):
+                self._report_progress(instance, migration, migrate_data)
+                self._mind_the_time(instance, migration)
+            self.fleet.switch_over(host, migration)
+        finally:
+            self.fleet.end_migration(host, migration)
+        return migration
+
     def _abandon(self, instance: Any, dest: str) -> None:
-        """Undo the preparations on the destination where this process can reach it."""
+        """Undo the preparations on the destination where this process can reach it; else nova asks it to."""
         destination = self.fleet.hosts.get(dest)
-        if destination is not None:
+        if destination is None:
+            return
+        try:
             self.fleet.abort_arrival(destination, instance.uuid)
+        except Exception:
+            LOG.exception("what host %s has ready for instance %s stays until the roll-back", dest, instance.uuid)
 
     @staticmethod
     def _mind_the_time(instance: Any, migration: LiveMigration) -> None:

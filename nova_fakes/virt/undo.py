@@ -1,0 +1,125 @@
+"""Operations on a guest: one at a time, and each of them whole or not at all.
+
+An operation changes the guest, then its interfaces, and holds when the journal has kept it. Whatever fails before that
+is undone in reverse: the guest is as it was, its interfaces are those that it had, and the journal was not touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from nova_fakes.exceptions import Conflict, InvalidInput, JournalError, NotFound
+from nova_fakes.virt.guest import Guest, State
+from nova_fakes.virt.host import Host
+from nova_fakes.virt.journal import Change
+from nova_fakes.virt.nic import Nic
+
+__all__ = ["UndoingHost"]
+
+LOG = logging.getLogger(__name__)
+
+#: What an operation is refused with before it has begun: no event tells of it.
+_REFUSALS = (Conflict, NotFound, InvalidInput)
+
+
+class UndoingHost(Host):
+    """A host on which a failed operation leaves a guest as it was."""
+
+    @contextmanager
+    def operation(
+        self, guest: Guest, name: str, *changes: Change, details: Mapping[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Carry out an operation on a guest. Operations inside it are its parts: they hold or fail with it.
+
+        :param changes: what else the journal keeps or drops when the operation holds
+        :param details: of the journal's event; may be filled in meanwhile
+        :raises GuestNotFound: another operation has taken the guest away
+        :raises HostDown: the host has crashed meanwhile
+        :raises JournalError: the journal cannot be written
+        """
+        with self._undoing(guest, name, *changes):
+            yield
+        self.journal.record(self.clock.now(), self.name, guest.uuid, name, details=details or {})
+
+    @contextmanager
+    def _undoing(self, guest: Guest, name: str, *changes: Change) -> Iterator[None]:
+        """Carry out an operation of which no event tells when it has succeeded."""
+        with guest.lock:
+            self.require_here(guest)
+            if guest.busy:
+                yield
+                return
+            marks, wired = guest.marks(), guest.wired
+            guest.busy = True
+            try:
+                yield
+                self.keep(guest, name, *changes)
+            except BaseException as error:
+                self._undo(guest, marks, wired)
+                if not isinstance(error, _REFUSALS):
+                    self.journal.record(self.clock.now(), self.name, guest.uuid, name, type(error).__name__)
+                raise
+            finally:
+                guest.busy = False
+
+    def _undo(self, guest: Guest, marks: tuple[Any, ...], wired: frozenset[str]) -> None:
+        with self.lock:
+            tried = guest.nics
+            guest.restore(marks)
+            if self.down:
+                # The crash found it in the midst of the operation, and the journal knows it so.
+                guest.apply("power_loss", self.clock.now())
+                self._correct(Change(self.name, guest.uuid, guest.to_record()))
+        self.rewire(guest, frozenset() if self.down else wired, {**tried, **guest.nics})
+
+    def _correct(self, change: Change) -> None:
+        """Let the journal know what has become of a guest that it knows otherwise."""
+        try:
+            self.journal.change(change)
+        except JournalError:
+            LOG.exception("the journal keeps guest %s of host %s as it no longer is", change.uuid, change.host)
+
+    def rewire(self, guest: Guest, wired: frozenset[str], known: Mapping[str, Nic]) -> None:
+        """Bring a guest's interfaces and its link back to what they were; what cannot be is logged.
+
+        :param wired: ids of those that it had
+        :param known: all of which there is talk
+        """
+        try:
+            extra = [known[vif_id] for vif_id in guest.wired - wired]
+            if extra:
+                self._unplug(guest, extra if wired else None)
+            missing = [known[vif_id] for vif_id in wired - guest.wired]
+            if missing:
+                self._plug(guest, missing, guest.state is State.RUNNING)
+            self._set_link(guest)
+        except Exception:
+            LOG.exception("interfaces of guest %s on host %s are not what they were", guest.uuid, self.name)
+
+    def _plug(self, guest: Guest, nics: Iterable[Nic], up: bool) -> None:
+        realizer = self._active_realizer
+        nics = list(nics)
+        if realizer is not None:
+            realizer.plug(guest.uuid, [nic.vif(self.read_vif) for nic in nics], up=up)
+        guest.wired = guest.wired.union([nic.id for nic in nics])
+        self.report_vifs("vif_plugged", guest.uuid, nics)
+
+    def _unplug(self, guest: Guest, nics: Iterable[Nic] | None = None) -> None:
+        """Remove these interfaces of a guest, or all, where this host has made them, or may have before a restart."""
+        gone = [nic for nic in (guest.nics.values() if nics is None else nics) if nic.id in guest.wired]
+        if not guest.wired or (nics is not None and not gone):
+            return
+        realizer = self._active_realizer
+        if realizer is not None:
+            realizer.unplug(guest.uuid, None if nics is None else [nic.vif(self.read_vif) for nic in gone])
+        guest.wired = frozenset() if nics is None else guest.wired.difference([nic.id for nic in gone])
+        self.report_vifs("vif_unplugged", guest.uuid, gone)
+
+    def _set_link(self, guest: Guest) -> None:
+        """Let the link follow the power state."""
+        realizer = self._active_realizer
+        if realizer is not None and guest.wired:
+            realizer.set_link(guest.uuid, guest.state is State.RUNNING)
