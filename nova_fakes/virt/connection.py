@@ -369,7 +369,8 @@ class FakeConnection:
             path, contents = (base64.b64decode(text, validate=True).decode() for text in (b64_path, b64_contents))
         except (binascii.Error, UnicodeDecodeError) as error:
             raise exception.Invalid(f"path {b64_path!r} and contents must be base64 of UTF-8: {error}") from error
-        with self._hypervisor.operation(guest, "inject_file", details={"path": path}):
+        with self._hypervisor.operation(guest, "inject_file") as operation:
+            operation.details["path"] = path
             if guest.state is not State.RUNNING:
                 raise exceptions.InvalidTransition(
                     f"instance {guest.name} is {guest.state}: only a running one takes files"

@@ -14,7 +14,7 @@ from nova_fakes.virt.guest import Claim, Guest, State
 from nova_fakes.virt.host import Host
 from nova_fakes.virt.journal import Change
 from nova_fakes.virt.nic import Nic, check_addresses
-from nova_fakes.virt.undo import UndoingHost
+from nova_fakes.virt.undo import Operation, UndoingHost
 
 __all__ = ["DeviceHost"]
 
@@ -37,7 +37,7 @@ class DeviceHost(UndoingHost):
         :raises RealizerError: it failed; what was made is gone again
         """
         guest = self.guest(uuid, "plug")
-        with self._undoing(guest, "plug"):
+        with Operation(self, guest, "plug", event=False):
             guest.nics = {**guest.nics, **nics}
             self._plug(guest, nics.values(), guest.state is State.RUNNING)
 
@@ -56,7 +56,8 @@ class DeviceHost(UndoingHost):
         :raises RealizerError: it could not be made; the guest is as before
         """
         guest = self.guest(uuid, "attach_interface")
-        with self.operation(guest, "attach_interface", details={"vif_id": nic.id}):
+        with self.operation(guest, "attach_interface") as operation:
+            operation.details["vif_id"] = nic.id
             if nic.id in guest.nics:
                 raise DeviceInUse(f"guest {uuid} has VIF {nic.id} already")
             check_addresses([*guest.nics.values(), nic])
@@ -70,7 +71,8 @@ class DeviceHost(UndoingHost):
         :raises RealizerError: it could not be removed; the guest is as before
         """
         guest = self.guest(uuid, "detach_interface")
-        with self.operation(guest, "detach_interface", details={"vif_id": vif_id}):
+        with self.operation(guest, "detach_interface") as operation:
+            operation.details["vif_id"] = vif_id
             nic = guest.nics.get(vif_id)
             if nic is None:
                 raise DeviceNotFound(f"guest {uuid} has no VIF {vif_id}")
@@ -83,7 +85,8 @@ class DeviceHost(UndoingHost):
         :raises DeviceInUse: another volume has that device
         """
         guest = self.guest(uuid, "attach_volume")
-        with self.operation(guest, "attach_volume", details=_details(volume)):
+        with self.operation(guest, "attach_volume") as operation:
+            operation.details.update(_details(volume))
             guest.attach(volume)
 
     def detach_volume(self, uuid: str, device: str) -> Volume:
@@ -92,10 +95,9 @@ class DeviceHost(UndoingHost):
         :raises DeviceNotFound: there is none
         """
         guest = self.guest(uuid, "detach_volume")
-        details: dict[str, Any] = {}
-        with self.operation(guest, "detach_volume", details=details):
+        with self.operation(guest, "detach_volume") as operation:
             volume = self._volume_at(guest, device)
-            details.update(_details(volume))
+            operation.details.update(_details(volume))
             guest.volumes = {name: other for name, other in guest.volumes.items() if name != volume.device}
         return volume
 
@@ -105,7 +107,8 @@ class DeviceHost(UndoingHost):
         :raises DeviceNotFound: there is none to take the place of
         """
         guest = self.guest(uuid, "swap_volume")
-        with self.operation(guest, "swap_volume", details=_details(volume)):
+        with self.operation(guest, "swap_volume") as operation:
+            operation.details.update(_details(volume))
             old = self._volume_at(guest, volume.device)
             guest.volumes = {**guest.volumes, volume.device: volume}
         return old
@@ -117,12 +120,11 @@ class DeviceHost(UndoingHost):
         :raises InvalidInput: that would shrink it
         """
         guest = self.guest(uuid, "extend_volume")
-        details: dict[str, Any] = {}
-        with self.operation(guest, "extend_volume", details=details):
+        with self.operation(guest, "extend_volume") as operation:
             volume = next((one for one in guest.volumes.values() if one.volume_id == volume_id), None)
             if volume is None:
                 raise DeviceNotFound(f"guest {uuid} has no volume {volume_id}")
-            details.update(_details(volume))
+            operation.details.update(_details(volume))
             guest.volumes = {**guest.volumes, volume.device: volume.extended(size_bytes)}
 
     def prepare_nics(self, uuid: str, nics: Collection[Nic]) -> None:
@@ -185,7 +187,8 @@ class DeviceHost(UndoingHost):
             self._unplug(guest)
             with self.lock:
                 self.require_here(guest)
-                self.journal.change(Change(self.name, guest.uuid, None), *changes)
+                if self.journal.persistent:
+                    self.journal.change(Change(self.name, guest.uuid, None), *changes)
                 self.forget(guest.uuid, guest.claim)
         except BaseException:
             if not self.down:

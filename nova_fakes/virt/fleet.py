@@ -269,13 +269,24 @@ class Fleet:
         if self._drop_arrival(destination, uuid) is not None:
             destination.report_vifs("vif_unplugged", uuid, arrival.nics.values(), migrating=True)
 
-    def finish_arrival(self, destination: Hypervisor, spec: GuestSpec, *, paused: bool) -> Guest:
+    def finish_arrival(
+        self,
+        destination: Hypervisor,
+        spec: GuestSpec,
+        nics: dict[str, Nic] | None = None,
+        volumes: Iterable[Volume] = (),
+        *,
+        paused: bool,
+    ) -> Guest:
         """Make the guest that another process has sent.
 
+        :param nics: its interfaces; None or none: those that were prepared
+        :param volumes: its volumes, where nothing was prepared
         :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises; what is ready for the guest still is
         """
         arrival = destination.arrivals.get(spec.uuid)
-        nics, volumes = (arrival.nics, arrival.volumes) if arrival is not None else ({}, ())
+        if arrival is not None:
+            nics, volumes = nics or arrival.nics, arrival.volumes
         return destination.spawn(spec, nics, volumes, paused=paused, operation="live_migration")
 
     def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest) -> None:

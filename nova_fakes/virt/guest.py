@@ -58,22 +58,6 @@ TRANSITIONS: Mapping[str, tuple[frozenset[State], State]] = {
 _BOOTS = frozenset({"power_on", "hard_reboot", "soft_reboot", "rescue", "unrescue"})
 
 
-#: Fields of a guest that operations on it change. Of its specification they replace the whole.
-_CHANGED = (
-    "spec",
-    "claim",
-    "state",
-    "nics",
-    "volumes",
-    "rescue_image",
-    "quiesced",
-    "outgoing",
-    "booted_at_s",
-    "_ran_s",
-    "_since_s",
-)
-
-
 class Claim(NamedTuple):
     """Capacity that something takes up on a host."""
 
@@ -254,12 +238,35 @@ class Guest:
 
     def marks(self) -> tuple[Any, ...]:
         """Return what operations change, for :meth:`restore` to put back."""
-        return tuple(getattr(self, name) for name in _CHANGED)
+        return (
+            self.spec,
+            self.claim,
+            self.state,
+            self.nics,
+            self.volumes,
+            self.rescue_image,
+            self.quiesced,
+            self.outgoing,
+            self.booted_at_s,
+            self._ran_s,
+            self._since_s,
+        )
 
     def restore(self, marks: tuple[Any, ...]) -> None:
         """Put back what :meth:`marks` returned: the operation did not succeed after all."""
-        for name, value in zip(_CHANGED, marks, strict=True):
-            setattr(self, name, value)
+        (
+            self.spec,
+            self.claim,
+            self.state,
+            self.nics,
+            self.volumes,
+            self.rescue_image,
+            self.quiesced,
+            self.outgoing,
+            self.booted_at_s,
+            self._ran_s,
+            self._since_s,
+        ) = marks
 
     def to_record(self) -> dict[str, Any]:
         """Return everything that must outlive the process, ready for JSON."""

@@ -7,8 +7,7 @@ is undone in reverse: the guest is as it was, its interfaces are those that it h
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nova_fakes.exceptions import Conflict, InvalidInput, JournalError, NotFound
@@ -17,7 +16,7 @@ from nova_fakes.virt.host import Host
 from nova_fakes.virt.journal import Change
 from nova_fakes.virt.nic import Nic
 
-__all__ = ["UndoingHost"]
+__all__ = ["Operation", "UndoingHost"]
 
 LOG = logging.getLogger(__name__)
 
@@ -25,55 +24,96 @@ LOG = logging.getLogger(__name__)
 _REFUSALS = (Conflict, NotFound, InvalidInput)
 
 
+class Operation:
+    """One operation on a guest, as a context: alone in it, whole after it or as before. Those inside it are its parts.
+
+    A class, because a generator would take longer than most operations do.
+
+    :param name: as fault rules know it
+    :param changes: what else the journal keeps or drops when the operation holds
+    :param event: whether the journal tells of its success
+    """
+
+    __slots__ = ("_before", "_changes", "_event", "_guest", "_host", "_name", "details")
+
+    def __init__(
+        self, host: UndoingHost, guest: Guest, name: str, changes: tuple[Change, ...] = (), event: bool = True
+    ) -> None:
+        self._host = host
+        self._guest = guest
+        self._name = name
+        self._changes = changes
+        self._event = event
+        self._before: tuple[tuple[Any, ...], frozenset[str]] | None = None
+        #: Of the event; may be filled in meanwhile.
+        self.details: dict[str, Any] = {}
+
+    def __enter__(self) -> Operation:
+        guest = self._guest
+        guest.lock.acquire()
+        try:
+            self._host.require_here(guest)
+        except BaseException:
+            guest.lock.release()
+            raise
+        if not guest.busy:
+            self._before = guest.marks(), guest.wired
+            guest.busy = True
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        guest = self._guest
+        try:
+            if self._before is not None:
+                self._end(error, *self._before)
+        finally:
+            guest.lock.release()
+        if error is None and self._event:
+            host = self._host
+            host.journal.record(host.clock.now(), host.name, guest.uuid, self._name, details=self.details)
+
+    def _end(self, error: BaseException | None, marks: tuple[Any, ...], wired: frozenset[str]) -> None:
+        host, guest = self._host, self._guest
+        try:
+            if error is None:
+                host.keep(guest, self._name, *self._changes)
+        except BaseException as refused:
+            error = refused
+            raise
+        finally:
+            if error is not None:
+                host.undo(guest, marks, wired)
+                if not isinstance(error, _REFUSALS):
+                    outcome = type(error).__name__
+                    host.journal.record(host.clock.now(), host.name, guest.uuid, self._name, outcome)
+            guest.busy = False
+
+
 class UndoingHost(Host):
     """A host on which a failed operation leaves a guest as it was."""
 
-    @contextmanager
-    def operation(
-        self, guest: Guest, name: str, *changes: Change, details: Mapping[str, Any] | None = None
-    ) -> Iterator[None]:
-        """Carry out an operation on a guest. Operations inside it are its parts: they hold or fail with it.
+    def operation(self, guest: Guest, name: str, *changes: Change) -> Operation:
+        """Return the context of an operation.
 
-        :param changes: what else the journal keeps or drops when the operation holds
-        :param details: of the journal's event; may be filled in meanwhile
+        Entering and leaving it raise besides what fails inside:
+
         :raises GuestNotFound: another operation has taken the guest away
         :raises HostDown: the host has crashed meanwhile
         :raises JournalError: the journal cannot be written
         """
-        with self._undoing(guest, name, *changes):
-            yield
-        self.journal.record(self.clock.now(), self.name, guest.uuid, name, details=details or {})
+        return Operation(self, guest, name, changes)
 
-    @contextmanager
-    def _undoing(self, guest: Guest, name: str, *changes: Change) -> Iterator[None]:
-        """Carry out an operation of which no event tells when it has succeeded."""
-        with guest.lock:
-            self.require_here(guest)
-            if guest.busy:
-                yield
-                return
-            marks, wired = guest.marks(), guest.wired
-            guest.busy = True
-            try:
-                yield
-                self.keep(guest, name, *changes)
-            except BaseException as error:
-                self._undo(guest, marks, wired)
-                if not isinstance(error, _REFUSALS):
-                    self.journal.record(self.clock.now(), self.name, guest.uuid, name, type(error).__name__)
-                raise
-            finally:
-                guest.busy = False
-
-    def _undo(self, guest: Guest, marks: tuple[Any, ...], wired: frozenset[str]) -> None:
+    def undo(self, guest: Guest, marks: tuple[Any, ...], wired: frozenset[str]) -> None:
+        """Bring a guest back to where an operation that failed found it."""
         with self.lock:
             tried = guest.nics
             guest.restore(marks)
-            if self.down:
+            if self.down and self.guests.get(guest.uuid) is guest:
                 # The crash found it in the midst of the operation, and the journal knows it so.
                 guest.apply("power_loss", self.clock.now())
                 self._correct(Change(self.name, guest.uuid, guest.to_record()))
-        self.rewire(guest, frozenset() if self.down else wired, {**tried, **guest.nics})
+            here = not self.down and self.guests.get(guest.uuid) is guest
+        self.rewire(guest, wired if here else frozenset(), {**tried, **guest.nics})
 
     def _correct(self, change: Change) -> None:
         """Let the journal know what has become of a guest that it knows otherwise."""

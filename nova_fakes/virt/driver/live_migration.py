@@ -247,11 +247,12 @@ class LiveMigrationMethods(HypervisorDriver):
     ) -> None:
         """Make the instance at home here. It is here already when the source is in this process."""
         host = self._hypervisor
+        nics = self._nics(network_info)
         if instance.uuid not in host.guests:
             paused = getattr(instance, "power_state", None) == power_state.PAUSED
-            self.fleet.finish_arrival(host, spec_from(instance, block_device_info), paused=paused)
-        nics = self._nics(network_info)
-        if nics:
+            spec, volumes = spec_from(instance, block_device_info), volumes_from(block_device_info)
+            self.fleet.finish_arrival(host, spec, nics, volumes, paused=paused)
+        elif nics:
             host.plug(instance.uuid, nics)
 
     @translated()

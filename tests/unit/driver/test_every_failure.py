@@ -1,0 +1,87 @@
+"""Whatever fails, at whichever call: everything is as before, and the operation can be done again."""
+
+import contextlib
+import tempfile
+
+import pytest
+from driver_kit import configured
+from failure_kit import SCENARIOS, Stage, timeless
+
+
+@contextlib.contextmanager
+def staged(scenario, path):
+    before, atoms, setting = SCENARIOS[scenario]
+    stage = Stage(path, **setting)
+    try:
+        for atom in before:
+            atom(stage)
+        yield stage, atoms
+    finally:
+        stage.close()
+
+
+def calls(scenario, kind):
+    """Carry the scenario out without a failure; return the calls of that kind that each of its atoms makes."""
+    with tempfile.TemporaryDirectory() as directory, configured(directory):
+        path = f"{directory}/journal" if kind == "journal" else None
+        with staged(scenario, path) as (stage, atoms):
+            heard = []
+            for atom in atoms:
+                stage.probes[kind].listen()
+                atom(stage)
+                heard.append(list(stage.probes[kind].heard))
+            return heard
+
+
+def failures():
+    """Yield every call that can be made to fail: scenario, index of its atom, kind, index of the call, journal or not."""
+    for scenario, (_, atoms, _) in SCENARIOS.items():
+        for kind in ("fault", "realizer", "journal"):
+            for index, heard in enumerate(calls(scenario, kind)):
+                for number, call in enumerate(heard):
+                    name = f"{scenario}-{atoms[index].__name__}-{kind}-{number}-{call}".replace(" ", "_")
+                    if kind != "journal":
+                        yield pytest.param(scenario, index, kind, number, False, id=name)
+                    yield pytest.param(scenario, index, kind, number, True, id=f"{name}-kept")
+
+
+def finished(stage):
+    """Return the state at the end of a scenario; rows of the journal are in it already, as what they stand for."""
+    return timeless({name: state for name, state in stage.state().items() if name != "rows"})
+
+
+@pytest.fixture
+def path(kept, tmp_path):
+    return tmp_path / "journal" if kept else None
+
+
+def pytest_generate_tests(metafunc):
+    if "number" in metafunc.fixturenames:
+        metafunc.parametrize(("scenario", "index", "kind", "number", "kept"), list(failures()))
+
+
+def test_a_failure_anywhere_changes_nothing(scenario, index, kind, number, kept, path):
+    with staged(scenario, path) as (stage, atoms):
+        for atom in atoms[:index]:
+            atom(stage)
+        before, size = stage.state(), stage.instance.flavor
+        stage.probes[kind].listen(number)
+        with pytest.raises(Exception):  # noqa: B017, PT011 - which one is the business of other tests
+            atoms[index](stage)
+        stage.probes[kind].listen()
+        stage.instance.flavor = size
+        assert stage.state() == before
+        if kept:
+            assert stage.found_again() == stage.kept()
+        for atom in atoms[index:]:
+            atom(stage)
+        ended = finished(stage)
+    with staged(scenario, None) as (stage, atoms):
+        for atom in atoms:
+            atom(stage)
+        assert ended == finished(stage)
+
+
+def test_the_steps_of_every_operation_are_heard_of():
+    heard = {call.split("@")[0] for scenario in SCENARIOS for atom in calls(scenario, "fault") for call in atom}
+    assert heard >= {"spawn.plug", "spawn.start", "switch_over", "finish_migration.start", "finish_revert_migration"}
