@@ -49,6 +49,11 @@ class DeviceHost(UndoingHost):
             with guest.lock:
                 self._unplug(guest, None if nics is None else nics.values())
 
+    def exchange_nics(self, guest: Guest, nics: dict[str, Nic]) -> None:
+        """Let a guest have these interfaces alone, in an operation of the caller's; those to come are not made yet."""
+        self._unplug(guest, [nic for vif_id, nic in guest.nics.items() if vif_id not in nics])
+        guest.nics = nics
+
     def attach_nic(self, uuid: str, nic: Nic) -> None:
         """Give a guest another interface while it lives.
 

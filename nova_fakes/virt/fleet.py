@@ -83,8 +83,8 @@ class Fleet:
         self.workloads: Mapping[str, Workload] = {**WORKLOADS, **{workload.name: workload for workload in workloads}}
         self._hosts: dict[str, Hypervisor] = {}
         self._lock = threading.Lock()
-        # How many guests have changed hosts: whoever looks through the hosts looks again when it has grown meanwhile.
-        self._moves = 0
+        # Another one for every guest that changes hosts: whoever looks through the hosts meanwhile looks again.
+        self._last_move = object()
 
     @property
     def hosts(self) -> Mapping[str, Hypervisor]:
@@ -130,9 +130,9 @@ class Fleet:
     def _first(self, wanted: Callable[[Hypervisor], bool]) -> Hypervisor | None:
         """Return a host of which that is true; a guest that moves meanwhile is not missed."""
         while True:
-            moves = self._moves
+            last_move = self._last_move
             found = next((host for host in list(self._hosts.values()) if wanted(host)), None)
-            if found is not None or moves == self._moves:
+            if found is not None or last_move is self._last_move:
                 return found
 
     def sees_disks(self, uuid: str) -> bool:
@@ -239,8 +239,9 @@ class Fleet:
         guest = source.guest(uuid, "switch_over")
         destination = self._hosts.get(migration.destination)
         with guest.lock:
-            _check_movable(guest)
             migration.commit()
+            source.require_here(guest)
+            _check_movable(guest)
             if destination is None:
                 # The destination is another process: it makes the guest anew when nova tells it to.
                 source.let_go(guest)
@@ -294,10 +295,11 @@ class Fleet:
         arrival = destination.arrivals.get(uuid)
         if arrival is None:
             raise MigrationNotFound(f"host {destination.name} has not been prepared for guest {uuid}")
-        nics = arrival.nics or guest.nics
+        arrival = _as_it_is_now(arrival, guest)
+        nics = arrival.nics
         destination.take_nics(uuid, nics.values(), source, guest.state is State.RUNNING)
         try:
-            self._hand_over(source, destination, guest, arrival._replace(nics=nics))
+            self._hand_over(source, destination, guest, arrival)
         except BaseException:
             self._give_back(source, destination, guest, nics)
             raise
@@ -314,8 +316,7 @@ class Fleet:
                 raise MigrationNotFound(f"host {destination.name} is no longer prepared for guest {uuid}")
             marks, left = guest.marks(), guest.claim
             guest.claim, guest.nics = arrival.claim, arrival.nics
-            if arrival.volumes:
-                guest.volumes = {volume.device: volume for volume in arrival.volumes}
+            guest.volumes = {volume.device: volume for volume in arrival.volumes}
             try:
                 self.journal.change(
                     Change(source.name, uuid, None),
@@ -325,10 +326,10 @@ class Fleet:
             except BaseException:
                 guest.restore(marks)
                 raise
-            self._moves += 1
-            source.forget(uuid, left)
             del destination.arrivals[uuid]
             destination.take_in(guest)
+            self._last_move = object()
+            source.forget(uuid, left)
 
     def _give_back(self, source: Hypervisor, destination: Hypervisor, guest: Guest, nics: Mapping[str, Nic]) -> None:
         """Return the interfaces of a guest that has not moved after all; on a host that has died there are none."""
@@ -346,6 +347,14 @@ class Fleet:
             if arrival is not None:
                 destination.capacity.release(arrival.claim, destination.clock.now())
             return arrival
+
+
+def _as_it_is_now(arrival: Arrival, guest: Guest) -> Arrival:
+    """Return what is ready for a guest, less what it has lost since then and with what it has got."""
+    nics = {vif_id: arrival.nics.get(vif_id, nic) for vif_id, nic in guest.nics.items()} or arrival.nics
+    ready = {(volume.device, volume.volume_id): volume for volume in arrival.volumes}
+    volumes = tuple(ready.get((volume.device, volume.volume_id), volume) for volume in guest.volumes.values())
+    return arrival._replace(nics=nics, volumes=volumes or arrival.volumes)
 
 
 def _check_movable(guest: Guest) -> None:

@@ -169,7 +169,7 @@ class Hypervisor(DeviceHost):
                 self.capacity.release(guest.claim, self.clock.now())
             if self.down:
                 # The crash found it half made, and the journal knows it so.
-                self._correct(Change(self.name, guest.uuid, None))
+                self.correct(Change(self.name, guest.uuid, None))
 
     def destroy(self, uuid: str, *, keep_disks: bool = False) -> bool:
         """Take a guest away with its interfaces and, unless they are to be kept, its disks.
@@ -231,8 +231,7 @@ class Hypervisor(DeviceHost):
         with self.operation(guest, operation):
             guest.require(operation)
             if nics is not None:
-                self._unplug(guest, [nic for vif_id, nic in guest.nics.items() if vif_id not in nics])
-                guest.nics = nics
+                self.exchange_nics(guest, nics)
             if guest.nics:
                 with plugging or nullcontext():
                     self._plug(guest, guest.nics.values(), up=True)

@@ -6,8 +6,8 @@ down, as libvirt does. Where the host stays the same it holds both sizes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from nova_fakes.exceptions import Conflict
@@ -52,13 +52,16 @@ def arrive(
     :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises
     """
     host.check("finish_migration", spec)
-    retained = _retain(host, spec.uuid)
-    try:
-        return host.spawn(spec, nics, volumes, power_on=power_on, plugging=plugging, operation="finish_migration")
-    except BaseException:
-        if retained is not None:
-            _put_back(host, retained)
-        raise
+    left = host.guests.get(spec.uuid)
+    # No operation on what it was may go on beside those on what it becomes: they have their interfaces in common.
+    with nullcontext() if left is None else left.lock:
+        retained = _retain(host, spec.uuid)
+        try:
+            return host.spawn(spec, nics, volumes, power_on=power_on, plugging=plugging, operation="finish_migration")
+        except BaseException:
+            if retained is not None:
+                _put_back(host, retained)
+            raise
 
 
 def confirm(host: Hypervisor, uuid: str) -> None:
@@ -97,28 +100,35 @@ def revert(
     if uuid in host.retained:
         # The guest in its new size is normally gone by now; a move that failed half-way may have left it.
         host.destroy(uuid)
-    retained = host.retained.get(uuid)
-    if retained is not None:
-        _put_back(host, retained)
-    guest = host.guests.get(uuid)
+    guest = host.retained.get(uuid) or host.guests.get(uuid)
     if guest is None:
         # Its definition went with a move across cells; its disks stayed.
         return host.spawn(
             spec, nics, volumes, power_on=power_on, plugging=plugging, operation="finish_revert_migration"
         )
-    try:
-        with host.operation(guest, "finish_revert_migration", Change(host.name, uuid, None, "retained")):
-            guest.outgoing = False
-            guest.volumes = {volume.device: volume for volume in volumes}
-            if nics is not None:
-                guest.nics = nics
-            if power_on:
-                host.boot(uuid, "power_on", plugging=plugging)
-    except BaseException:
-        if retained is not None:
-            _retain(host, uuid)
-        raise
+    operation = host.operation(guest, "finish_revert_migration", Change(host.name, uuid, None, "retained"))
+    with guest.lock, _returned(host, guest), operation:
+        guest.outgoing = False
+        guest.volumes = {volume.device: volume for volume in volumes}
+        if nics is not None:
+            host.exchange_nics(guest, nics)
+        if power_on:
+            host.boot(uuid, "power_on", plugging=plugging)
     return guest
+
+
+@contextmanager
+def _returned(host: Hypervisor, guest: Guest) -> Iterator[None]:
+    """Let a guest that a resize on this host retained be the host's again, unless what follows fails."""
+    if host.retained.get(guest.uuid) is not guest:
+        yield
+        return
+    _put_back(host, guest)
+    try:
+        yield
+    except BaseException:
+        _retain(host, guest.uuid)
+        raise
 
 
 def _retain(host: Hypervisor, uuid: str) -> Guest | None:
@@ -129,6 +139,7 @@ def _retain(host: Hypervisor, uuid: str) -> Guest | None:
             return None
         del host.guests[uuid]
         host.retained[uuid] = guest
+        _correct_after_crash(host, guest, "retained", "guest")
         return guest
 
 
@@ -136,3 +147,10 @@ def _put_back(host: Hypervisor, guest: Guest) -> None:
     with host.lock:
         host.retained.pop(guest.uuid, None)
         host.guests[guest.uuid] = guest
+        _correct_after_crash(host, guest, "guest", "retained")
+
+
+def _correct_after_crash(host: Hypervisor, guest: Guest, role: str, other: str) -> None:
+    """Let the journal know what a guest is here, where a crash has found it as something else."""
+    if host.down:
+        host.correct(Change(host.name, guest.uuid, guest.to_record(), role), Change(host.name, guest.uuid, None, other))

@@ -111,16 +111,16 @@ class UndoingHost(Host):
             if self.down and self.guests.get(guest.uuid) is guest:
                 # The crash found it in the midst of the operation, and the journal knows it so.
                 guest.apply("power_loss", self.clock.now())
-                self._correct(Change(self.name, guest.uuid, guest.to_record()))
+                self.correct(Change(self.name, guest.uuid, guest.to_record()))
             here = not self.down and self.guests.get(guest.uuid) is guest
         self.rewire(guest, wired if here else frozenset(), {**tried, **guest.nics})
 
-    def _correct(self, change: Change) -> None:
+    def correct(self, *changes: Change) -> None:
         """Let the journal know what has become of a guest that it knows otherwise."""
         try:
-            self.journal.change(change)
+            self.journal.change(*changes)
         except JournalError:
-            LOG.exception("the journal keeps guest %s of host %s as it no longer is", change.uuid, change.host)
+            LOG.exception("the journal keeps guest %s of host %s as it no longer is", changes[0].uuid, self.name)
 
     def rewire(self, guest: Guest, wired: frozenset[str], known: Mapping[str, Nic]) -> None:
         """Bring a guest's interfaces and its link back to what they were; what cannot be is logged.

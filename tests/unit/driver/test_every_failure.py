@@ -34,7 +34,7 @@ def calls(scenario, kind):
 
 
 def failures():
-    """Yield every call that can be made to fail: scenario, index of its atom, kind, index of the call, journal or not."""
+    """Yield every call that can fail: scenario, index of its atom, kind, index of the call, with a journal or not."""
     for scenario, (_, atoms, _) in SCENARIOS.items():
         for kind in ("fault", "realizer", "journal"):
             for index, heard in enumerate(calls(scenario, kind)):
