@@ -87,7 +87,7 @@ class DeviceHost(UndoingHost):
     def attach_volume(self, uuid: str, volume: Volume) -> None:
         """Attach a volume.
 
-        :raises DeviceInUse: another volume has that device
+        :raises DeviceInUse: another volume has that device, or the guest has the volume as another
         """
         guest = self.guest(uuid, "attach_volume")
         with self.operation(guest, "attach_volume") as operation:
@@ -110,12 +110,13 @@ class DeviceHost(UndoingHost):
         """Put a volume in the place of the one at the same device, which is returned.
 
         :raises DeviceNotFound: there is none to take the place of
+        :raises DeviceInUse: the guest has the volume as another device
         """
         guest = self.guest(uuid, "swap_volume")
         with self.operation(guest, "swap_volume") as operation:
             operation.details.update(_details(volume))
             old = self._volume_at(guest, volume.device)
-            guest.volumes = {**guest.volumes, volume.device: volume}
+            guest.put(volume)
         return old
 
     def extend_volume(self, uuid: str, volume_id: str, size_bytes: int) -> None:

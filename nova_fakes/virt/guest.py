@@ -225,7 +225,7 @@ class Guest:
     def attach(self, volume: Volume) -> None:
         """Attach a volume.
 
-        :raises DeviceInUse: another volume has that device
+        :raises DeviceInUse: another volume has that device, or it has another device
         """
         present = self.volumes.get(volume.device)
         if present is not None and present.volume_id != volume.volume_id:
@@ -233,6 +233,16 @@ class Guest:
                 f"device {volume.device} of guest {self.uuid} holds volume {present.volume_id}: "
                 f"detach it or attach {volume.volume_id} as another device"
             )
+        self.put(volume)
+
+    def put(self, volume: Volume) -> None:
+        """Let the guest have a volume as its device, whatever was there.
+
+        :raises DeviceInUse: it has the volume as another device
+        """
+        for other in self.volumes.values():
+            if other.device != volume.device and other.volume_id == volume.volume_id is not None:
+                raise DeviceInUse(f"guest {self.uuid} has volume {volume.volume_id} as {other.device} already")
         # A new mapping each time: whoever reads the old one needs no lock.
         self.volumes = {**self.volumes, volume.device: volume}
 
@@ -303,7 +313,7 @@ class Guest:
             volumes={volume.device: volume for volume in volumes},
             rescue_image=record["rescue_image"],
             quiesced=record.get("quiesced", False),
-            wired=frozenset(nic.id for nic in nics),
+            wired=frozenset() if record["outgoing"] else frozenset(nic.id for nic in nics),
             outgoing=record["outgoing"],
             booted_at_s=record["booted_at_s"],
             _ran_s=record["ran_s"],

@@ -254,6 +254,7 @@ class Hypervisor(DeviceHost):
                 raise InvalidTransition(
                     f"guest {uuid} runs the rescue image {guest.rescue_image} already: unrescue it first"
                 )
+            self._plug_missing(guest)
             self._apply(guest, "rescue")
             guest.rescue_image = image
             if password is not None:
@@ -270,6 +271,7 @@ class Hypervisor(DeviceHost):
         with self.operation(guest, "unrescue"):
             if not guest.rescued:
                 raise InvalidTransition(f"guest {uuid} is not rescued: rescue it first")
+            self._plug_missing(guest)
             self._apply(guest, "unrescue")
             guest.rescue_image = None
             self._set_link(guest)

@@ -82,7 +82,9 @@ class Operation:
             raise
         finally:
             if error is not None:
-                host.undo(guest, marks, wired)
+                refused_at_once = isinstance(error, _REFUSALS) and (guest.marks(), guest.wired) == (marks, wired)
+                if not refused_at_once:
+                    host.undo(guest, marks, wired)
                 if not isinstance(error, _REFUSALS):
                     outcome = type(error).__name__
                     host.journal.record(host.clock.now(), host.name, guest.uuid, self._name, outcome)
@@ -146,6 +148,12 @@ class UndoingHost(Host):
             realizer.plug(guest.uuid, [nic.vif(self.read_vif) for nic in nics], up=up)
         guest.wired = guest.wired.union([nic.id for nic in nics])
         self.report_vifs("vif_plugged", guest.uuid, nics)
+
+    def _plug_missing(self, guest: Guest) -> None:
+        """Make those interfaces of a guest that is about to run that its host has lost, in a crash say."""
+        missing = [nic for nic in guest.nics.values() if nic.id not in guest.wired]
+        if missing:
+            self._plug(guest, missing, up=True)
 
     def _unplug(self, guest: Guest, nics: Iterable[Nic] | None = None) -> None:
         """Remove these interfaces of a guest, or all, where this host has made them, or may have before a restart."""
