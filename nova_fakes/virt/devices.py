@@ -47,7 +47,8 @@ class DeviceHost(UndoingHost):
         self.check("unplug", guest)
         if guest is not None:
             with guest.lock:
-                self._unplug(guest, None if nics is None else nics.values())
+                if self.guests.get(uuid) is guest:
+                    self._unplug(guest, None if nics is None else nics.values())
 
     def exchange_nics(self, guest: Guest, nics: dict[str, Nic]) -> None:
         """Let a guest have these interfaces alone, in an operation of the caller's; those to come are not made yet."""
