@@ -232,17 +232,15 @@ class Worker:
             source.finish_revert_migration(None, sized, vifs, None)
 
     def power(self, instance):
-        driver = self.home(instance)
-        operation = self.random.choice(["pause", "unpause", "off", "on", "soft"])
-        if operation == "off":
-            driver.power_off(instance)
-        elif operation == "on":
+        operation = self.random.choice(["pause", "unpause", "power_off", "power_on", "reboot"])
+        if operation == "power_on":
             with self.move(instance):
-                driver.power_on(None, instance, None)
-        elif operation == "soft":
-            driver.reboot(None, instance, None, "SOFT")
+                self.home(instance).power_on(None, instance, None)
+        elif operation == "reboot":
+            with self.move(instance):  # what does not run, is booted
+                self.home(instance).reboot(None, instance, None, "SOFT")
         else:
-            getattr(driver, operation)(instance)
+            getattr(self.home(instance), operation)(instance)
 
     def devices(self, instance):
         driver = self.home(instance)
