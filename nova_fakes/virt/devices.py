@@ -236,8 +236,9 @@ class DeviceHost(UndoingHost):
             if wired:
                 self._unplug(guest)
             with self.lock:
-                self.require_up(operation)
-                self.require_here(guest)
+                if self.down or self.guests.get(uuid) is not guest:
+                    self.require_up(operation)
+                    self.require_here(guest)
                 if self.journal.persistent:
                     writes.append(self.row(uuid, "guest", None))
                     if left is not None:

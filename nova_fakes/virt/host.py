@@ -236,18 +236,21 @@ class Host:
     ) -> Event:
         """Let an operation on a guest hold from here on: the journal has its event and the guest as it is.
 
+        The caller holds the lock.
+
         :param writes: what else it is to write
         :returns: the event, of which the observers do not know yet
         :raises HostDown: the host has crashed meanwhile
         :raises GuestNotFound: the guest is no longer here
         :raises JournalError: the journal cannot be written; it is as before
         """
-        with self.lock:
+        uuid = guest.spec.uuid
+        if self.down or self.guests.get(uuid) is not guest:
             self.require_up(operation)
             self.require_here(guest)
-            if self.journal.persistent:
-                writes = (self.guest_row(guest), *writes)
-            return self.note(now_s, guest.uuid, operation, details, writes)
+        if self.journal.persistent:
+            writes = (self.guest_row(guest), *writes)
+        return self.note(now_s, uuid, operation, details, writes)
 
     def require_up(self, operation: str) -> None:
         """Refuse an operation of a host that has crashed.

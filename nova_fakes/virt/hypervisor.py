@@ -112,7 +112,8 @@ class Hypervisor(DeviceHost):
         """Give a new guest its place and its claim, which is that of its arrival where it has one."""
         uuid = guest.spec.uuid
         with self.lock:
-            self.require_up(operation)
+            if self.down:
+                self.require_up(operation)
             if uuid in self.guests:
                 raise GuestExists(f"guest {uuid} is already on host {self.name}: destroy it first")
             if self.arrivals.get(uuid) is not arrival:
@@ -167,26 +168,26 @@ class Hypervisor(DeviceHost):
 
     def _settle(self, guest: Guest, now_s: float, operation: str, details: Mapping[str, Any]) -> Event:
         """Let a new guest hold, in the place of disks that it left here once and beside what it was before a resize."""
-        uuid, image = guest.spec.uuid, guest.spec.image
+        image = guest.spec.image
         with self.lock:
-            event = self.keep(guest, now_s, operation, details, self._rows_beside(guest, now_s))
+            writes = self._rows_beside(guest, now_s) if self.journal.persistent else ()
+            event = self.keep(guest, now_s, operation, details, writes)
             if image is not None:
                 self.cached_images[image] = now_s
             if self.left_disks:
-                self._release_disks(uuid, now_s)
+                self._release_disks(guest.uuid, now_s)
         return event
 
     def _rows_beside(self, guest: Guest, now_s: float) -> list[Write]:
         """Return what the journal is to write of a new guest besides itself; the caller holds the lock."""
         rows: list[Write] = []
-        if self.journal.persistent:
-            uuid, image = guest.uuid, guest.spec.image
-            if image is not None:
-                rows.append(self.journal.image_row(self.name, image, now_s))
-            if uuid in self.left_disks:
-                rows.append(self.row(uuid, "disks", None))
-            if uuid in self.retained:
-                rows.append(self.guest_row(self.retained[uuid], "retained"))
+        uuid, image = guest.uuid, guest.spec.image
+        if image is not None:
+            rows.append(self.journal.image_row(self.name, image, now_s))
+        if uuid in self.left_disks:
+            rows.append(self.row(uuid, "disks", None))
+        if uuid in self.retained:
+            rows.append(self.guest_row(self.retained[uuid], "retained"))
         return rows
 
     def _discard(self, guest: Guest, arrival: Arrival | None) -> None:

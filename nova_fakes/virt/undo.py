@@ -130,7 +130,8 @@ class Operation:
             if error is None:
                 try:
                     now_s = host.clock.now() if self._now_s is None else self._now_s
-                    event = host.keep(guest, now_s, self._name, self.details, self.writes)
+                    with host.lock:
+                        event = host.keep(guest, now_s, self._name, self.details, self.writes)
                 except BaseException as caught:
                     error = refused = caught
             if error is not None:
@@ -209,9 +210,8 @@ class UndoingHost(Host):
         self._unplug(guest)
 
     def _plug(self, guest: Guest, nics: Iterable[Nic], up: bool) -> None:
-        realizer = self._active_realizer
         nics = list(nics)
-        if realizer is not None:
+        if self.realizer is not None and (realizer := self._active_realizer) is not None:
             realizer.plug(guest.uuid, [nic.vif(self.read_vif) for nic in nics], up=up)
         guest.wired = guest.wired.union([nic.id for nic in nics])
         self.report_vifs("vif_plugged", guest.uuid, nics)
