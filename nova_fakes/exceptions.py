@@ -21,6 +21,7 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     │   ├── HostDown              the hypervisor has crashed and answers nothing
     │   │   └── HostHangs         the hypervisor has not answered in time
     │   └── MigrationAborted      somebody ended a live migration before its switch-over
+    ├── JournalError              the file of the journal cannot be written
     ├── SignatureMismatch         the installed nova calls the driver in another way than it was written for
     ├── InjectedFault             a FaultRule said so
     ├── RealizerError             a network operation failed; what was done before it has been undone
@@ -111,6 +112,10 @@ class HostHangs(HostDown):
 
 class MigrationAborted(Conflict):
     """Somebody ended the live migration before its switch-over; the guest stays where it was."""
+
+
+class JournalError(NovaFakesError):
+    """The file in which a fleet's state is kept cannot be written; what was to be done has not been done."""
 
 
 class SignatureMismatch(NovaFakesError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +13,17 @@ from nova_fakes.exceptions import (
 )
 from nova_fakes.virt.disks import Volume, device_name
 from nova_fakes.virt.equipment import Equipment, pci_item
+from nova_fakes.virt.event import NOTHING, Event
 from nova_fakes.virt.guest import Claim, Guest, State
-from nova_fakes.virt.host import Host, failures_recorded
+from nova_fakes.virt.host import Host, failure_recorded
+from nova_fakes.virt.journal import Write
 from nova_fakes.virt.nic import Nic, check_addresses
+from nova_fakes.virt.undo import UndoingHost
 
 __all__ = ["DeviceHost"]
 
 
-class DeviceHost(Host):
+class DeviceHost(UndoingHost):
     """A host whose guests have interfaces and volumes."""
 
     def vifs(self, uuid: str) -> list[Any]:
@@ -31,72 +34,62 @@ class DeviceHost(Host):
         """
         return [nic.vif(self.read_vif) for nic in self.guest(uuid).nics.values()]
 
-    @failures_recorded("plug")
     def plug(self, uuid: str, nics: dict[str, Nic]) -> None:
         """Make whatever of these interfaces is missing, with link if the guest runs.
 
         :raises GuestNotFound: the guest is not here
         :raises RealizerError: it failed; what was made is gone again
         """
-        guest = self.guest(uuid, "plug")
-        before = guest.nics
-        guest.nics = {**before, **nics}
-        try:
+        with self.operation(uuid, "plug", {"nics": nics}) as operation:
+            guest = operation.guest
+            guest.nics = {**guest.nics, **nics}
             self._plug(guest, nics.values(), guest.state is State.RUNNING)
-        except BaseException:
-            guest.nics = before
-            raise
-        self.record(self.clock.now(), uuid, "plug", {"nics": nics})
 
-    @failures_recorded("unplug")
     def unplug(self, uuid: str, nics: Mapping[str, Nic] | None = None) -> None:
         """Remove these interfaces of a guest from the host, or all; the guest keeps them in its definition."""
-        guest = self.guests.get(uuid)
-        self.check("unplug", guest)
-        if guest is not None:
-            self._unplug(guest, None if nics is None else list(nics.values()))
-            self.record(self.clock.now(), uuid, "unplug", {} if nics is None else {"nics": nics})
+        if uuid not in self.guests:
+            with failure_recorded(self, uuid, "unplug"):
+                self.check("unplug")
+            return
+        with self.operation(uuid, "unplug", NOTHING if nics is None else {"nics": nics}) as operation:
+            self._unplug(operation.guest, None if nics is None else nics.values())
 
-    @failures_recorded("attach_interface")
+    def exchange_nics(self, guest: Guest, nics: dict[str, Nic]) -> None:
+        """Let a guest have these interfaces alone, in an operation of the caller's; those to come are not made yet."""
+        self._unplug(guest, [nic for vif_id, nic in guest.nics.items() if vif_id not in nics])
+        guest.nics = nics
+
     def attach_nic(self, uuid: str, nic: Nic) -> None:
         """Give a guest another interface while it lives.
 
         :raises DeviceInUse: it has that one, or one with its MAC address, or another guest has that PCI device
         :raises RealizerError: it could not be made; the guest is as before
         """
-        guest = self.guest(uuid, "attach_interface")
-        if nic.id in guest.nics:
-            raise DeviceInUse(f"guest {uuid} has VIF {nic.id} already")
-        check_addresses([*guest.nics.values(), nic])
-        address = nic.pci_address if self.inventory.pci else None
-        if address is not None:
-            self._hold(guest, address)
-        try:
-            self._plug(guest, [nic], guest.state is State.RUNNING)
-        except BaseException:
-            if address is not None:
-                self._let_go(guest, address)
-            raise
-        with self.lock:
+        with self.operation(uuid, "attach_interface", {"vif_id": nic.id, "nic": nic}) as operation:
+            guest = operation.guest
+            if nic.id in guest.nics:
+                raise DeviceInUse(f"guest {uuid} has VIF {nic.id} already")
+            check_addresses([*guest.nics.values(), nic])
+            if nic.pci_address is not None and self.inventory.pci:
+                self._hold(guest, nic.pci_address)
             guest.nics = {**guest.nics, nic.id: nic}
-        self.record(self.clock.now(), uuid, "attach_interface", {"vif_id": nic.id, "nic": nic})
+            self._plug(guest, [nic], guest.state is State.RUNNING)
 
-    @failures_recorded("detach_interface")
     def detach_nic(self, uuid: str, vif_id: str) -> None:
         """Take an interface from a guest.
 
         :raises DeviceNotFound: it has no such interface
+        :raises RealizerError: it could not be removed; the guest is as before
         """
-        guest = self.guest(uuid, "detach_interface")
-        nic = guest.nics.get(vif_id)
-        if nic is None:
-            raise DeviceNotFound(f"guest {uuid} has no VIF {vif_id}")
-        self._unplug(guest, [nic])
-        if nic.pci_address is not None:
-            self._let_go(guest, nic.pci_address)
-        with self.lock:
+        with self.operation(uuid, "detach_interface", {"vif_id": vif_id}) as operation:
+            guest = operation.guest
+            nic = guest.nics.get(vif_id)
+            if nic is None:
+                raise DeviceNotFound(f"guest {uuid} has no VIF {vif_id}")
+            self._unplug(guest, [nic])
+            if nic.pci_address is not None:
+                self._give_up(guest, nic.pci_address)
             guest.nics = {one: other for one, other in guest.nics.items() if one != vif_id}
-        self.record(self.clock.now(), uuid, "detach_interface", {"vif_id": vif_id})
 
     def _hold(self, guest: Guest, address: str) -> None:
         """Claim a PCI device for a guest that lives."""
@@ -113,7 +106,7 @@ class DeviceHost(Host):
             guest.claim = guest.claim._replace(items=(*guest.claim.items, *item.items))
             guest.spec = replace(spec, equipment=replace(equipment, pci=(*equipment.pci, address)))
 
-    def _let_go(self, guest: Guest, address: str) -> None:
+    def _give_up(self, guest: Guest, address: str) -> None:
         """Give back a guest's PCI device; nothing to give is no error."""
         equipment = guest.spec.equipment
         if equipment is None or address not in equipment.pci:
@@ -125,58 +118,51 @@ class DeviceHost(Host):
             held = tuple(one for one in equipment.pci if one != address)
             guest.spec = replace(guest.spec, equipment=replace(equipment, pci=held))
 
-    @failures_recorded("attach_volume")
     def attach_volume(self, uuid: str, volume: Volume) -> None:
         """Attach a volume.
 
-        :raises DeviceInUse: another volume has that device
+        :raises DeviceInUse: another volume has that device, or the guest has the volume as another
         """
-        guest = self.guest(uuid, "attach_volume")
-        with self.lock:
-            guest.attach(volume)
-        self._record_volume(guest, "attach_volume", volume)
+        with self.operation(uuid, "attach_volume", _details(volume)) as operation:
+            operation.guest.attach(volume)
 
-    @failures_recorded("detach_volume")
     def detach_volume(self, uuid: str, device: str) -> Volume:
         """Detach the volume at that device.
 
         :raises DeviceNotFound: there is none
         """
-        guest = self.guest(uuid, "detach_volume")
-        volume = self._volume_at(guest, device)
-        with self.lock:
-            guest.volumes.pop(volume.device, None)
-        self._record_volume(guest, "detach_volume", volume)
+        with self.operation(uuid, "detach_volume") as operation:
+            guest = operation.guest
+            volume = self._volume_at(guest, device)
+            operation.details = _details(volume)
+            guest.volumes = {name: other for name, other in guest.volumes.items() if name != volume.device}
         return volume
 
-    @failures_recorded("swap_volume")
     def swap_volume(self, uuid: str, volume: Volume) -> Volume:
         """Put a volume in the place of the one at the same device, which is returned.
 
         :raises DeviceNotFound: there is none to take the place of
+        :raises DeviceInUse: the guest has the volume as another device
         """
-        guest = self.guest(uuid, "swap_volume")
-        old = self._volume_at(guest, volume.device)
-        with self.lock:
-            guest.volumes[volume.device] = volume
-        self._record_volume(guest, "swap_volume", volume)
+        with self.operation(uuid, "swap_volume", _details(volume)) as operation:
+            old = self._volume_at(operation.guest, volume.device)
+            operation.guest.put(volume)
         return old
 
-    @failures_recorded("extend_volume")
     def extend_volume(self, uuid: str, volume_id: str, size_bytes: int) -> None:
         """Let a guest see that its volume has grown.
 
         :raises DeviceNotFound: it has no such volume
         :raises InvalidInput: that would shrink it
         """
-        guest = self.guest(uuid, "extend_volume")
-        for volume in guest.volumes.values():
-            if volume.volume_id == volume_id:
-                with self.lock:
-                    volume = guest.volumes[volume.device] = volume.extended(size_bytes)
-                self._record_volume(guest, "extend_volume", volume)
-                return
-        raise DeviceNotFound(f"guest {uuid} has no volume {volume_id}")
+        with self.operation(uuid, "extend_volume") as operation:
+            guest = operation.guest
+            volume = next((one for one in guest.volumes.values() if one.volume_id == volume_id), None)
+            if volume is None:
+                raise DeviceNotFound(f"guest {uuid} has no volume {volume_id}")
+            grown = volume.extended(size_bytes)
+            operation.details = _details(grown)
+            guest.volumes = {**guest.volumes, volume.device: grown}
 
     def prepare_nics(self, uuid: str, nics: Collection[Nic]) -> None:
         """Prepare the interfaces of a guest that is on its way here."""
@@ -190,47 +176,83 @@ class DeviceHost(Host):
         if realizer is not None and nics:
             realizer.abort_migration(uuid, [nic.vif(self.read_vif) for nic in nics])
 
-    def take_nics(self, uuid: str, nics: Collection[Nic], source: Host) -> None:
-        """Take a guest's interfaces over from the host that it leaves."""
-        realizer = self._active_realizer
-        if realizer is not None and nics:
-            realizer.migrate(uuid, [nic.vif(self.read_vif) for nic in nics], source.realizer)
+    def take_nics(self, uuid: str, nics: Collection[Nic], source: Host, up: bool) -> None:
+        """Take a guest's interfaces over from the host that it leaves.
 
-    def forget(self, guest: Guest, now_s: float) -> None:
-        """Drop a guest that has moved away; the caller holds the lock."""
-        del self.guests[guest.uuid]
-        self.capacity.release(guest.claim, now_s)
-        self._consoles.close(guest.uuid)
-
-    def depart(self, guest: Guest, now_s: float) -> None:
-        """Let go of a guest that goes on in another process."""
-        if guest.nics:
-            self._unplug(guest)
-        with self.lock:
-            self.forget(guest, now_s)
-
-    def _plug(self, guest: Guest, nics: Iterable[Nic], up: bool) -> None:
-        realizer = self._active_realizer
-        nics = list(nics)
-        if realizer is not None:
-            realizer.plug(guest.uuid, [nic.vif(self.read_vif) for nic in nics], up=up)
-        guest.plugged = True
-        self.report_vifs("vif_plugged", guest.uuid, nics)
-
-    def unwire(self, guest: Guest) -> None:
-        """Remove all interfaces of a guest from the host without a fault rule's or the journal's knowledge of why."""
-        self._unplug(guest)
-
-    def _unplug(self, guest: Guest, nics: list[Nic] | None = None) -> None:
-        """Remove interfaces that this host has made, or may have made before a restart."""
-        if guest.plugged is False:
+        :param up: whether they have link where they have to be made anew
+        :raises RealizerError: they are where they were
+        """
+        if not nics:
             return
+        realizer, other = self._active_realizer, source._active_realizer
+        vifs = [nic.vif(self.read_vif) for nic in nics]
+        if realizer is None:
+            if other is not None:
+                other.unplug(uuid)
+        elif other is None:
+            realizer.plug(uuid, vifs, up=up)
+        else:
+            realizer.migrate(uuid, vifs, other)
+
+    def drop_nics(self, uuid: str) -> None:
+        """Remove the interfaces of a guest that has not come here after all."""
         realizer = self._active_realizer
         if realizer is not None:
-            realizer.unplug(guest.uuid, None if nics is None else [nic.vif(self.read_vif) for nic in nics])
-        if nics is None:
-            guest.plugged = False
-        self.report_vifs("vif_unplugged", guest.uuid, guest.nics.values() if nics is None else nics)
+            realizer.unplug(uuid)
+
+    def link_nics(self, uuid: str, up: bool) -> None:
+        """Give the interfaces of a guest link that is on its way, or take it from them."""
+        realizer = self._active_realizer
+        if realizer is not None:
+            realizer.set_link(uuid, up)
+
+    def take_in(self, guest: Guest, now_s: float) -> None:
+        """Take a guest that has moved here, with its claim, its interfaces and its disks; the caller holds the lock."""
+        self.guests[guest.uuid] = guest
+        guest.wired = frozenset(guest.nics)
+        self._release_disks(guest.uuid, now_s)
+
+    def forget(self, uuid: str, claim: Claim, now_s: float) -> None:
+        """Drop a guest and what it claimed; the caller holds the lock."""
+        del self.guests[uuid]
+        self.capacity.release(claim, now_s)
+        self._consoles.close(uuid)
+
+    def let_go(
+        self, guest: Guest, operation: str, details: Mapping[str, Any] = NOTHING, *, left: Claim | None = None
+    ) -> Event:
+        """Drop a guest and its interfaces, here and in the journal; the caller holds the guest's lock.
+
+        :param operation: of which this is the end
+        :param left: what the disks take up that it leaves here; None: it leaves none
+        :returns: the event, of which the observers do not know yet
+        :raises HostDown: the host has crashed meanwhile
+        :raises RealizerError: its interfaces could not be removed; the guest is still here
+        :raises JournalError: the journal cannot be written; the guest is still here
+        """
+        uuid, wired = guest.spec.uuid, guest.wired
+        writes: list[Write] = []
+        try:
+            if wired:
+                self._unplug(guest)
+            with self.lock:
+                if self.down or self.guests.get(uuid) is not guest:
+                    self.require_up(operation)
+                    self.require_here(guest)
+                if self.journal.persistent:
+                    writes.append(self.row(uuid, "guest", None))
+                    if left is not None:
+                        writes.append(self.row(uuid, "disks", {"disk_gb": left.disk_gb}))
+                now_s = self.clock.now()
+                event = self.note(now_s, uuid, operation, details, writes)
+                self.forget(uuid, guest.claim, now_s)
+                if left is not None:
+                    self._leave_disks(uuid, left, now_s)
+        except BaseException:
+            if not self.down:
+                self.rewire(guest, wired, guest.nics)
+            raise
+        return event
 
     def _volume_at(self, guest: Guest, device: str) -> Volume:
         volume = guest.volumes.get(device_name(device))
@@ -238,6 +260,6 @@ class DeviceHost(Host):
             raise DeviceNotFound(f"guest {guest.uuid} has no volume at {device}")
         return volume
 
-    def _record_volume(self, guest: Guest, operation: str, volume: Volume) -> None:
-        details = {"device": volume.device, "volume_id": volume.volume_id, "volume": volume}
-        self.record(self.clock.now(), guest.uuid, operation, details)
+
+def _details(volume: Volume) -> dict[str, Any]:
+    return {"device": volume.device, "volume_id": volume.volume_id, "volume": volume}

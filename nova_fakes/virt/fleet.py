@@ -6,8 +6,9 @@ the source lists the guest until the switch-over and not afterwards, and the swi
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -27,7 +28,6 @@ from nova_fakes.faults import Faults
 from nova_fakes.virt import stats
 from nova_fakes.virt.disks import Volume, local_disks
 from nova_fakes.virt.equipment import Equipment
-from nova_fakes.virt.event import OK
 from nova_fakes.virt.guest import Guest, GuestSpec, State
 from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.hypervisor import Arrival, Hypervisor
@@ -37,6 +37,8 @@ from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.workload import WORKLOADS, Workload
 
 __all__ = ["DEFAULT_BANDWIDTH_MB_S", "Fleet", "current_fleet"]
+
+LOG = logging.getLogger(__name__)
 
 #: Of a 100 Gb/s network; a guest of 512 MiB moves in a twentieth of a second.
 DEFAULT_BANDWIDTH_MB_S = 10_000.0
@@ -84,6 +86,8 @@ class Fleet:
         self.workloads: Mapping[str, Workload] = {**WORKLOADS, **{workload.name: workload for workload in workloads}}
         self._hosts: dict[str, Hypervisor] = {}
         self._lock = threading.Lock()
+        # Another one for every guest that changes hosts: whoever looks through the hosts meanwhile looks again.
+        self._last_move = object()
 
     @property
     def hosts(self) -> Mapping[str, Hypervisor]:
@@ -121,10 +125,18 @@ class Fleet:
 
         :raises GuestNotFound: it is nowhere
         """
-        for host in list(self._hosts.values()):
-            if uuid in host.guests:
-                return host
-        raise GuestNotFound(f"guest {uuid} is on no host of the fleet")
+        host = self._first(lambda host: uuid in host.guests)
+        if host is None:
+            raise GuestNotFound(f"guest {uuid} is on no host of the fleet")
+        return host
+
+    def _first(self, wanted: Callable[[Hypervisor], bool]) -> Hypervisor | None:
+        """Return a host of which that is true; a guest that moves meanwhile is not missed."""
+        while True:
+            last_move = self._last_move
+            found = next((host for host in list(self._hosts.values()) if wanted(host)), None)
+            if found is not None or last_move is self._last_move:
+                return found
 
     def equipment(self, uuid: str) -> Equipment | None:
         """Return what a guest has beyond processors, memory and disks; None too where it is on no host."""
@@ -136,9 +148,9 @@ class Fleet:
 
     def sees_disks(self, uuid: str) -> bool:
         """Tell whether a guest's disks lie where every host can see them."""
-        return self.shared_storage and any(
-            uuid in host.guests or uuid in host.left_disks for host in list(self._hosts.values())
-        )
+        if not self.shared_storage:
+            return False
+        return self._first(lambda host: uuid in host.guests or uuid in host.left_disks) is not None
 
     @contextmanager
     def activate(self) -> Iterator[Fleet]:
@@ -166,6 +178,7 @@ class Fleet:
         :raises GuestExists: the guest is there already, or on its way there
         :raises InsufficientCapacity: the host refuses the claim
         :raises RealizerError: its interfaces could not be prepared
+        :raises JournalError: the journal cannot be written
         """
         uuid = spec.uuid
         arrival = Arrival(spec, spec.claim(), nics, tuple(volumes))
@@ -173,6 +186,7 @@ class Fleet:
             destination.check("pre_live_migration", spec)
             now_s = destination.clock.now()
             with destination.lock:
+                destination.require_up("pre_live_migration")
                 if uuid in destination.guests or uuid in destination.arrivals:
                     raise GuestExists(f"guest {uuid} is on host {destination.name} or on its way there already")
                 destination.capacity.claim(destination.name, arrival.claim, now_s)
@@ -180,11 +194,18 @@ class Fleet:
             try:
                 destination.prepare_nics(uuid, nics.values())
             except BaseException:
-                self._drop_arrival(destination, uuid, destination.clock.now())
+                self._drop_arrival(destination, arrival)
                 raise
-        destination.report_vifs("vif_plugged", uuid, nics.values(), migrating=True)
-        details = {"spec": spec, "nics": nics, "volumes": arrival.volumes}
-        destination.record(now_s, uuid, "pre_live_migration", details)
+            try:
+                destination.report_vifs("vif_plugged", uuid, nics.values(), migrating=True)
+                details = {"spec": spec, "nics": nics, "volumes": arrival.volumes}
+                with destination.lock:
+                    destination.require_up("pre_live_migration")
+                    event = destination.note(now_s, uuid, "pre_live_migration", details)
+            except BaseException:
+                self._undo_arrival(destination, arrival)
+                raise
+        self.journal.tell(event)
 
     def begin_migration(
         self, source: Hypervisor, uuid: str, destination: str, *, block: bool = False, auto_converge: bool = False
@@ -199,8 +220,7 @@ class Fleet:
         """
         with failure_recorded(source, uuid, "live_migration_start"):
             guest = source.guest(uuid, "live_migration")
-            if guest.state not in (State.RUNNING, State.PAUSED):
-                raise Conflict(f"guest {uuid} is {guest.state}: only a running or paused guest can be live-migrated")
+            _check_movable(guest)
             disk_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec)) if block else 0
             with source.lock:
                 if uuid in source.migrations:
@@ -218,9 +238,10 @@ class Fleet:
                     stats.dirty_bytes_s(guest.workload, guest.seed) if guest.state is State.RUNNING else 0.0,
                     auto_converge=auto_converge,
                 )
+                details = {"destination": destination, "block": block, "auto_converge": auto_converge}
+                event = source.note(migration.began_s, uuid, "live_migration_start", details)
                 source.migrations[uuid] = migration
-        details = {"destination": destination, "block": block, "auto_converge": auto_converge}
-        source.record(migration.began_s, uuid, "live_migration_start", details)
+        self.journal.tell(event)
         return migration
 
     def migration(self, source: Hypervisor, uuid: str) -> LiveMigration:
@@ -245,27 +266,30 @@ class Fleet:
     def switch_over(self, source: Hypervisor, migration: LiveMigration) -> None:
         """Let the guest stop here and go on there.
 
+        Whatever fails, the guest is where it was.
+
         :raises MigrationAborted: somebody ended the migration
-        :raises HostDown: a host has crashed; the guest is where it was
-        :raises RealizerError: its interfaces could not be moved; the guest is where it was
+        :raises Conflict: the guest neither runs nor stands paused any more
+        :raises HostDown: a host has crashed
+        :raises RealizerError: its interfaces could not be moved
+        :raises JournalError: the journal cannot be written
         """
         uuid = migration.uuid
         with failure_recorded(source, uuid, "live_migration"):
             guest = source.guest(uuid, "switch_over")
             destination = self._hosts.get(migration.destination)
-            migration.commit()
-            details = {"destination": migration.destination}
-            if destination is None:
-                # The destination is another process: it makes the guest anew when nova tells it to.
-                now_s = source.clock.now()
-                source.depart(guest, now_s)
-                source.record(now_s, uuid, "live_migration", details)
-                return
-            destination.check("switch_over", guest)
-            event = self._move(source, destination, guest, details)
+            if destination is not None:
+                destination.check("switch_over", guest)
+            with guest.lock:
+                migration.commit()
+                source.require_here(guest)
+                _check_movable(guest)
+                if destination is None:
+                    # The destination is another process: it makes the guest anew when nova tells it to.
+                    event = source.let_go(guest, "live_migration", {"destination": migration.destination})
+                else:
+                    event = self._move(source, destination, guest, migration)
         self.journal.tell(event)
-        if migration.stands_still:
-            destination.change(uuid, "unpause")
 
     def abort_migration(self, source: Hypervisor, uuid: str) -> bool:
         """End a guest's live migration; tell whether that came in time: before the switch-over.
@@ -275,99 +299,206 @@ class Fleet:
         with failure_recorded(source, uuid, "live_migration_abort"):
             aborted = self.migration(source, uuid).abort()
         if aborted:
-            source.record(source.clock.now(), uuid, "live_migration_abort")
+            source.record_anyway(uuid, "live_migration_abort")
         return aborted
 
     def force_migration(self, source: Hypervisor, uuid: str, *, post_copy: bool = False) -> None:
-        """Bring a guest's live migration to its end whatever the guest writes.
+        """Bring a guest's live migration to its end whatever the guest writes; once is enough.
 
         :param post_copy: let the guest go on at the destination at once; else it stands still until all is there
         :raises MigrationNotFound: there is none
+        :raises RealizerError: its link could not be taken; the migration goes on as before
+        :raises JournalError: the journal cannot be written; the migration goes on as before
         """
         with failure_recorded(source, uuid, "live_migration_force"):
             migration = self.migration(source, uuid)
-            if not post_copy and source.guest(uuid).state is State.RUNNING:
-                source.change(uuid, "pause")
+        if migration.forced:
+            return
+        with source.operation(uuid, "live_migration_force", {"post_copy": post_copy}, asked_as="find") as act:
+            if not post_copy and act.guest.state is State.RUNNING:
+                source.check("pause", act.guest)
+                source.switch(act, "pause")
                 migration.stands_still = True
-            migration.force(post_copy=post_copy)
-        source.record(source.clock.now(), uuid, "live_migration_force", {"post_copy": post_copy})
+                act.undo_by(migration.let_run)
+        migration.force(post_copy=post_copy)
 
     def end_migration(self, source: Hypervisor, migration: LiveMigration) -> None:
-        """Forget a live migration that is over, however it ended; a guest that stands still here goes on."""
+        """Forget a live migration that is over, however it ended; a guest that stands still here goes on.
+
+        It raises nothing: what goes wrong is logged.
+        """
+        uuid = migration.uuid
         with source.lock:
-            if source.migrations.get(migration.uuid) is not migration:
+            if source.migrations.get(uuid) is not migration:
                 return
-            del source.migrations[migration.uuid]
-        guest = source.guests.get(migration.uuid)
+            del source.migrations[uuid]
+        guest = source.guests.get(uuid)
         if migration.stands_still and guest is not None and guest.state is State.PAUSED and not source.down:
-            source.change(migration.uuid, "unpause")
-        source.record(source.clock.now(), migration.uuid, "live_migration_end")
+            try:
+                source.change(uuid, "unpause")
+            except Exception:
+                LOG.exception(
+                    "guest %s on host %s stands still after its live migration: unpause it", uuid, source.name
+                )
+        source.record_anyway(uuid, "live_migration_end")
 
     def abort_arrival(self, destination: Hypervisor, uuid: str) -> None:
-        """Undo :meth:`prepare_migration`; nothing to undo is no error."""
-        now_s = destination.clock.now()
-        arrival = self._drop_arrival(destination, uuid, now_s)
-        if arrival is not None:
-            self._undo_arrival(destination, arrival, now_s)
+        """Undo :meth:`prepare_migration`; nothing to undo is no error.
 
-    def finish_arrival(self, destination: Hypervisor, spec: GuestSpec, *, paused: bool) -> Guest:
+        :raises RealizerError: its interfaces are still prepared, and so is the rest
+        :raises JournalError: the journal cannot be written; all is still prepared
+        """
+        arrival = destination.arrivals.get(uuid)
+        if arrival is None:
+            return
+        nics = arrival.nics.values()
+        with failure_recorded(destination, uuid, "live_migration_rollback"):
+            destination.unprepare_nics(uuid, nics)
+            try:
+                destination.report_vifs("vif_unplugged", uuid, nics, migrating=True)
+                with destination.lock:
+                    if destination.arrivals.get(uuid) is not arrival:
+                        return
+                    event = destination.note(destination.clock.now(), uuid, "live_migration_rollback")
+                    self._drop_arrival(destination, arrival)
+            except BaseException:
+                self._prepare_again(destination, arrival)
+                raise
+        self.journal.tell(event)
+
+    def finish_arrival(
+        self,
+        destination: Hypervisor,
+        spec: GuestSpec,
+        nics: dict[str, Nic] | None = None,
+        volumes: Iterable[Volume] = (),
+        *,
+        paused: bool,
+    ) -> Guest:
         """Make the guest that another process has sent.
 
-        :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises
+        :param nics: its interfaces; None or none: those that were prepared
+        :param volumes: its volumes, where nothing was prepared
+        :raises NovaFakesError: what :meth:`Hypervisor.spawn` raises; what is ready for the guest still is
         """
-        now_s = destination.clock.now()
-        arrival = self._drop_arrival(destination, spec.uuid, now_s)
-        nics, volumes = (arrival.nics, arrival.volumes) if arrival is not None else ({}, ())
+        arrival = destination.arrivals.get(spec.uuid)
         if arrival is not None:
+            nics, volumes = nics or arrival.nics, arrival.volumes
             # nova's instance still tells of the host that it has left.
             spec = replace(spec, equipment=arrival.spec.equipment)
-        try:
-            return destination.spawn(spec, nics, volumes, paused=paused, operation="live_migration")
-        except BaseException:
-            if arrival is not None:
-                self._undo_arrival(destination, arrival, now_s)
-            raise
+        return destination.spawn(spec, nics, volumes, paused=paused, operation="live_migration")
 
-    def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest, details: Mapping[str, object]) -> Event:
+    def _move(self, source: Hypervisor, destination: Hypervisor, guest: Guest, migration: LiveMigration) -> Event:
         uuid = guest.uuid
         arrival = destination.arrivals.get(uuid)
         if arrival is None:
             raise MigrationNotFound(f"host {destination.name} has not been prepared for guest {uuid}")
-        destination.take_nics(uuid, arrival.nics.values(), source)
-        now_s = source.clock.now()
+        arrival = _as_it_is_now(arrival, guest)
+        nics = arrival.nics
+        goes_on = migration.stands_still and guest.state is State.PAUSED
+        destination.take_nics(uuid, nics.values(), source, goes_on or guest.state is State.RUNNING)
+        try:
+            if goes_on and nics:
+                destination.link_nics(uuid, True)
+            return self._hand_over(source, destination, guest, arrival, goes_on)
+        except BaseException:
+            self._give_back(source, destination, guest, nics)
+            raise
+
+    def _hand_over(
+        self, source: Hypervisor, destination: Hypervisor, guest: Guest, arrival: Arrival, goes_on: bool
+    ) -> Event:
+        """Let the guest be there instead of here, for both hosts and the journal in one step."""
+        uuid = guest.uuid
         first, second = sorted((source, destination), key=lambda host: host.name)
         with first.lock, second.lock:
-            if uuid not in source.guests or uuid not in destination.arrivals:
-                raise GuestNotFound(f"guest {uuid} vanished from {source.name} or {destination.name} while it moved")
+            source.require_up("switch_over")
+            destination.require_up("switch_over")
+            source.require_here(guest)
+            if uuid not in destination.arrivals:
+                raise MigrationNotFound(f"host {destination.name} is no longer prepared for guest {uuid}")
+            now_s, marks, left = source.clock.now(), guest.marks(), guest.claim
+            try:
+                self._fit(guest, arrival)
+                if goes_on:
+                    guest.apply("unpause", now_s)
+                rows = (
+                    ()
+                    if not self.journal.persistent
+                    else (
+                        source.row(uuid, "guest", None),
+                        destination.guest_row(guest),
+                        destination.row(uuid, "disks", None),
+                    )
+                )
+                event = source.note(now_s, uuid, "live_migration", {"destination": destination.name}, rows)
+            except BaseException:
+                guest.restore(marks)
+                raise
             del destination.arrivals[uuid]
-            source.forget(guest, now_s)
-            guest.claim = arrival.claim
-            if guest.spec.equipment != arrival.spec.equipment or guest.spec.node != arrival.spec.node:
-                guest.spec = replace(guest.spec, equipment=arrival.spec.equipment, node=arrival.spec.node)
-            if arrival.nics:
-                guest.nics = arrival.nics
-            if arrival.volumes:
-                guest.volumes = {volume.device: volume for volume in arrival.volumes}
-            guest.plugged = True
-            destination.guests[uuid] = guest
-            event = Event(now_s, source.name, uuid, "live_migration", OK, details)
-            rows = [*source.guest_rows(uuid), *destination.guest_rows(uuid)] if self.journal.persistent else ()
-            self.journal.note(event, rows)
+            destination.take_in(guest, now_s)
+            self._last_move = object()
+            source.forget(uuid, left, now_s)
         return event
 
-    def _drop_arrival(self, destination: Hypervisor, uuid: str, now_s: float) -> Arrival | None:
+    @staticmethod
+    def _fit(guest: Guest, arrival: Arrival) -> None:
+        """Let a guest have what is ready for it."""
+        guest.claim, guest.nics = arrival.claim, arrival.nics
+        guest.volumes = {volume.device: volume for volume in arrival.volumes}
+        if guest.spec.equipment != arrival.spec.equipment or guest.spec.node != arrival.spec.node:
+            guest.spec = replace(guest.spec, equipment=arrival.spec.equipment, node=arrival.spec.node)
+
+    def _give_back(self, source: Hypervisor, destination: Hypervisor, guest: Guest, nics: Mapping[str, Nic]) -> None:
+        """Return the interfaces of a guest that has not moved after all; on a host that has died there are none."""
+        try:
+            if source.down:
+                destination.drop_nics(guest.uuid)
+            elif nics:
+                source.take_nics(guest.uuid, nics.values(), destination, guest.state is State.RUNNING)
+                source.link_nics(guest.uuid, guest.state is State.RUNNING)
+        except Exception:
+            LOG.exception("interfaces of guest %s stay on host %s", guest.uuid, destination.name)
+
+    def _drop_arrival(self, destination: Hypervisor, arrival: Arrival) -> bool:
+        """Give up a claim that was ready for a guest; tell whether it still was."""
         with destination.lock:
-            arrival = destination.arrivals.pop(uuid, None)
-            if arrival is not None:
-                destination.capacity.release(arrival.claim, now_s)
-            return arrival
+            if destination.arrivals.get(arrival.spec.uuid) is not arrival:
+                return False
+            del destination.arrivals[arrival.spec.uuid]
+            destination.capacity.release(arrival.claim, destination.clock.now())
+            return True
+
+    def _undo_arrival(self, destination: Hypervisor, arrival: Arrival) -> None:
+        """Give up what was being prepared for a guest; what cannot be removed is logged."""
+        uuid, nics = arrival.spec.uuid, arrival.nics.values()
+        if not self._drop_arrival(destination, arrival):
+            return
+        try:
+            destination.unprepare_nics(uuid, nics)
+            destination.report_vifs("vif_unplugged", uuid, nics, migrating=True)
+        except Exception:
+            LOG.exception("what was prepared for guest %s stays on host %s", uuid, destination.name)
 
     @staticmethod
-    def _undo_arrival(destination: Hypervisor, arrival: Arrival, now_s: float) -> None:
-        """Remove what was prepared for a guest whose claim is given back already."""
-        uuid = arrival.spec.uuid
+    def _prepare_again(destination: Hypervisor, arrival: Arrival) -> None:
+        """Prepare the interfaces anew of a guest that is still on its way; what cannot be is logged."""
+        uuid, nics = arrival.spec.uuid, arrival.nics.values()
         try:
-            destination.unprepare_nics(uuid, arrival.nics.values())
-            destination.report_vifs("vif_unplugged", uuid, arrival.nics.values(), migrating=True)
-        finally:
-            destination.record(now_s, uuid, "live_migration_rollback")
+            destination.prepare_nics(uuid, nics)
+            destination.report_vifs("vif_plugged", uuid, nics, migrating=True)
+        except Exception:
+            LOG.exception("interfaces are no longer prepared for guest %s on host %s", uuid, destination.name)
+
+
+def _as_it_is_now(arrival: Arrival, guest: Guest) -> Arrival:
+    """Return what is ready for a guest, less what it has lost since then and with what it has got."""
+    nics = {vif_id: arrival.nics.get(vif_id, nic) for vif_id, nic in guest.nics.items()} or arrival.nics
+    ready = {(volume.device, volume.volume_id): volume for volume in arrival.volumes}
+    volumes = tuple(ready.get((volume.device, volume.volume_id), volume) for volume in guest.volumes.values())
+    return arrival._replace(nics=nics, volumes=volumes or arrival.volumes)
+
+
+def _check_movable(guest: Guest) -> None:
+    if guest.state not in (State.RUNNING, State.PAUSED):
+        raise Conflict(f"guest {guest.uuid} is {guest.state}: only a running or paused guest can be live-migrated")

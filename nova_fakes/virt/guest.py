@@ -6,6 +6,7 @@ on its most frequent call.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -194,7 +195,7 @@ _SPEC_FIELDS = tuple(one.name for one in fields(GuestSpec))
 
 @dataclass(slots=True, eq=False)
 class Guest:
-    """One guest on one host. Its hypervisor serialises whatever changes it.
+    """One guest on one host. What changes it holds its lock, and its host's too while fields change.
 
     :param claim: what its host holds for it
     :param seed: of its statistics
@@ -212,10 +213,14 @@ class Guest:
     #: Image of the rescue system while it runs instead of the guest's own.
     rescue_image: str | None = None
     quiesced: bool = False
-    #: Whether the realizer has made its interfaces on this host; None: made by a process before this one, perhaps.
-    plugged: bool | None = False
+    #: Ids of the interfaces that its host's realizer has made, or may have made before a restart.
+    wired: frozenset[str] = frozenset()
     #: Its disks are being carried to another flavor or host; what remains here waits for confirm or revert.
     outgoing: bool = False
+    #: Held by the one operation that is at work on it; taken before any host's lock.
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    #: An operation is at work on it.
+    busy: bool = False
     booted_at_s: float = 0.0
     _ran_s: float = 0.0
     _since_s: float | None = None
@@ -255,18 +260,26 @@ class Guest:
         since_s = self._since_s
         return self._ran_s if since_s is None else self._ran_s + now_s - since_s
 
+    def require(self, operation: str) -> State:
+        """Return the power state after an operation that the present one allows.
+
+        :raises InvalidTransition: it does not
+        """
+        allowed, target = TRANSITIONS[operation]
+        if self.state not in allowed:
+            states = " or ".join(sorted(str(one) for one in allowed))
+            raise InvalidTransition(
+                f"guest {self.uuid} is {self.state}: {operation} needs it to be {states}; bring it there first"
+            )
+        return target
+
     def apply(self, operation: str, now_s: float) -> None:
         """Change the power state as the operation does.
 
         :raises InvalidTransition: the present state does not allow it
         """
-        allowed, target = TRANSITIONS[operation]
+        target = self.require(operation)
         state = self.state
-        if state not in allowed:
-            states = " or ".join(sorted(str(one) for one in allowed))
-            raise InvalidTransition(
-                f"guest {self.uuid} is {state}: {operation} needs it to be {states}; bring it there first"
-            )
         if state is target and operation not in _BOOTS:
             return
         if operation == "power_on" and state is target:
@@ -294,7 +307,7 @@ class Guest:
     def attach(self, volume: Volume) -> None:
         """Attach a volume.
 
-        :raises DeviceInUse: another volume has that device
+        :raises DeviceInUse: another volume has that device, or it has another device
         """
         present = self.volumes.get(volume.device)
         if present is not None and present.volume_id != volume.volume_id:
@@ -302,15 +315,50 @@ class Guest:
                 f"device {volume.device} of guest {self.uuid} holds volume {present.volume_id}: "
                 f"detach it or attach {volume.volume_id} as another device"
             )
-        self.volumes[volume.device] = volume
+        self.put(volume)
 
-    def progress_marks(self) -> tuple[Any, ...]:
-        """Return what :meth:`apply` changes, for :meth:`restore` to put back."""
-        return self.state, self._ran_s, self._since_s, self.booted_at_s, self.quiesced
+    def put(self, volume: Volume) -> None:
+        """Let the guest have a volume as its device, whatever was there.
+
+        :raises DeviceInUse: it has the volume as another device
+        """
+        for other in self.volumes.values():
+            if other.device != volume.device and other.volume_id == volume.volume_id is not None:
+                raise DeviceInUse(f"guest {self.uuid} has volume {volume.volume_id} as {other.device} already")
+        # A new mapping each time: whoever reads the old one needs no lock.
+        self.volumes = {**self.volumes, volume.device: volume}
+
+    def marks(self) -> tuple[Any, ...]:
+        """Return what operations change, for :meth:`restore` to put back."""
+        return (
+            self.spec,
+            self.claim,
+            self.state,
+            self.nics,
+            self.volumes,
+            self.rescue_image,
+            self.quiesced,
+            self.outgoing,
+            self.booted_at_s,
+            self._ran_s,
+            self._since_s,
+        )
 
     def restore(self, marks: tuple[Any, ...]) -> None:
-        """Put back what :meth:`progress_marks` returned: the operation did not succeed after all."""
-        self.state, self._ran_s, self._since_s, self.booted_at_s, self.quiesced = marks
+        """Put back what :meth:`marks` returned: the operation did not succeed after all."""
+        (
+            self.spec,
+            self.claim,
+            self.state,
+            self.nics,
+            self.volumes,
+            self.rescue_image,
+            self.quiesced,
+            self.outgoing,
+            self.booted_at_s,
+            self._ran_s,
+            self._since_s,
+        ) = marks
 
     def to_record(self) -> dict[str, Any]:
         """Return everything that must outlive the process, ready for JSON."""
@@ -345,7 +393,7 @@ class Guest:
             volumes={volume.device: volume for volume in volumes},
             rescue_image=record["rescue_image"],
             quiesced=record.get("quiesced", False),
-            plugged=None,
+            wired=frozenset() if record["outgoing"] else frozenset(nic.id for nic in nics),
             outgoing=record["outgoing"],
             booted_at_s=record["booted_at_s"],
             _ran_s=record["ran_s"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import threading
@@ -16,6 +17,7 @@ from nova_fakes.exceptions import (
     HostDown,
     HostHangs,
     InvalidInput,
+    JournalError,
 )
 from nova_fakes.faults import Faults
 from nova_fakes.virt import consoles, stats
@@ -146,7 +148,8 @@ class Host:
             self._restore(kept)
         # A process that starts on a host which was down: the host has booted.
         self.begin(now_s, now_s if kept is None or kept.get("down") else kept["booted_at_s"])
-        self.record(now_s, None, "host_add", {"booted_at_s": self.booted_at_s, "again": kept is not None})
+        details = {"booted_at_s": self.booted_at_s, "again": kept is not None}
+        self.journal.tell(self.note(now_s, None, "host_add", details, self.rows()))
 
     def begin(self, now_s: float, booted_at_s: float) -> None:
         """Hold what guests and disks hold that are here, and nothing that only the process before this one knew."""
@@ -204,27 +207,97 @@ class Host:
         for uuid, record in self.journal.guests(self.name, "disks").items():
             self.left_disks[uuid] = Claim(0, 0, record["disk_gb"])
 
-    def record(
-        self, now_s: float, uuid: str | None, operation: str, details: Mapping[str, Any] = NOTHING, *more: Write
-    ) -> None:
-        """Record that an operation has succeeded.
+    def note(
+        self,
+        now_s: float,
+        uuid: str | None,
+        operation: str,
+        details: Mapping[str, Any] = NOTHING,
+        writes: Iterable[Write] = (),
+    ) -> Event:
+        """Write that an operation has succeeded, and what it changed, all or nothing.
 
-        A persistent journal keeps with it, all or nothing, the guest as it is now, or the host where there is no guest.
+        The caller holds the lock, and tells the observers when it no longer does.
 
-        :param more: what else it is to write
+        :raises JournalError: the journal cannot be written; it is as before
         """
-        journal = self.journal
-        if not journal.persistent:
-            journal.record(now_s, self.name, uuid, operation, OK, details)
-            return
-        event = Event(now_s, self.name, uuid, operation, OK, details)
-        with self.lock:
-            journal.note(event, [*(self.rows() if uuid is None else self.guest_rows(uuid)), *more])
-        journal.tell(event)
+        # Event(...) at half the price: this is on the way of every operation.
+        event: Event = tuple.__new__(Event, (now_s, self.name, uuid, operation, OK, details))
+        self.journal.note(event, writes)
+        return event
+
+    def keep(
+        self,
+        guest: Guest,
+        now_s: float,
+        operation: str,
+        details: Mapping[str, Any] = NOTHING,
+        writes: Iterable[Write] = (),
+    ) -> Event:
+        """Let an operation on a guest hold from here on: the journal has its event and the guest as it is.
+
+        The caller holds the lock.
+
+        :param writes: what else it is to write
+        :returns: the event, of which the observers do not know yet
+        :raises HostDown: the host has crashed meanwhile
+        :raises GuestNotFound: the guest is no longer here
+        :raises JournalError: the journal cannot be written; it is as before
+        """
+        uuid = guest.spec.uuid
+        if self.down or self.guests.get(uuid) is not guest:
+            self.require_up(operation)
+            self.require_here(guest)
+        if self.journal.persistent:
+            writes = (self.guest_row(guest), *writes)
+        return self.note(now_s, uuid, operation, details, writes)
+
+    def require_up(self, operation: str) -> None:
+        """Refuse an operation of a host that has crashed.
+
+        :raises HostDown: it has
+        """
+        if self.down:
+            raise HostDown(f"host {self.name} has crashed and does nothing ({operation}): recover it first")
+
+    def require_here(self, guest: Guest) -> None:
+        """Refuse an operation on a guest that has gone meanwhile.
+
+        :raises GuestNotFound: it has
+        """
+        if self.guests.get(guest.spec.uuid) is not guest:
+            raise GuestNotFound(f"guest {guest.uuid} is no longer on host {self.name}")
+
+    def record_anyway(self, uuid: str, operation: str) -> None:
+        """Record what nobody can undo. That it cannot be written is logged."""
+        try:
+            self.journal.record(self.clock.now(), self.name, uuid, operation)
+        except JournalError:
+            LOG.exception("%s of guest %s on %s is not in the journal", operation, uuid, self.name)
 
     def record_failure(self, uuid: str | None, operation: str, error: BaseException) -> None:
         """Record that an attempt has failed."""
         self.journal.record_failure(self.clock.now(), self.name, uuid, operation, error)
+
+    def correct(self, uuid: str) -> None:
+        """Let the journal know what has become of a guest that a crash has found in the midst of an operation."""
+        try:
+            with self.lock:
+                self.journal.correct(self.guest_rows(uuid))
+        except JournalError:
+            LOG.exception("the journal keeps guest %s of host %s as it no longer is", uuid, self.name)
+
+    @contextmanager
+    def whole(self, *names: str) -> Iterator[None]:
+        """Hold the lock, and put these fields back where what is done meanwhile fails."""
+        with self.lock:
+            before = {name: copy.copy(getattr(self, name)) for name in names}
+            try:
+                yield
+            except BaseException:
+                for name, value in before.items():
+                    setattr(self, name, value)
+                raise
 
     def rows(self) -> list[Write]:
         """Return what keeps the host, without its guests; the caller holds the lock."""
@@ -246,31 +319,40 @@ class Host:
             "retained": None if retained is None else retained.to_record(),
             "disks": None if left is None else {"disk_gb": left.disk_gb},
         }
-        return [self.journal.guest_row(self.name, uuid, role, record) for role, record in records.items()]
+        return [self.row(uuid, role, record) for role, record in records.items()]
+
+    def guest_row(self, guest: Guest, role: str = "guest") -> Write:
+        """Return what keeps a guest."""
+        return self.row(guest.uuid, role, guest.to_record())
+
+    def row(self, uuid: str, role: str, record: Mapping[str, Any] | None) -> Write:
+        """Return what keeps something of a guest on this host, or drops it where there is no record of it."""
+        return self.journal.guest_row(self.name, uuid, role, record)
 
     def crash(self) -> None:
-        """Lose power: every guest dies, nothing answers until :meth:`recover`."""
-        with self.lock:
+        """Lose power: every guest dies, nothing answers until :meth:`recover`.
+
+        :raises JournalError: that cannot be kept; nothing has happened
+        """
+        with self.whole("down", "silent"):
             if self.down:
                 return
             self.down = self.silent = True
-            self._end_hang()
             now_s = self.clock.now()
             guests = list(self.guests.values())
-            for guest in guests:
-                guest.apply("power_loss", now_s)
+            event = self._lose_power(guests, now_s)
+            self._end_hang()
             arrivals = self._lose_arrivals(now_s)
             for migration in self.migrations.values():
                 migration.abort()
-            rows = [row for guest in guests for row in self.guest_rows(guest.uuid)] if self.journal.persistent else ()
         for guest in guests:
             try:
                 # A dead host's agent reports nothing: no vif_unplugged here.
-                if guest.plugged is not False and guest.nics and self._active_realizer is not None:
+                if guest.wired and self._active_realizer is not None:
                     self._active_realizer.unplug(guest.uuid)
             except Exception:
                 LOG.exception("interfaces of guest %s stay behind on crashed host %s", guest.uuid, self.name)
-            guest.plugged = False
+            guest.wired = frozenset()
         for arrival in arrivals:
             try:
                 if arrival.nics and self._active_realizer is not None:
@@ -278,7 +360,20 @@ class Host:
                     self._active_realizer.abort_migration(arrival.spec.uuid, vifs)
             except Exception:
                 LOG.exception("what was prepared for guest %s stays on crashed host %s", arrival.spec.uuid, self.name)
-        self.record(now_s, None, "host_crash", {"guests": len(guests)}, *rows)
+        self.journal.tell(event)
+
+    def _lose_power(self, guests: Collection[Guest], now_s: float) -> Event:
+        """Shut these guests down, all or none; the caller holds the lock."""
+        marks = [guest.marks() for guest in guests]
+        for guest in guests:
+            guest.apply("power_loss", now_s)
+        try:
+            rows = [*self.rows(), *map(self.guest_row, guests)] if self.journal.persistent else ()
+            return self.note(now_s, None, "host_crash", {"guests": len(guests)}, rows)
+        except BaseException:
+            for guest, before in zip(guests, marks, strict=True):
+                guest.restore(before)
+            raise
 
     def _lose_arrivals(self, now_s: float) -> list[Arrival]:
         """Forget every guest that was on its way here, and return what was ready for them."""
@@ -293,28 +388,35 @@ class Host:
 
         :param deadline_s: how long an operation waits before it fails with :class:`HostHangs`, seconds
         :raises HostDown: it has crashed
+        :raises JournalError: that cannot be kept; it still answers
         """
         with self.lock:
             if self.down:
                 raise HostDown(f"host {self.name} has crashed, so it cannot hang: recover it first")
             if self._hang is not None:
                 return
-            self._hang = Hang(self.clock, deadline_s)
+            hang = Hang(self.clock, deadline_s)
+            event = self.note(self.clock.now(), None, "host_hang", {"deadline_s": deadline_s})
+            self._hang = hang
             self.silent = True
-        self.record(self.clock.now(), None, "host_hang", {"deadline_s": deadline_s})
+        self.journal.tell(event)
 
     def recover(self) -> None:
-        """Come back: after a crash with every guest shut down, on its disks; after a hang as if nothing had been."""
-        with self.lock:
+        """Come back: after a crash with every guest shut down, on its disks; after a hang as if nothing had been.
+
+        :raises JournalError: that cannot be kept; it is not back
+        """
+        with self.whole("down", "booted_at_s"):
             if not self.silent:
                 return
             now_s = self.clock.now()
             if self.down:
                 self.down = False
                 self.booted_at_s = now_s
+            event = self.note(now_s, None, "host_recover", NOTHING, self.rows())
             self._end_hang()
             self.silent = False
-        self.record(now_s, None, "host_recover")
+        self.journal.tell(event)
 
     def _end_hang(self) -> None:
         hang, self._hang = self._hang, None
@@ -332,30 +434,38 @@ class Host:
     def _switch(self, operation: str, name: str, value: bool) -> None:
         with failure_recorded(self, None, operation):
             self.check(operation)
-        setattr(self, name, value)
-        self.record(self.clock.now(), None, operation, {name: value})
+            with self.whole(name):
+                setattr(self, name, value)
+                event = self.note(self.clock.now(), None, operation, {name: value}, self.rows())
+        self.journal.tell(event)
 
     def cache_image(self, image: str) -> bool:
         """Put an image into the cache; tell whether it was not there yet."""
         with failure_recorded(self, None, "cache_image"):
             self.check("cache_image")
-        now_s = self.clock.now()
-        with self.lock:
-            if image in self.cached_images:
-                return False
-            self.cached_images[image] = now_s
-        self.record(now_s, None, "cache_image", {"image": image}, self.journal.image_row(self.name, image, now_s))
+            now_s = self.clock.now()
+            with self.lock:
+                if image in self.cached_images:
+                    return False
+                row = self.journal.image_row(self.name, image, now_s)
+                event = self.note(now_s, None, "cache_image", {"image": image}, [row])
+                self.cached_images[image] = now_s
+        self.journal.tell(event)
         return True
 
     def drop_images(self, images: Collection[str]) -> None:
         """Delete images from the cache; what is not there is no error."""
         with failure_recorded(self, None, "manage_image_cache"):
             self.check("manage_image_cache")
-        with self.lock:
-            gone = [image for image in images if self.cached_images.pop(image, None) is not None]
-        if gone:
-            rows = [self.journal.image_row(self.name, image, None) for image in gone]
-            self.record(self.clock.now(), None, "manage_image_cache", {"images": gone}, *rows)
+            with self.lock:
+                gone = [image for image in dict.fromkeys(images) if image in self.cached_images]
+                if not gone:
+                    return
+                rows = [self.journal.image_row(self.name, image, None) for image in gone]
+                event = self.note(self.clock.now(), None, "manage_image_cache", {"images": gone}, rows)
+                for image in gone:
+                    del self.cached_images[image]
+        self.journal.tell(event)
 
     def uptime_s(self) -> float:
         """Return the seconds since the host booted."""
@@ -390,8 +500,7 @@ class Host:
                 raise HostHangs(
                     f"host {self.name} hangs: {operation} had no answer within {hang.deadline_s:g} s; recover it first"
                 )
-        if self.down:
-            raise HostDown(f"host {self.name} has crashed and does nothing ({operation}): recover it first")
+        self.require_up(operation)
 
     def guest(self, uuid: str, operation: str = "find") -> Guest:
         """Return a guest for an operation that is about to begin.
@@ -415,37 +524,39 @@ class Host:
     def drop_disks(self, uuid: str) -> bool:
         """Delete the disks that a destroyed guest left; tell whether there were any."""
         self.check("drop_disks")
-        now_s = self.clock.now()
         with self.lock:
-            dropped = self._drop_disks(uuid, now_s)
-        if dropped:
-            self.record(now_s, uuid, "drop_disks")
-        return dropped
+            if uuid not in self.left_disks:
+                return False
+            now_s = self.clock.now()
+            event = self.note(now_s, uuid, "drop_disks", NOTHING, [self.row(uuid, "disks", None)])
+            self._release_disks(uuid, now_s)
+        self.journal.tell(event)
+        return True
 
     @failures_recorded("mount_share")
     def mount_share(self, uuid: str, share_id: str) -> None:
         """Mount a share, unless it is mounted, and remember that the guest uses it."""
         self.check("mount_share", self.guests.get(uuid))
-        with self.lock:
-            self.shares.setdefault(share_id, set()).add(uuid)
-        self._record_share(uuid, "mount_share", share_id)
+        self._change_users(uuid, "mount_share", share_id, {uuid}.union)
 
     @failures_recorded("umount_share")
     def umount_share(self, uuid: str, share_id: str) -> bool:
         """Forget that the guest uses a share; without users it is unmounted. Tell whether it has users still."""
         self.check("umount_share", self.guests.get(uuid))
-        with self.lock:
-            users = self.shares.get(share_id, set())
-            users.discard(uuid)
-            if not users:
-                self.shares.pop(share_id, None)
-        self._record_share(uuid, "umount_share", share_id)
-        return bool(users)
+        return bool(self._change_users(uuid, "umount_share", share_id, lambda users: users - {uuid}))
 
-    def _record_share(self, uuid: str, operation: str, share_id: str) -> None:
-        with self.lock:
-            rows = self.rows()
-        self.record(self.clock.now(), uuid, operation, {"share_id": share_id}, *rows)
+    def _change_users(
+        self, uuid: str, operation: str, share_id: str, change: Callable[[set[str]], set[str]]
+    ) -> set[str]:
+        with self.whole("shares"):
+            users = change(self.shares.get(share_id, set()))
+            if users:
+                self.shares[share_id] = users
+            else:
+                self.shares.pop(share_id, None)
+            event = self.note(self.clock.now(), uuid, operation, {"share_id": share_id}, self.rows())
+        self.journal.tell(event)
+        return users
 
     @property
     def _active_realizer(self) -> Wiring | None:
@@ -458,13 +569,14 @@ class Host:
         for nic in nics:
             self.journal.record(now_s, self.name, uuid, operation, details={"vif_id": nic.id, **details})
 
-    def _keep_disks(self, uuid: str, disk_gb: int, now_s: float) -> None:
-        left = self.left_disks[uuid] = Claim(0, 0, disk_gb)
-        self.capacity.claim(self.name, left, now_s)
+    def _leave_disks(self, uuid: str, left: Claim, now_s: float) -> None:
+        """Count what the disks of a guest that is gone take up, whatever the limits are: they are there."""
+        self._release_disks(uuid, now_s)
+        self.left_disks[uuid] = left
+        self.capacity.restore(left)
 
-    def _drop_disks(self, uuid: str, now_s: float) -> bool:
+    def _release_disks(self, uuid: str, now_s: float) -> None:
+        """Count the disks that a destroyed guest left no longer; the caller holds the lock."""
         left = self.left_disks.pop(uuid, None)
-        if left is None:
-            return False
-        self.capacity.release(left, now_s)
-        return True
+        if left is not None:
+            self.capacity.release(left, now_s)

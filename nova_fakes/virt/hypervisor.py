@@ -7,7 +7,6 @@ Operations are named as fault rules and journal events name them: ``spawn`` (wit
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -22,16 +21,16 @@ from nova_fakes.exceptions import (
 from nova_fakes.virt import consoles, stats
 from nova_fakes.virt.devices import DeviceHost
 from nova_fakes.virt.disks import Volume, device_name, local_disks
-from nova_fakes.virt.event import NOTHING, OK
-from nova_fakes.virt.guest import Guest, GuestSpec, State
+from nova_fakes.virt.event import Event
+from nova_fakes.virt.guest import Claim, Guest, GuestSpec, State
 from nova_fakes.virt.host import Arrival, failures_recorded
+from nova_fakes.virt.journal import Write
 from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.snapshot import snapshot_bytes
+from nova_fakes.virt.undo import Operation
 from nova_fakes.virt.workload import DEFAULT
 
 __all__ = ["Arrival", "Hypervisor", "Statistics"]
-
-LOG = logging.getLogger(__name__)
 
 _DISKS_KEPT: Mapping[str, Any] = {"keep_disks": True}
 
@@ -75,79 +74,143 @@ class Hypervisor(DeviceHost):
         """Make a guest. Whatever fails, nothing is left behind.
 
         :param nics: its interfaces by VIF id
-        :param paused: let it stand still once it has begun to run
+        :param paused: it stands still once it is on
         :param plugging: entered around the plugging; its end waits until the ports are up, the guest standing paused
-        :raises GuestExists: it is here already
+        :param operation: ``live_migration`` makes a guest of what is ready for it
+        :raises GuestExists: it is here already, or on its way
         :raises InsufficientCapacity: the host refuses the claim
         :raises InvalidInput: nobody knows its workload
         :raises RealizerError: its interfaces could not be made
+        :raises GuestNotFound: somebody destroyed it meanwhile
+        :raises JournalError: the journal cannot be written
         """
-        guest = None
         uuid = spec.uuid
-        details: dict[str, Any] = {"spec": spec}
         try:
-            checked = self.faults.active
-            if checked or self.silent:
+            if self.silent or self.faults.active:
                 self.check(operation, spec)
             spec.check()
-            claim = spec.claim()
             workload = DEFAULT if spec.workload is None else self.workload(spec.workload)
+            arrival = self.arrivals.get(uuid) if operation == "live_migration" else None
+            claim = spec.claim() if arrival is None else arrival.claim
             now_s = self.clock.now()
-            with self.lock:
-                if uuid in self.guests:
-                    raise GuestExists(f"guest {uuid} is already on host {self.name}: destroy it first")
-                self.capacity.claim(self.name, claim, now_s)
-                guest = Guest(spec, claim, now_s, crc32(uuid.encode(), self.seed), workload)
-                self.guests[uuid] = guest
-            if volumes:
-                details["volumes"] = volumes = tuple(volumes)
-                for volume in volumes:
-                    guest.attach(volume)
-            if checked or self.silent:
-                self.check(f"{operation}.plug", spec)
-            if nics:
-                guest.nics = details["nics"] = nics
-                if plugging is not None:
-                    details["began_s"] = now_s
-                    guest.pause_for_plugging()
-                    with plugging:
-                        self._plug(guest, nics.values(), power_on)
-                    now_s = self.clock.now()
-                else:
-                    self._plug(guest, nics.values(), power_on)
-            if checked or self.silent:
-                self.check(f"{operation}.start", spec)
-            if power_on:
-                guest.start(now_s)
-            else:
-                guest.state = State.SHUTDOWN
-                details["power_on"] = False
-            if paused:
-                self._stand(guest, now_s)
-                details["paused"] = True
-            if spec.image is not None:
-                self.cached_images[spec.image] = now_s
-            if self.left_disks:
-                with self.lock:
-                    self._drop_disks(uuid, now_s)
-            if not self.journal.persistent:
-                self.journal.record(now_s, self.name, uuid, operation, OK, details)
-            elif spec.image is None:
-                self.record(now_s, uuid, operation, details)
-            else:
-                self.record(now_s, uuid, operation, details, self.journal.image_row(self.name, spec.image, now_s))
+            guest = Guest(spec, claim, now_s, crc32(uuid.encode(), self.seed), workload, busy=True)
+            with guest.lock:
+                self._admit(guest, arrival, operation, now_s)
+                try:
+                    event = self._make(guest, nics, tuple(volumes), power_on, paused, plugging, operation)
+                except BaseException:
+                    self._discard(guest, arrival)
+                    raise
+                guest.busy = False
         except BaseException as error:
-            if guest is not None:
-                self._discard(guest)
             self.record_failure(uuid, operation, error)
             raise
+        self.journal.tell(event)
         return guest
+
+    def _admit(self, guest: Guest, arrival: Arrival | None, operation: str, now_s: float) -> None:
+        """Give a new guest its place and its claim, which is that of its arrival where it has one."""
+        uuid = guest.spec.uuid
+        with self.lock:
+            if self.down:
+                self.require_up(operation)
+            if uuid in self.guests:
+                raise GuestExists(f"guest {uuid} is already on host {self.name}: destroy it first")
+            if self.arrivals.get(uuid) is not arrival:
+                raise GuestExists(f"guest {uuid} is on its way to host {self.name}: wait for it or abort its migration")
+            if arrival is None:
+                self.capacity.claim(self.name, guest.claim, now_s)
+            else:
+                del self.arrivals[uuid]
+            self.guests[uuid] = guest
+
+    def _make(
+        self,
+        guest: Guest,
+        nics: dict[str, Nic] | None,
+        volumes: tuple[Volume, ...],
+        power_on: bool,
+        paused: bool,
+        plugging: AbstractContextManager[Any] | None,
+        operation: str,
+    ) -> Event:
+        """Let a guest that has its place come to life, and hold."""
+        spec, now_s = guest.spec, guest.created_at_s
+        details: dict[str, Any] = {"spec": spec}
+        if volumes:
+            details["volumes"] = volumes
+            for volume in volumes:
+                guest.attach(volume)
+        if self.silent or self.faults.active:
+            self.check(f"{operation}.plug", spec)
+        if nics:
+            guest.nics = details["nics"] = nics
+            up = power_on and not paused
+            if plugging is not None:
+                details["began_s"] = now_s
+                guest.pause_for_plugging()
+                with plugging:
+                    self._plug(guest, nics.values(), up)
+                now_s = self.clock.now()
+            else:
+                self._plug(guest, nics.values(), up)
+        if self.silent or self.faults.active:
+            self.check(f"{operation}.start", spec)
+        if power_on:
+            guest.start(now_s)
+            if paused:
+                guest.apply("pause", now_s)
+                details["paused"] = True
+        else:
+            guest.state = State.SHUTDOWN
+            details["power_on"] = False
+        return self._settle(guest, now_s, operation, details)
+
+    def _settle(self, guest: Guest, now_s: float, operation: str, details: Mapping[str, Any]) -> Event:
+        """Let a new guest hold, in the place of disks that it left here once and beside what it was before a resize."""
+        image = guest.spec.image
+        with self.lock:
+            writes = self._rows_beside(guest, now_s) if self.journal.persistent else ()
+            event = self.keep(guest, now_s, operation, details, writes)
+            if image is not None:
+                self.cached_images[image] = now_s
+            if self.left_disks:
+                self._release_disks(guest.uuid, now_s)
+        return event
+
+    def _rows_beside(self, guest: Guest, now_s: float) -> list[Write]:
+        """Return what the journal is to write of a new guest besides itself; the caller holds the lock."""
+        rows: list[Write] = []
+        uuid, image = guest.uuid, guest.spec.image
+        if image is not None:
+            rows.append(self.journal.image_row(self.name, image, now_s))
+        if uuid in self.left_disks:
+            rows.append(self.row(uuid, "disks", None))
+        if uuid in self.retained:
+            rows.append(self.guest_row(self.retained[uuid], "retained"))
+        return rows
+
+    def _discard(self, guest: Guest, arrival: Arrival | None) -> None:
+        """Undo a spawn at whatever point it stopped."""
+        uuid = guest.uuid
+        self.rewire(guest, frozenset(), guest.nics)
+        with self.lock:
+            if self.guests.get(uuid) is not guest:
+                return
+            del self.guests[uuid]
+            if arrival is not None and not self.down:
+                self.arrivals[uuid] = arrival
+            else:
+                self.capacity.release(guest.claim, self.clock.now())
+            if self.down:
+                self.correct(uuid)
 
     def destroy(self, uuid: str, *, keep_disks: bool = False) -> bool:
         """Take a guest away with its interfaces and, unless they are to be kept, its disks.
 
         :returns: whether it was here
         :raises RealizerError: its interfaces could not be removed; the guest is still here
+        :raises JournalError: the journal cannot be written; the guest is still here
         """
         try:
             if self.silent or self.faults.active:
@@ -155,40 +218,21 @@ class Hypervisor(DeviceHost):
             guest = self.guests.get(uuid)
             if guest is None:
                 return False
-            now_s = self.remove(guest, keep_disks=keep_disks)
-            if now_s is None:
-                return False
-            details = _DISKS_KEPT if keep_disks else NOTHING
-            if self.journal.persistent:
-                self.record(now_s, uuid, "destroy", details)
-            else:
-                self.journal.record(now_s, self.name, uuid, "destroy", OK, details)
+            with guest.lock:
+                if self.guests.get(uuid) is not guest:
+                    return False
+                migration = self.migrations.get(uuid)
+                if keep_disks:
+                    event = self.let_go(guest, "destroy", _DISKS_KEPT, left=Claim(0, 0, guest.claim.disk_gb))
+                else:
+                    event = self.let_go(guest, "destroy")
         except BaseException as error:
             self.record_failure(uuid, "destroy", error)
             raise
-        return True
-
-    def remove(self, guest: Guest, *, keep_disks: bool = False) -> float | None:
-        """Take a guest away without a word to the journal.
-
-        :returns: when, seconds since the epoch; None where it was gone already
-        """
-        uuid = guest.uuid
-        migration = self.migrations.get(uuid)
         if migration is not None:
             migration.abort()
-        if guest.nics:
-            self._unplug(guest)
-        now_s = self.clock.now()
-        with self.lock:
-            if self.guests.get(uuid) is not guest:
-                return None
-            del self.guests[uuid]
-            self.capacity.release(guest.claim, now_s)
-            self._consoles.close(uuid)
-            if keep_disks:
-                self._keep_disks(uuid, guest.claim.disk_gb, now_s)
-        return now_s
+        self.journal.tell(event)
+        return True
 
     def change(self, uuid: str, operation: str) -> Guest:
         """Change a guest's power state: pause, unpause, suspend, power_off, soft_reboot, crash.
@@ -198,17 +242,15 @@ class Hypervisor(DeviceHost):
         :raises GuestNotFound: it is not here
         :raises InvalidTransition: its state does not allow it; nothing has changed
         """
-        try:
-            guest = self.guest(uuid, operation)
-            now_s = self.clock.now()
-            with self.lock:
-                marks = guest.progress_marks()
-                guest.apply(operation, now_s)
-            self.finish(guest, operation, marks, now_s)
-        except BaseException as error:
-            self.record_failure(uuid, operation, error)
-            raise
-        return guest
+        with Operation(self, uuid, operation) as act:
+            self.switch(act, operation)
+        return act.guest
+
+    def switch(self, act: Operation, transition: str) -> None:
+        """Change a guest's power state, and its link, in an operation of the caller's."""
+        act.apply(transition)
+        if act.guest.wired:
+            self._set_link(act.guest)
 
     def boot(
         self,
@@ -225,109 +267,71 @@ class Hypervisor(DeviceHost):
         :raises GuestNotFound: it is not here
         :raises InvalidTransition: its state does not allow it; nothing has changed
         """
-        details: Mapping[str, Any] = NOTHING
-        try:
-            guest = self.guest(uuid, operation)
-            if nics is not None:
-                details = {"nics": nics}
+        details: dict[str, Any] = {}
+        if nics is not None:
+            details["nics"] = nics
+        if volumes is not None:
+            volumes = details["volumes"] = tuple(volumes)
+        with Operation(self, uuid, operation, details) as act:
             if volumes is not None:
-                volumes = tuple(volumes)
-                details = {**details, "volumes": volumes}
-            self.bring_up(guest, operation, nics, volumes, plugging, details=details)
-        except BaseException as error:
-            self.record_failure(uuid, operation, error)
-            raise
-        return guest
+                act.guest.volumes = {volume.device: volume for volume in volumes}
+            self.bring_up(act, operation, nics, plugging)
+        return act.guest
 
     def bring_up(
         self,
-        guest: Guest,
-        operation: str,
+        act: Operation,
+        transition: str,
         nics: dict[str, Nic] | None = None,
-        volumes: Iterable[Volume] | None = None,
         plugging: AbstractContextManager[Any] | None = None,
-        *,
-        recorded_as: str | None = None,
-        details: Mapping[str, Any] = NOTHING,
     ) -> None:
-        """Do what :meth:`boot` does; whatever fails, the guest's definition and state are as before.
+        """Bring a guest to run, in an operation of the caller's."""
+        guest = act.guest
+        guest.require(transition)
+        if nics is not None:
+            self.exchange_nics(guest, nics)
+        if guest.nics:
+            with plugging or nullcontext():
+                self._plug(guest, guest.nics.values(), up=True)
+        if self.silent:
+            self._await_answer(transition)
+        act.apply(transition)
+        # Somebody brings it back to life here: what was to carry it elsewhere has come to nothing.
+        guest.outgoing = False
+        self._set_link(guest)
 
-        :param recorded_as: what the journal calls it
-        """
-        before = guest.nics, guest.volumes
-        now_s = self.clock.now()
-        with self.lock:
-            marks = guest.progress_marks()
-            guest.apply(operation, now_s)
-            guest.restore(marks)
-        try:
-            if nics is not None:
-                gone = [nic for vif_id, nic in guest.nics.items() if vif_id not in nics]
-                if gone:
-                    self._unplug(guest, gone)
-                guest.nics = nics
-            if guest.nics:
-                with plugging or nullcontext():
-                    self._plug(guest, guest.nics.values(), up=True)
-            if self.silent:
-                self._await_answer(operation)
-            with self.lock:
-                if self.down:
-                    self._await_answer(operation)
-                if volumes is not None:
-                    guest.volumes = {volume.device: volume for volume in volumes}
-                now_s = self.clock.now()
-                guest.apply(operation, now_s)
-            self.finish(guest, recorded_as or operation, marks, now_s, details)
-        except BaseException:
-            guest.nics, guest.volumes = before
-            raise
-
-    @failures_recorded("rescue")
     def rescue(self, uuid: str, image: str, password: str | None = None) -> Guest:
         """Boot a guest from a rescue image instead of its own disk.
 
         :raises InvalidTransition: it is rescued already
         """
-        guest = self.guest(uuid, "rescue")
-        if guest.rescued:
-            raise InvalidTransition(
-                f"guest {uuid} runs the rescue image {guest.rescue_image} already: unrescue it first"
-            )
-        now_s = self.clock.now()
-        with self.lock:
-            marks = guest.progress_marks()
-            guest.apply("rescue", now_s)
-            guest.rescue_image, spec = image, guest.spec
+        with Operation(self, uuid, "rescue", {"image": image, "password": password}) as act:
+            guest = act.guest
+            if guest.rescued:
+                raise InvalidTransition(
+                    f"guest {uuid} runs the rescue image {guest.rescue_image} already: unrescue it first"
+                )
+            self._plug_missing(guest)
+            act.apply("rescue")
+            guest.rescue_image = image
             if password is not None:
-                guest.spec = replace(spec, admin_password=password)
-        try:
-            self.finish(guest, "rescue", marks, now_s, {"image": image, "password": password})
-        except BaseException:
-            guest.rescue_image, guest.spec = None, spec
-            raise
+                guest.spec = replace(guest.spec, admin_password=password)
+            self._set_link(guest)
         return guest
 
-    @failures_recorded("unrescue")
     def unrescue(self, uuid: str) -> Guest:
         """Boot a rescued guest from its own disk again.
 
         :raises InvalidTransition: it is not rescued
         """
-        guest = self.guest(uuid, "unrescue")
-        image = guest.rescue_image
-        if image is None:
-            raise InvalidTransition(f"guest {uuid} is not rescued: rescue it first")
-        now_s = self.clock.now()
-        with self.lock:
-            marks = guest.progress_marks()
-            guest.apply("unrescue", now_s)
+        with Operation(self, uuid, "unrescue") as act:
+            guest = act.guest
+            if not guest.rescued:
+                raise InvalidTransition(f"guest {uuid} is not rescued: rescue it first")
+            self._plug_missing(guest)
+            act.apply("unrescue")
             guest.rescue_image = None
-        try:
-            self.finish(guest, "unrescue", marks, now_s)
-        except BaseException:
-            guest.rescue_image = image
-            raise
+            self._set_link(guest)
         return guest
 
     def quiesce(self, uuid: str, quiet: bool) -> None:
@@ -336,41 +340,34 @@ class Hypervisor(DeviceHost):
         :raises InvalidTransition: it does not run, or is that way already
         """
         operation = "quiesce" if quiet else "unquiesce"
-        try:
-            guest = self.guest(uuid, operation)
-            with self.lock:
-                if guest.state is not State.RUNNING:
-                    raise InvalidTransition(f"guest {uuid} is {guest.state}: only a running guest can {operation}")
-                if guest.quiesced is quiet:
-                    raise InvalidTransition(f"guest {uuid} {'is already' if quiet else 'is not'} quiesced")
-                guest.quiesced = quiet
-            self.record(self.clock.now(), uuid, operation)
-        except BaseException as error:
-            self.record_failure(uuid, operation, error)
-            raise
+        with Operation(self, uuid, operation) as act:
+            guest = act.guest
+            if guest.state is not State.RUNNING:
+                raise InvalidTransition(f"guest {uuid} is {guest.state}: only a running guest can {operation}")
+            if guest.quiesced is quiet:
+                raise InvalidTransition(f"guest {uuid} {'is already' if quiet else 'is not'} quiesced")
+            guest.quiesced = quiet
 
-    @failures_recorded("set_password")
     def set_password(self, uuid: str, password: str) -> None:
         """Change the password of a running guest's administrator.
 
         :raises InvalidTransition: it does not run
         """
-        guest = self.guest(uuid, "set_password")
-        self._need_agent(guest)
-        guest.spec = replace(guest.spec, admin_password=password)
-        self.record(self.clock.now(), uuid, "set_password", {"password": password})
+        with Operation(self, uuid, "set_password", {"password": password}) as act:
+            guest = act.guest
+            self._need_agent(guest)
+            guest.spec = replace(guest.spec, admin_password=password)
 
-    @failures_recorded("inject_file")
     def inject_file(self, uuid: str, path: str, contents: str) -> None:
         """Write a file in a running guest.
 
         :raises InvalidTransition: it does not run
         """
-        guest = self.guest(uuid, "inject_file")
-        self._need_agent(guest)
-        others = tuple(entry for entry in guest.spec.files if entry[0] != path)
-        guest.spec = replace(guest.spec, files=(*others, (path, contents)))
-        self.record(self.clock.now(), uuid, "inject_file", {"path": path, "contents": contents})
+        with Operation(self, uuid, "inject_file", {"path": path, "contents": contents}) as act:
+            guest = act.guest
+            self._need_agent(guest)
+            others = tuple(entry for entry in guest.spec.files if entry[0] != path)
+            guest.spec = replace(guest.spec, files=(*others, (path, contents)))
 
     @staticmethod
     def _need_agent(guest: Guest) -> None:
@@ -436,46 +433,3 @@ class Hypervisor(DeviceHost):
             raise DeviceNotFound(f"guest {uuid} has no disk {name}")
         boots = roles.get(name) == "root" or (guest.spec.volume_backed and name == "vda")
         return stats.disk(guest.workload, guest.seed, name, guest.active_s(self.clock.now()), boots)
-
-    def _discard(self, guest: Guest) -> None:
-        """Undo a spawn at whatever point it stopped."""
-        if guest.plugged and guest.nics:
-            try:
-                self._unplug(guest)
-            except Exception:
-                LOG.exception("interfaces of guest %s stay behind on host %s", guest.uuid, self.name)
-        with self.lock:
-            if self.guests.get(guest.uuid) is guest:
-                del self.guests[guest.uuid]
-                self.capacity.release(guest.claim, self.clock.now())
-
-    def _stand(self, guest: Guest, now_s: float) -> None:
-        guest.apply("pause", now_s)
-        self._follow(guest)
-
-    def _follow(self, guest: Guest) -> None:
-        """Let the link of the interfaces follow the power state."""
-        realizer = self._active_realizer
-        if realizer is not None and guest.nics and guest.plugged is not False:
-            realizer.set_link(guest.uuid, guest.state is State.RUNNING)
-
-    def finish(
-        self,
-        guest: Guest,
-        operation: str,
-        marks: tuple[Any, ...],
-        now_s: float,
-        details: Mapping[str, Any] = NOTHING,
-    ) -> None:
-        """Let link and journal follow a power state; put the state back where that fails.
-
-        :param marks: of the guest before its state changed
-        """
-        try:
-            if self.realizer is not None:
-                self._follow(guest)
-            self.record(now_s, guest.uuid, operation, details)
-        except BaseException:
-            with self.lock:
-                guest.restore(marks)
-            raise

@@ -12,11 +12,12 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nova_fakes.exceptions import InvalidInput
+from nova_fakes.exceptions import InvalidInput, JournalError
 from nova_fakes.virt.event import NOTHING, OK, Event
 
 __all__ = ["Event", "Journal", "Write"]
@@ -76,7 +77,10 @@ class Journal:
         outcome: str = OK,
         details: Mapping[str, Any] = NOTHING,
     ) -> None:
-        """Add an event and tell the observers."""
+        """Add an event and tell the observers.
+
+        :raises JournalError: the file cannot be written
+        """
         # Event(...) at half the price: this is on the way of every operation.
         event = tuple.__new__(Event, (time, host, guest, operation, outcome, details))
         if self._store is None:
@@ -90,16 +94,19 @@ class Journal:
         """Add the event of an attempt that failed. That it cannot be written is logged: the attempt's error counts."""
         try:
             self.record(time, host, guest, operation, type(error).__name__, {"message": str(error)})
-        except sqlite3.Error:
+        except JournalError:
             LOG.exception("the failure of %s of guest %s on %s is not in the journal", operation, guest, host)
 
     def note(self, event: Event, writes: Iterable[Write] = ()) -> None:
-        """Add an event, and write what it changed, all or nothing; the observers are not told yet."""
+        """Add an event, and write what it changed, all or nothing; the observers are not told yet.
+
+        :raises JournalError: the file cannot be written; it is as before
+        """
         if self._store is None:
             self._events.append(event)
             return
         details = json.dumps(event.to_record()["details"], default=str) if event.details else "{}"
-        with self._lock, self._store as store:
+        with self._transaction(self._store) as store:
             for statement, values in writes:
                 store.execute(statement, values)
             number = store.execute(
@@ -108,6 +115,24 @@ class Journal:
             ).lastrowid
             if number is not None and number % _DROP_EVERY == 0:
                 store.execute("DELETE FROM events WHERE number <= ?", (number - self._keep,))
+
+    def correct(self, writes: Iterable[Write]) -> None:
+        """Write what has become of something that the file knows otherwise, all or nothing.
+
+        :raises JournalError: the file cannot be written; it is as before
+        """
+        if self._store is not None:
+            with self._transaction(self._store) as store:
+                for statement, values in writes:
+                    store.execute(statement, values)
+
+    @contextmanager
+    def _transaction(self, store: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock, store as opened:
+                yield opened
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal {self.path} cannot be written: {error}; nothing in it changed") from error
 
     def tell(self, event: Event) -> None:
         """Tell the observers of an event.

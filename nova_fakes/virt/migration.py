@@ -215,6 +215,10 @@ class LiveMigration:
                 self._forced = _Forced(self._clock.now(), post_copy, rate, found)
         self._woken.set()
 
+    def let_run(self) -> None:
+        """Forget that the guest stands still for it: it does not."""
+        self.stands_still = False
+
     def commit(self) -> None:
         """Begin the switch-over: from here on it cannot be aborted.
 

@@ -103,7 +103,9 @@ def _live_migrate(stage: _Stage, host: Hypervisor, event: Event) -> None:
     if "spec" not in event.details:
         stage.fleet.switch_over(host, stage.fleet.migration(host, _guest(event)))
     elif _guest(event) not in host.guests:  # it is there already where both hosts are of one fleet now
-        stage.fleet.finish_arrival(host, event.details["spec"], paused=event.details.get("paused", False))
+        parts = _parts(stage, event)
+        paused = event.details.get("paused", False)
+        stage.fleet.finish_arrival(host, parts["spec"], parts["nics"], parts["volumes"], paused=paused)
 
 
 def _prepare(stage: _Stage, host: Hypervisor, event: Event) -> None:
@@ -162,7 +164,6 @@ REPLAYED: Mapping[str, Action] = {
     "finish_revert_migration": _revert,
     "migrate_disk": _of_guest(resize.leave),
     "confirm_migration": _of_guest(resize.confirm),
-    "put_back": _of_guest(resize.put_back),
     "destroy": lambda stage, host, event: host.destroy(
         _guest(event), keep_disks=event.details.get("keep_disks", False)
     ),

@@ -151,25 +151,11 @@ class LiveMigrationMethods(HypervisorDriver):
 
         Before the switch-over everything that goes wrong leaves the guest where it is and calls `recover_method`.
         """
-        host = self._hypervisor
         # Whoever asks for no particular way leaves it out, and what both hosts see needs no carrying.
         carried = migrate_data is not None and "block_migration" in migrate_data and migrate_data.block_migration
         block = bool(carried if migrate_data is not None else block_migration)
-        migration: LiveMigration | None = None
         try:
-            migration = self.fleet.begin_migration(
-                host,
-                instance.uuid,
-                dest,
-                block=block,
-                auto_converge=CONF.libvirt.live_migration_permit_auto_converge,
-            )
-            while not migration.wait(PROGRESS_INTERVAL_S):
-                self._report_progress(instance, migration, migrate_data)
-                self._mind_the_time(instance, migration)
-            self.fleet.switch_over(host, migration)
-            if migration.post_copy:
-                self._carry_the_rest(instance, migration, migrate_data)
+            migration = self._carry(instance, dest, block, migrate_data)
         except exceptions.MigrationAborted:
             LOG.info("Live migration of instance %s was aborted", instance.uuid)
             self._abandon(instance, dest)
@@ -182,11 +168,29 @@ class LiveMigrationMethods(HypervisorDriver):
             if isinstance(error, exceptions.NovaFakesError):
                 return
             raise
-        finally:
-            if migration is not None:
-                self.fleet.end_migration(host, migration)
         self._report_progress(instance, migration, migrate_data, save=False)
         post_method(context, instance, dest, block, migrate_data)
+
+    def _carry(self, instance: Any, dest: str, block: bool, migrate_data: Any) -> LiveMigration:
+        """Carry the guest over; when it returns or raises, the migration is over and another may begin."""
+        host = self._hypervisor
+        migration = self.fleet.begin_migration(
+            host,
+            instance.uuid,
+            dest,
+            block=block,
+            auto_converge=CONF.libvirt.live_migration_permit_auto_converge,
+        )
+        try:
+            while not migration.wait(PROGRESS_INTERVAL_S):
+                self._report_progress(instance, migration, migrate_data)
+                self._mind_the_time(instance, migration)
+            self.fleet.switch_over(host, migration)
+            if migration.post_copy:
+                self._carry_the_rest(instance, migration, migrate_data)
+        finally:
+            self.fleet.end_migration(host, migration)
+        return migration
 
     def _carry_the_rest(self, instance: Any, migration: LiveMigration, migrate_data: Any) -> None:
         """Wait for the memory of a guest that goes on at the destination already.
@@ -203,10 +207,14 @@ class LiveMigrationMethods(HypervisorDriver):
                 )
 
     def _abandon(self, instance: Any, dest: str) -> None:
-        """Undo the preparations on the destination where this process can reach it."""
+        """Undo the preparations on the destination where this process can reach it; else nova asks it to."""
         destination = self.fleet.hosts.get(dest)
-        if destination is not None:
+        if destination is None:
+            return
+        try:
             self.fleet.abort_arrival(destination, instance.uuid)
+        except Exception:
+            LOG.exception("what host %s has ready for instance %s stays until the roll-back", dest, instance.uuid)
 
     def _mind_the_time(self, instance: Any, migration: LiveMigration) -> None:
         """Do with a migration that takes too long what nova.conf says, as libvirt's driver does."""
@@ -277,11 +285,12 @@ class LiveMigrationMethods(HypervisorDriver):
     ) -> None:
         """Make the instance at home here. It is here already when the source is in this process."""
         host = self._hypervisor
+        nics = self._nics(network_info)
         if instance.uuid not in host.guests:
             paused = getattr(instance, "power_state", None) == power_state.PAUSED
-            self.fleet.finish_arrival(host, self._spec(instance, block_device_info), paused=paused)
-        nics = self._nics(network_info)
-        if nics:
+            spec, volumes = self._spec(instance, block_device_info), volumes_from(block_device_info)
+            self.fleet.finish_arrival(host, spec, nics, volumes, paused=paused)
+        elif nics:
             host.plug(instance.uuid, nics)
 
     @translated()

@@ -141,17 +141,25 @@ def block_devices(*volumes):
     return {"root_device_name": "/dev/vda", "block_device_mapping": list(volumes)}
 
 
-@pytest.fixture(autouse=True)
-def nova_conf(tmp_path):
+@contextlib.contextmanager
+def configured(directory):
     if not CONF._args:
         CONF([], default_config_files=[])
     objects.register_all()
-    CONF.set_override("state_path", str(tmp_path))
+    CONF.set_override("state_path", str(directory))
     CONF.set_override("host", "a")
-    yield
-    CONF.reset()
-    CONF.clear_override("state_path")
-    CONF.clear_override("host")
+    try:
+        yield
+    finally:
+        CONF.reset()
+        CONF.clear_override("state_path")
+        CONF.clear_override("host")
+
+
+@pytest.fixture(autouse=True)
+def nova_conf(tmp_path):
+    with configured(tmp_path):
+        yield
 
 
 @pytest.fixture

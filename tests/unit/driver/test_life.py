@@ -315,8 +315,8 @@ def test_volumes_keep_what_the_service_said(driver):
     with pytest.raises(exception.DevicePathInUse):
         driver.attach_volume(None, info, instance, "/dev/vdb")
     driver.attach_volume(None, info, instance, "/dev/vdc")
-    volumes = driver.hypervisor.guests[instance.uuid].volumes
-    assert volumes["vdc"].connection_info is info
+    guest = driver.hypervisor.guests[instance.uuid]
+    assert guest.volumes["vdc"].connection_info is info
     driver.extend_volume(None, info, instance, 2 << 30)
     with pytest.raises(exception.VolumeExtendFailed, match="cannot shrink"):
         driver.extend_volume(None, info, instance, 1 << 30)
@@ -324,7 +324,7 @@ def test_volumes_keep_what_the_service_said(driver):
         driver.extend_volume(None, make_volume(volume_id="v9")["connection_info"], instance, 1)
     new = make_volume(volume_id="v3")["connection_info"]
     driver.swap_volume(None, info, new, instance, "/dev/vdc", 4)
-    assert (volumes["vdc"].volume_id, volumes["vdc"].size_bytes) == ("v3", 4 << 30)
+    assert (guest.volumes["vdc"].volume_id, guest.volumes["vdc"].size_bytes) == ("v3", 4 << 30)
     driver.detach_volume(None, new, instance, "/dev/vdc")
     with pytest.raises(exception.DiskNotFound):
         driver.detach_volume(None, new, instance, "/dev/vdc")

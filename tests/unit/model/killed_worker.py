@@ -90,6 +90,8 @@ class Story:
         self.host.change(self.uuid, self.random.choice(["pause", "unpause", "suspend", "power_off", "crash"]))
 
     def do_boot(self):
+        if self.moving():
+            return
         operation = self.random.choice(["power_on", "hard_reboot", "resume"])
         self.host.boot(self.uuid, operation, self.nics(), self.volumes())
 
