@@ -130,6 +130,8 @@ class LiveMigrationMethods(HypervisorDriver):
         if self._hypervisor.maintenance or not self._hypervisor.enabled:
             self._refuse_new_guest(instance, "pre_live_migration")
         host = self._hypervisor
+        # Of a migration that ended nova tells the destination only where disks or instance paths are not shared.
+        self.fleet.abort_arrival(host, instance.uuid)
         nics = self._nics(destination_vifs(network_info, migrate_data))
         spec = spec_from(instance, block_device_info)
         leaving = self.fleet.equipment(instance.uuid)

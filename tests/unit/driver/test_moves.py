@@ -240,6 +240,16 @@ def wait_for(condition):
         time.sleep(0.001)
 
 
+def test_what_a_migration_left_prepared_gives_way_to_the_next(driver, other):
+    instance, vif = make_instance(), make_vif()
+    spawn(driver, instance, [vif])
+    data = checked(driver, other, instance)
+    for _ in range(2):
+        other.pre_live_migration(None, instance, None, [vif], None, data)
+        assert (used(driver), used(other)) == (SMALL, SMALL)
+    assert [call for call, *_ in other.hypervisor.realizer.calls].count("abort_migration") == 1
+
+
 def test_an_aborted_live_migration_leaves_everything_as_it_was(driver, other, clock):
     instance, vif = make_instance(), make_vif()
     spawn(driver, instance, [vif])
