@@ -266,9 +266,25 @@ class FakeUnshelveSpawnFailDriverWithNestedCustomResources(
 
 
 class FakeLiveMigrateDriver(FakeDriver):
-    """Takes seconds for a live migration, which tests force or abort meanwhile."""
+    """Takes seconds for a live migration, whatever the flavor: tests force it, abort it or wait for its end."""
 
-    migration_bandwidth_mb_s = 100.0
+    LIVE_MIGRATION_S: ClassVar[float] = 5.0
+
+    def live_migration(
+        self,
+        context: Any,
+        instance: Any,
+        dest: str,
+        post_method: Callable[..., Any],
+        recover_method: Callable[..., Any],
+        block_migration: bool = False,
+        migrate_data: Any = None,
+    ) -> None:
+        """Carry the guest over in that time."""
+        flavor = instance.flavor
+        disks_gb = flavor.root_gb + flavor.ephemeral_gb if self._carries_disks(block_migration, migrate_data) else 0
+        self.fleet.migration_bandwidth_mb_s = (flavor.memory_mb + disks_gb * 1024) / self.LIVE_MIGRATION_S
+        super().live_migration(context, instance, dest, post_method, recover_method, block_migration, migrate_data)
 
 
 class FakeLiveMigrateDriverWithNestedCustomResources(FakeLiveMigrateDriver, MediumFakeDriverWithNestedCustomResources):

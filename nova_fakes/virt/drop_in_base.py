@@ -320,6 +320,13 @@ class FakeDriver(Constants):
         if self._guest(instance, "resume.find").state is not State.RUNNING:
             super().resume(context, instance, network_info, block_device_info, share_info)
 
+    @staticmethod
+    def _report_progress(instance: Any, migration: Any, migrate_data: Any, save: bool = True) -> None:
+        """Tell of no progress: samples show none."""
+
+    def trigger_crash_dump(self, instance: Any) -> None:
+        """Leave the guest running: nova would stop one that has crashed, and tell of it."""
+
     def soft_delete(self, instance: Any) -> None:
         """Leave the guest running: samples show it so."""
 

@@ -153,9 +153,7 @@ class LiveMigrationMethods(HypervisorDriver):
 
         Before the switch-over everything that goes wrong leaves the guest where it is and calls `recover_method`.
         """
-        # Whoever asks for no particular way leaves it out, and what both hosts see needs no carrying.
-        carried = migrate_data is not None and "block_migration" in migrate_data and migrate_data.block_migration
-        block = bool(carried if migrate_data is not None else block_migration)
+        block = self._carries_disks(block_migration, migrate_data)
         try:
             migration = self._carry(instance, dest, block, migrate_data)
         except exceptions.MigrationAborted:
@@ -207,6 +205,14 @@ class LiveMigrationMethods(HypervisorDriver):
                     f"{migration.source} or {migration.destination} has crashed in the post-copy of guest "
                     f"{migration.uuid}, which has lost its memory: reboot it"
                 )
+
+    @staticmethod
+    def _carries_disks(block_migration: bool, migrate_data: Any) -> bool:
+        """Tell whether the local disks go over too."""
+        if migrate_data is None:
+            return block_migration
+        # Whoever asks for no particular way leaves it out, and what both hosts see needs no carrying.
+        return "block_migration" in migrate_data and bool(migrate_data.block_migration)
 
     def _abandon(self, instance: Any, dest: str) -> None:
         """Undo the preparations on the destination where this process can reach it; else nova asks it to."""
