@@ -130,10 +130,13 @@ class DeviceHost(UndoingHost):
         """Detach the volume at that device.
 
         :raises DeviceNotFound: there is none
+        :raises DeviceInUse: the guest has booted from it, and is not shut down
         """
         with self.operation(uuid, "detach_volume") as operation:
             guest = operation.guest
             volume = self._volume_at(guest, device)
+            if guest.boots_from(volume.device) and guest.state not in (State.SHUTDOWN, State.CRASHED):
+                raise DeviceInUse(f"guest {uuid} is {guest.state} and runs from {volume.device}: shut it down first")
             operation.details = _details(volume)
             guest.volumes = {name: other for name, other in guest.volumes.items() if name != volume.device}
         return volume

@@ -255,6 +255,10 @@ class Guest:
         """Whether the rescue system runs instead of its own."""
         return self.rescue_image is not None
 
+    def boots_from(self, device: str) -> bool:
+        """Tell whether a volume at that device, without ``/dev/``, is its root disk."""
+        return self.spec.volume_backed and device == "vda"
+
     def active_s(self, now_s: float) -> float:
         """Return for how many seconds it has run since it was last powered on; pauses do not count."""
         since_s = self._since_s

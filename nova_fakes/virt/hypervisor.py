@@ -409,7 +409,7 @@ class Hypervisor(DeviceHost):
             for disk in local_disks(spec)
         ]
         for device in guest.volumes:
-            disks.append((device, stats.disk(workload, seed, device, active_s, spec.volume_backed and device == "vda")))
+            disks.append((device, stats.disk(workload, seed, device, active_s, guest.boots_from(device))))
         nics: list[tuple[Nic, Any]] = []
         if guest.nics:
             realizer = self._active_realizer
@@ -431,5 +431,5 @@ class Hypervisor(DeviceHost):
         roles = {disk.device: disk.role for disk in local_disks(guest.spec)}
         if name not in roles and name not in guest.volumes:
             raise DeviceNotFound(f"guest {uuid} has no disk {name}")
-        boots = roles.get(name) == "root" or (guest.spec.volume_backed and name == "vda")
+        boots = roles.get(name) == "root" or guest.boots_from(name)
         return stats.disk(guest.workload, guest.seed, name, guest.active_s(self.clock.now()), boots)

@@ -102,9 +102,12 @@ class DeviceMethods(HypervisorDriver):
         """Detach a volume.
 
         :raises DiskNotFound: there is none at that device
+        :raises DeviceDetachFailed: the guest runs from it
         """
         try:
             self._hypervisor.detach_volume(instance.uuid, mountpoint)
+        except exceptions.DeviceInUse as error:
+            raise exception.DeviceDetachFailed(device=mountpoint, reason=str(error)) from error
         except exceptions.GuestNotFound:
             # libvirt's driver disconnects the volume from the host all the same.
             LOG.warning("Instance %s vanished while a volume was detached from it", instance.uuid)

@@ -330,6 +330,18 @@ def test_volumes_keep_what_the_service_said(driver):
         driver.detach_volume(None, new, instance, "/dev/vdc")
 
 
+def test_a_guest_does_not_let_go_of_the_volume_that_it_runs_from(driver):
+    instance, root = make_instance(), make_volume("/dev/vda", "root")
+    instance.image_ref = ""
+    spawn(driver, instance, volumes=[root, make_volume()])
+    with pytest.raises(exception.DeviceDetachFailed, match="runs from vda"):
+        driver.detach_volume(None, root["connection_info"], instance, "/dev/vda")
+    assert sorted(driver.hypervisor.guests[instance.uuid].volumes) == ["vda", "vdb"]
+    driver.power_off(instance)
+    driver.detach_volume(None, root["connection_info"], instance, "/dev/vda")
+    assert list(driver.hypervisor.guests[instance.uuid].volumes) == ["vdb"]
+
+
 def test_too_many_disks_are_refused(driver):
     CONF.set_override("max_disk_devices_to_attach", 2, group="compute")
     instance = make_instance()
