@@ -77,7 +77,7 @@ class _Channel:
     """One connection to the agent, made when it is first used."""
 
     def __init__(self, path: Path) -> None:
-        import httplib2  # more than a hundred modules, which whoever asks no agent can do without
+        import httplib2
 
         channel = self
 
@@ -175,6 +175,8 @@ class Client:
     ) -> None:
         if not 0 < deadline_s <= protocol.MAX_DEADLINE_S:
             raise InvalidInput("deadline_s", deadline_s, f"give seconds, at most {protocol.MAX_DEADLINE_S:g}")
+        import httplib2  # noqa: F401  # it has a hundred modules: not only when the first deadline runs already
+
         self.path = Path(path)
         self.deadline_s = deadline_s
         self._sleep = sleep

@@ -68,7 +68,8 @@ def decode(value: object) -> exceptions.NovaFakesError:
     if isinstance(error, RealizerError):
         operation = given.get("operation")
         error.operation = operation if isinstance(operation, str) else None
-    for note in given.get("notes") or ():
+    notes = given.get("notes")
+    for note in notes if isinstance(notes, list) else ():
         error.add_note(str(note))
     return error
 

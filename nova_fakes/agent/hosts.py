@@ -23,6 +23,7 @@ class Hosts:
     :param directory: where namespaces get their names, ``/run/netns`` where None
     :param namespace: the name of a namespace for the hosts' side of it all; None: the process's own
     :param options: further options of the realizer
+    :raises InvalidInput: the realizer has no such option
     :raises RealizerError: the realizer cannot be made here
     """
 
@@ -40,6 +41,7 @@ class Hosts:
         self._options: dict[str, object] = dict(options or {})
         if self.fabric is not None:
             self._options["fabric"] = self.fabric
+        registry.check_options(name, host="localhost", **self._options)
         self._lock = threading.Lock()
         self._realizers: dict[str, Realizer] = {}
 

@@ -21,7 +21,7 @@ socket_option = click.option(
     "--socket",
     "socket_path",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     default=DEFAULT_SOCKET,
     show_default=True,
     help="The agent's unix socket.",

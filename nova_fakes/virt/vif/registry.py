@@ -7,14 +7,15 @@ realizers of several hosts in one process can share what it makes.
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Protocol
 
-from nova_fakes.exceptions import RealizerError, UnknownRealizer
+from nova_fakes.exceptions import InvalidInput, RealizerError, UnknownRealizer
 from nova_fakes.virt.vif.base import Realizer
 from nova_fakes.virt.vif.ledger import Ledger
 
-__all__ = ["GROUP", "SharedFabric", "fabric", "load", "names"]
+__all__ = ["GROUP", "SharedFabric", "check_options", "fabric", "load", "names"]
 
 GROUP = "nova_fakes.vif_realizers"
 
@@ -42,10 +43,26 @@ def load(name: str, **options: object) -> Realizer:
 
     :param options: handed to the realizer as they are: ``host``, and for those with real interfaces ``fabric``
     :raises UnknownRealizer: no installed package offers it; the message lists those there are
+    :raises InvalidInput: it does not take one of the options
     :raises RealizerError: the package that offers it cannot be imported
     """
+    check_options(name, **options)
     realizer: Realizer = _factory(name)(**options)
     return realizer
+
+
+def check_options(name: str, **options: object) -> None:
+    """Refuse options that the realizer of that name does not take.
+
+    :raises UnknownRealizer: no installed package offers it
+    :raises InvalidInput: one of them is unknown; the message lists those there are
+    """
+    parameters = signature(_factory(name)).parameters
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    if unknown := sorted(options.keys() - parameters.keys()):
+        known = ", ".join(option for option in parameters if option not in ("host", "fabric"))
+        raise InvalidInput(f"option of the VIF realizer {name}", ", ".join(unknown), f"it takes {known or 'none'}")
 
 
 def fabric(
