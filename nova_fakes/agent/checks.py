@@ -19,6 +19,7 @@ __all__ = [
     "interface_name",
     "keys",
     "listed",
+    "no_zone",
     "plain",
     "shorten",
     "text",
@@ -97,11 +98,16 @@ def text(value: object, field: str) -> str:
 def address(value: object, field: str) -> str:
     """Return an IP address in its canonical form."""
     try:
-        if not isinstance(value, str) or "%" in value:  # an address with a zone is one of another machine's
-            raise ValueError
-        return str(ipaddress.ip_address(value))
+        return str(ipaddress.ip_address(no_zone(value, field)))
     except ValueError:
         raise InvalidInput(field, shorten(value), "give an IPv4 or IPv6 address") from None
+
+
+def no_zone(value: object, field: str) -> str:
+    """Return what may be an address or network, but none with a zone: that would be an interface of another machine."""
+    if not isinstance(value, str) or not 0 < len(value) < 64 or "%" in value:
+        raise InvalidInput(field, shorten(value), "give an IP address or network without a zone")
+    return value
 
 
 def plain(value: object, field: str, depth: int = _DEPTH_LIMIT) -> Any:

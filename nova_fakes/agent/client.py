@@ -127,6 +127,7 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(host)
         self._channel = channel
         self._unix: _Socket | None = None
+        self._parts: list[bytes] | None = None
 
     def connect(self) -> None:
         """Connect to the agent's socket, once a call."""
@@ -149,8 +150,21 @@ class _Connection(http.client.HTTPConnection):
         """Send a request, within the deadline of the call."""
         if self._unix is not None:
             self._unix.until = self._channel.until
-        super().request(*arguments, **options)
+        parts: list[bytes] = []
+        self._parts = parts
+        try:
+            super().request(*arguments, **options)
+        finally:
+            self._parts = None
         self._channel.fresh = False
+        super().send(b"".join(parts))
+
+    def send(self, data: Any) -> None:
+        """Keep head and body together: sent one by one, they would wake the agent twice."""
+        if self._parts is None:
+            super().send(data)
+        else:
+            self._parts.append(data)
 
     def close(self) -> None:
         """Close the socket."""

@@ -122,19 +122,17 @@ def _subnet(value: object, name: str) -> dict[str, Any]:
     routes = [checks.keys(route, f"route {name}", _ROUTE) for route in checks.listed(given["routes"], f"routes {name}")]
     gateway = given["gateway"]
     return {
-        "cidr": checks.text(given["cidr"], f"cidr {name}"),
-        "gateway": None if gateway is None else checks.address(gateway, f"gateway {name}"),
-        "ips": [
-            checks.address(item, f"addresses {name}") for item in checks.listed(given["addresses"], f"addresses {name}")
-        ],
+        "cidr": checks.no_zone(given["cidr"], f"cidr {name}"),
+        "gateway": None if gateway is None else checks.no_zone(gateway, f"gateway {name}"),
+        "ips": [checks.no_zone(item, f"addresses {name}") for item in checks.listed(given["addresses"], name)],
         "routes": [
             {
-                "cidr": checks.text(route["destination"], f"destination {name}"),
-                "gateway": checks.address(route["nexthop"], f"nexthop {name}"),
+                "cidr": checks.no_zone(route["destination"], f"destination {name}"),
+                "gateway": checks.no_zone(route["nexthop"], f"nexthop {name}"),
             }
             for route in routes
         ],
-        "dns": [checks.address(item, f"dns {name}") for item in checks.listed(given["dns"], f"dns {name}")],
+        "dns": checks.listed(given["dns"], f"dns {name}"),
     }
 
 
