@@ -268,6 +268,17 @@ def test_its_log_replayed_on_another_machine_makes_the_same(make_agent, make_vif
     assert {vif.devname for vif in vifs[1:]} <= other.devices()
 
 
+def test_the_cleanup_command_removes_what_an_ended_agent_left(agent, make_vif, uuids):
+    agent.realizer().plug(uuids[0], [make_vif(5)])
+    argv = [sys.executable, "-m", "nova_fakes", "cleanup", "--state", agent.directory]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert done.returncode == 5, "an agent that runs keeps what it has"
+    agent.finish(signal.SIGKILL)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert (done.returncode, f"fake-{uuids[0]}" in done.stdout) == (0, True)
+    assert list(agent.netns.iterdir()) == []
+
+
 def rounds_of_kill_9(agent, make_vif, answers, rounds, seed):
     """Kill the agent at random moments of a client's work; each time the next one knows what there is."""
     chance = random.Random(seed)
