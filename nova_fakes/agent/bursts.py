@@ -2,7 +2,7 @@
 
 While one burst is done the next gathers, so that nobody waits who comes alone; a fabric that gains by it (Open vSwitch
 examines all its ports at each change) asks for a moment of waiting besides. Realizers that share no fabric are called
-side by side by several threads.
+side by side by several threads, but for one instance one after the other.
 
 A job that nobody waits for any more is not begun. One that was begun is finished: what is half done helps nobody.
 """
@@ -26,8 +26,9 @@ _SIDE_BY_SIDE = 16
 class Job:
     """Something to be done, and what came of it."""
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: Callable[[], Any], key: str | None = None) -> None:
         self.born = time.monotonic()
+        self.key = key
         self._function = function
         self._lock = threading.Lock()
         self._finished = threading.Event()
@@ -90,6 +91,7 @@ class Bursts:
         self._gate = threading.Condition()
         self._waiting: deque[Job] = deque()
         self._unfinished: dict[Job, None] = {}
+        self._running: set[str] = set()
         self._closed = False
         #: How many bursts were done, and how many jobs in them.
         self.bursts = self.jobs = 0
@@ -100,14 +102,15 @@ class Bursts:
         for thread in self._threads:
             thread.start()
 
-    def do(self, function: Callable[[], Any], until: float) -> Any:
+    def do(self, function: Callable[[], Any], until: float, key: str | None = None) -> Any:
         """Have something done and return what it returns.
 
         :param until: the moment of the monotonic clock at which the caller stops waiting
+        :param key: what is done for the same one, is done in the order in which it came
         :raises AgentBusy: too much is waiting already
         :raises DeadlineExceeded: it is not done by then
         """
-        job = Job(function)
+        job = Job(function, key)
         with self._gate:
             if self._closed or len(self._unfinished) >= self._limit:
                 reason = "is ending" if self._closed else f"has {self._limit} requests waiting"
@@ -139,7 +142,8 @@ class Bursts:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
-        while burst := self._next():
+        following = self._next_alone if self._together is None else self._next
+        while burst := following():
             self.bursts += 1
             self.jobs += len(burst)
             if self._together is None:
@@ -153,6 +157,9 @@ class Bursts:
         finally:
             with self._gate:
                 del self._unfinished[job]
+                if job.key in self._running:
+                    self._running.discard(job.key)
+                    self._gate.notify_all()
             job.finish()
 
     def _next(self) -> list[Job]:
@@ -161,5 +168,18 @@ class Bursts:
             self._gate.wait_for(lambda: self._waiting or self._closed)
             if self._gather_s:
                 self._gate.wait_for(lambda: len(self._waiting) >= _BURST_LIMIT or self._closed, self._gather_s)
-            count = 1 if self._together is None else _BURST_LIMIT
-            return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+            return [self._waiting.popleft() for _ in range(min(_BURST_LIMIT, len(self._waiting)))]
+
+    def _next_alone(self) -> list[Job]:
+        """Wait for a job for which nothing that came before it is still running; empty when there will be no more."""
+        with self._gate:
+            while True:
+                for job in self._waiting:
+                    if job.key not in self._running:
+                        self._waiting.remove(job)
+                        if job.key is not None:
+                            self._running.add(job.key)
+                        return [job]
+                if self._closed and not self._waiting:
+                    return []
+                self._gate.wait()

@@ -100,7 +100,8 @@ class Service:
         if isinstance(call.request, protocol.Health):
             return self.health()
         perform = partial(self._perform, call.request)
-        return self._bursts.do(partial(self._audited, peer, call, perform) if call.request.changes else perform, until)
+        job = partial(self._audited, peer, call, perform) if call.request.changes else perform
+        return self._bursts.do(job, until, getattr(call.request, "instance", None))
 
     def _audited(self, peer: Peer, call: protocol.Call, perform: Callable[[], Any]) -> Any:
         began = time.monotonic()

@@ -140,6 +140,27 @@ def test_realizers_of_their_own_are_called_side_by_side():
     assert bursts.close(30)
 
 
+def test_for_one_instance_things_are_done_in_order_all_the_same():
+    bursts, gate, entered, done = Bursts(None), threading.Event(), threading.Event(), []
+
+    def first():
+        entered.set()
+        gate.wait(30)
+        done.append("first")
+
+    threads = [started(bursts.do, first, soon(), "i")]
+    assert entered.wait(30)
+    for number in range(4):
+        threads.append(started(bursts.do, lambda number=number: done.append(number), soon(), "i"))
+        until(lambda number=number: bursts.waiting == number + 2)
+    assert bursts.do(lambda: "another instance", soon(), "j") == "another instance"
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert done == ["first", 0, 1, 2, 3]
+    assert bursts.close(30)
+
+
 @pytest.fixture
 def service(tmp_path):
     with Ledger() as ledger:
