@@ -19,12 +19,16 @@ What makes instances' interfaces: the name of an entry point of the group nova_f
 
 * null: nothing; interfaces exist in the model alone
 * bridge: a network namespace for each instance, and Linux bridges
+* remote: what the privileged agent, `nova-fakes agent`, makes of it
 """,
     ),
     cfg.DictOpt(
         "vif_realizer_options",
         default={},
-        help="Further options of the VIF realizer, name:value pairs; for bridge: state_directory, persistent.",
+        help="""
+Further options of the VIF realizer, name:value pairs; for bridge: state_directory, persistent; for remote: socket,
+deadline_s.
+""",
     ),
     cfg.StrOpt(
         "state_path",

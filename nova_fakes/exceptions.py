@@ -26,7 +26,13 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     ├── InjectedFault             a FaultRule said so
     ├── RealizerError             a network operation failed; what was done before it has been undone
     │   ├── NamespacesUnavailable
-    │   └── KernelRefused         netlink answered with an error number
+    │   ├── KernelRefused         netlink answered with an error number
+    │   └── AgentError            the agent behind the realizer `remote` did not do it
+    │       ├── AgentUnreachable  nothing listens on its socket, or the connection was lost
+    │       ├── PeerRefused       the agent does not serve this user
+    │       ├── ProtocolMismatch  the agent speaks another version of the protocol
+    │       ├── AgentBusy         too many requests wait there already
+    │       └── DeadlineExceeded  there was no answer in time
     ├── ApiError                  an API fake refuses a request: HTTP status, message and kind
     ├── ScenarioError
     │   ├── StepFailed            a step of a scenario found something other than it should be
@@ -127,7 +133,12 @@ class InjectedFault(NovaFakesError):
 
 
 class RealizerError(NovaFakesError):
-    """A network operation failed; what was done before it has been undone."""
+    """A network operation failed; what was done before it has been undone.
+
+    `operation` is the name of the operation that failed, where a plan was being carried out.
+    """
+
+    operation: str | None = None
 
 
 class NamespacesUnavailable(RealizerError):
@@ -145,8 +156,34 @@ class KernelRefused(RealizerError):
 
     def __init__(self, doing: str, code: int, text: str, failed: tuple[int, ...] = ()) -> None:
         super().__init__(f"the kernel refused to {doing}: {text} (errno {code})")
+        self.doing = doing
+        self.text = text
         self.errno = code
         self.failed = failed
+
+
+class AgentError(RealizerError):
+    """The privileged agent did not do what it was asked."""
+
+
+class AgentUnreachable(AgentError):
+    """Nothing listens on the agent's socket, or the connection was lost before the answer."""
+
+
+class PeerRefused(AgentError):
+    """The agent does not serve the user who asked."""
+
+
+class ProtocolMismatch(AgentError):
+    """Client and agent speak different versions of the protocol."""
+
+
+class AgentBusy(AgentError):
+    """The agent has too many requests waiting; this one was not begun."""
+
+
+class DeadlineExceeded(AgentError):
+    """The agent did not finish in time; the message tells whether it had begun."""
 
 
 class ApiError(NovaFakesError):

@@ -8,6 +8,7 @@ import click
 
 import nova_fakes
 from nova_fakes.cmd import exits
+from nova_fakes.cmd.agent import agent, replay
 from nova_fakes.cmd.demo import demo
 from nova_fakes.cmd.doctor import doctor
 from nova_fakes.cmd.events import events
@@ -49,7 +50,10 @@ def cli() -> None:
     """
 
 
-for command in (demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor):
+_COMMANDS = (
+    demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay
+)  # fmt: skip
+for command in _COMMANDS:
     cli.add_command(command)
 
 

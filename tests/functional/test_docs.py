@@ -168,10 +168,10 @@ def commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.
     for name in group.list_commands(context):
         found = group.get_command(context, name)
         assert found is not None
+        if not isinstance(found, click.Group) or found.invoke_without_command:
+            yield f"{before}{name}", found
         if isinstance(found, click.Group):
             yield from commands(found, f"{before}{name} ")
-        else:
-            yield f"{before}{name}", found
 
 
 def test_every_command_and_option_is_in_the_reference() -> None:

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
@@ -241,7 +242,7 @@ def _address(value: object) -> str | None:
 def _subnet(subnet: Mapping[str, Any], port: str) -> Subnet:
     cidr_value = subnet.get("cidr")
     try:
-        cidr = ipaddress.ip_network(str(cidr_value), strict=False)
+        cidr = _network(str(cidr_value))
     except ValueError:
         raise InvalidInput(f"cidr of a subnet of VIF {port}", cidr_value, "give network/prefix, 10.0.0.0/24") from None
     addresses = [_fixed_address(entry, cidr, port) for entry in subnet.get("ips") or ()]
@@ -250,6 +251,11 @@ def _subnet(subnet: Mapping[str, Any], port: str) -> Subnet:
         gateway = _ip(gateway, f"gateway of subnet {cidr} of VIF {port}", cidr.version)
     dns = tuple(a for a in map(_address, _iterable(subnet.get("dns"))) if a)
     return Subnet(str(cidr), gateway, tuple(addresses), tuple(_routes(subnet, cidr.version, port)), dns)
+
+
+@lru_cache(maxsize=1024)  # all the instances of a network share it
+def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(cidr, strict=False)
 
 
 def _fixed_address(entry: object, cidr: ipaddress.IPv4Network | ipaddress.IPv6Network, port: str) -> str:

@@ -52,6 +52,11 @@ class BridgeRealizer:
                 raise
         self.fabric = fabric
 
+    @staticmethod
+    def make_fabric(ledger: Ledger, directory: Path | None, namespace: str | None) -> Fabric:
+        """Make what the realizers of several hosts share, as `fabric`; see `registry.fabric`."""
+        return Fabric(ledger, directory=directory, namespace=namespace)
+
     def describe(self) -> RealizerDescription:
         """Tell that normal VIFs become real interfaces."""
         return RealizerDescription(

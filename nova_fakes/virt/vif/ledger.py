@@ -163,7 +163,7 @@ class Ledger:
             except BlockingIOError:
                 os.close(fd)
                 raise StateInUse(
-                    f"the ledger {path} is open in another process; stop the sandbox that owns it first"
+                    f"the ledger {path} is open in another process; stop the sandbox or agent that owns it first"
                 ) from None
             # The owner before us may have replaced or removed the file between our open and our lock.
             try:

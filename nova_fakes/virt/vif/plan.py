@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from nova_fakes.exceptions import InvalidInput
+from nova_fakes.exceptions import InvalidInput, RealizerError
 from nova_fakes.virt.vif.base import VIF, Subnet
 
 __all__ = [
@@ -191,16 +191,21 @@ def execute(
     """Apply the operations in order; where one fails, undo those before it in reverse and raise its error.
 
     :param before: called ahead of each operation; what it raises counts as that operation's failure
-    :raises Exception: whatever the failed operation raised; errors of undoing are added to it as notes
+    :raises Exception: whatever the failed operation raised; a `RealizerError` names the operation, and errors of
+        undoing are added as notes
     """
     done: list[Operation] = []
+    doing = ""
     try:
         for operation in operations:
+            doing = type(operation).__name__
             if before is not None:
                 before(operation)
             operator.do(operation)
             done.append(operation)
     except BaseException as error:
+        if isinstance(error, RealizerError):
+            error.operation = doing
         for operation in reversed(done):
             try:
                 operator.undo(operation)

@@ -44,11 +44,13 @@ class Worker:
         self._thread.start()
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run the function in the worker's thread and return what it returns.
+        """Run the function in the worker's thread and return what it returns; from that thread, at once.
 
         :raises RealizerError: the worker is closed
         :raises Exception: whatever the function raises
         """
+        if self._threading.get_ident() == self._thread.ident:
+            return function()
         finished = self._threading.Lock()
         finished.acquire()
         job = _Job(function, finished)

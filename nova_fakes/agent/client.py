@@ -1,0 +1,282 @@
+"""Asks the agent, with httplib2 over its unix socket.
+
+Every call has a deadline, whatever the agent does: not listening, not answering, answering byte by byte. Within it a
+call is said again where that is safe: always when it cannot have reached the agent, or the agent said that it had not
+begun, and for idempotent verbs also when the connection was lost. An agent that is restarted meanwhile is not noticed.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nova_fakes.agent import failures, protocol
+from nova_fakes.exceptions import AgentBusy, AgentUnreachable, DeadlineExceeded, InvalidInput, NovaFakesError
+
+__all__ = ["DEFAULT_DEADLINE_S", "DEFAULT_SOCKET", "Client"]
+
+DEFAULT_SOCKET = Path("/run/nova-fakes/agent.sock")
+DEFAULT_DEADLINE_S = 30.0
+#: Between two attempts, seconds: the first wait, and the longest.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
+#: Connections that are kept open for the next call.
+_SPARE = 32
+_AUTHORITY = "agent"
+
+_REASONS = {
+    errno.ENOENT: "there is no such socket; start it with `nova-fakes agent`, or correct the option socket",
+    errno.ECONNREFUSED: "nobody listens there; start it with `nova-fakes agent`",
+    errno.EACCES: "this user may not connect to it; start it with --group or --mode that allows that",
+    errno.EPERM: "this user may not connect to it; start it with --group or --mode that allows that",
+}
+
+
+class _NotSent(Exception):
+    """The agent cannot have got the request."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Lost(Exception):
+    """The connection ended after the request had been sent, in part or whole."""
+
+
+class _Socket(socket.socket):
+    """A socket whose every wait ends at one moment of the monotonic clock."""
+
+    until = 0.0
+
+    def _rest(self) -> None:
+        rest = self.until - time.monotonic()
+        if rest <= 0:
+            raise TimeoutError("the deadline has passed")
+        self.settimeout(rest)
+
+    def recv_into(self, *arguments: Any) -> int:
+        """Receive, within the deadline."""
+        self._rest()
+        return super().recv_into(*arguments)
+
+    def sendall(self, *arguments: Any) -> None:
+        """Send, within the deadline."""
+        self._rest()
+        super().sendall(*arguments)
+
+
+class _Channel:
+    """One connection to the agent, made when it is first used."""
+
+    def __init__(self, path: Path) -> None:
+        import httplib2
+
+        channel = self
+
+        class Connection(_Connection):
+            def __init__(self, host: str, **_options: Any) -> None:
+                super().__init__(host, channel)
+
+        self.path = path
+        self.until = 0.0
+        self.fresh = True
+        self._connection = Connection
+        self._http = httplib2.Http()
+        self._http.follow_redirects = False
+
+    def call(self, verb: str, body: bytes, until: float) -> tuple[int, bytes]:
+        """Send one request and return the answer's status and body.
+
+        :raises _NotSent: the agent did not get it
+        :raises _Lost: it may have
+        :raises TimeoutError: there was no answer in time
+        """
+        self.until = until
+        self.fresh = True
+        headers = {"content-type": "application/json"}
+        uri = f"http://{_AUTHORITY}/v{protocol.PROTOCOL}/{verb}"
+        try:
+            answer, content = self._http.request(uri, "POST", body, headers, connection_type=self._connection)
+        except (TimeoutError, _NotSent, _Lost):
+            self.close()
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise _Lost(str(error) or type(error).__name__) from error
+        return answer.status, content
+
+    def close(self) -> None:
+        """Close the connection; the next call makes another."""
+        for connection in self._http.connections.values():
+            connection.close()
+        self._http.connections.clear()
+
+
+class _Connection(http.client.HTTPConnection):
+    """What httplib2 talks through. It would repeat a request by itself; whether that is right, the client decides."""
+
+    def __init__(self, host: str, channel: _Channel) -> None:
+        super().__init__(host)
+        self._channel = channel
+        self._unix: _Socket | None = None
+        self._parts: list[bytes] | None = None
+
+    def connect(self) -> None:
+        """Connect to the agent's socket, once a call."""
+        if not self._channel.fresh:
+            raise _Lost("the agent closed the connection")
+        self._channel.fresh = False
+        sock = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(max(0.001, self._channel.until - time.monotonic()))
+            sock.connect(os.fspath(self._channel.path))
+        except TimeoutError:
+            sock.close()
+            raise
+        except OSError as error:
+            sock.close()
+            raise _NotSent(error) from error
+        self._unix = self.sock = sock
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        """Send a request, within the deadline of the call."""
+        if self._unix is not None:
+            self._unix.until = self._channel.until
+        parts: list[bytes] = []
+        self._parts = parts
+        try:
+            super().request(*arguments, **options)
+        finally:
+            self._parts = None
+        self._channel.fresh = False
+        super().send(b"".join(parts))
+
+    def send(self, data: Any) -> None:
+        """Keep head and body together: sent one by one, they would wake the agent twice."""
+        if self._parts is None:
+            super().send(data)
+        else:
+            self._parts.append(data)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._unix = None
+        super().close()
+
+
+class Client:
+    """Calls an agent; may be used by many threads at once.
+
+    :param path: the agent's socket
+    :param deadline_s: how long a call may take, seconds
+    :raises InvalidInput: the deadline is none
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = DEFAULT_SOCKET,
+        *,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not 0 < deadline_s <= protocol.MAX_DEADLINE_S:
+            raise InvalidInput("deadline_s", deadline_s, f"give seconds, at most {protocol.MAX_DEADLINE_S:g}")
+        import httplib2  # noqa: F401  # it has a hundred modules: not only when the first deadline runs already
+
+        self.path = Path(path)
+        self.deadline_s = deadline_s
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._spare: list[_Channel] = []
+
+    def call(self, request: protocol.Request) -> Any:
+        """Have the agent do something and return what it returned.
+
+        :raises AgentUnreachable: there is no agent, or it was lost on the way
+        :raises DeadlineExceeded: it did not answer in time
+        :raises NovaFakesError: whatever went wrong there
+        """
+        until = time.monotonic() + self.deadline_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return self._attempt(request, until)
+            except (_NotSent, AgentBusy) as error:
+                failure: Exception = error
+            except _Lost as error:
+                failure = error
+                if not request.idempotent:
+                    raise self._unreachable(request, error) from error
+            except TimeoutError as error:
+                raise DeadlineExceeded(
+                    f"the agent at {self.path} has not answered {request.verb} within {self.deadline_s:g} s; "
+                    "see its log, and `nova-fakes agent health`"
+                ) from error
+            if time.monotonic() + pause_s >= until or not _passing(failure):
+                raise self._unreachable(request, failure) from failure
+            self._sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def close(self) -> None:
+        """Close the connections; a later call makes new ones."""
+        with self._lock:
+            spare, self._spare = self._spare, []
+        for channel in spare:
+            channel.close()
+
+    def _attempt(self, request: protocol.Request, until: float) -> Any:
+        channel = self._take(request)
+        rest = until - time.monotonic()
+        if rest <= 0:
+            raise TimeoutError
+        body = protocol.encode_call(protocol.Call(os.urandom(8).hex(), rest, request))
+        status, content = channel.call(request.verb, body, until)
+        self._give_back(channel)
+        return self._result(request, status, content)
+
+    def _take(self, request: protocol.Request) -> _Channel:
+        with self._lock:
+            # The agent may have closed one that was idle, which only shows when it is too late to say it again.
+            if self._spare and request.idempotent:
+                return self._spare.pop()
+        return _Channel(self.path)
+
+    def _give_back(self, channel: _Channel) -> None:
+        with self._lock:
+            if len(self._spare) < _SPARE:
+                self._spare.append(channel)
+                return
+        channel.close()
+
+    def _result(self, request: protocol.Request, status: int, content: bytes) -> Any:
+        try:
+            answer = protocol.load_json(content)
+        except InvalidInput:
+            answer = None
+        if status == http.client.OK and isinstance(answer, dict) and "result" in answer:
+            return request.decode_result(answer["result"])
+        if not isinstance(answer, dict) or "error" not in answer:
+            text = ascii(content[:200].decode(errors="replace"))
+            raise AgentUnreachable(f"what listens on {self.path} is no agent: it answered {status} {text}")
+        raise failures.decode(answer["error"])
+
+    def _unreachable(self, request: protocol.Request, failure: Exception) -> NovaFakesError:
+        if isinstance(failure, AgentBusy):
+            return failure
+        reason = f"the connection was lost ({failure})"
+        if isinstance(failure, _NotSent):
+            reason = _REASONS.get(failure.error.errno or 0, str(failure.error))
+        return AgentUnreachable(f"{request.verb} failed: no agent at {self.path}: {reason}")
+
+
+def _passing(failure: Exception) -> bool:
+    """Tell whether another attempt may fare better: an agent that is being restarted, not one that refuses us."""
+    return not (isinstance(failure, _NotSent) and failure.error.errno in (errno.EACCES, errno.EPERM, errno.ENOTSOCK))

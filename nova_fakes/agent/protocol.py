@@ -1,0 +1,340 @@
+"""What client and agent say to each other: one schema for both ends.
+
+A call is ``POST /v1/<verb>`` with a JSON object: ``id`` (of the request, for logs), ``deadline_s`` (how long the client
+waits) and ``arguments``. The answer is ``{"result": …}`` or ``{"error": …}`` (see `failures`). A request checks itself
+when it is made, so neither end can hold one that the other would refuse. The number in the path is the protocol's:
+a change that an older end would misunderstand gets the next.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from nova_fakes.agent import checks, vifs
+from nova_fakes.exceptions import InvalidInput
+from nova_fakes.virt.vif.base import VIF, InterfaceCounters, RealizerDescription
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_DEADLINE_S",
+    "PROTOCOL",
+    "VERBS",
+    "AbortMigration",
+    "Call",
+    "Counters",
+    "Describe",
+    "Health",
+    "HealthReport",
+    "Migrate",
+    "Namespace",
+    "Plug",
+    "PrepareMigration",
+    "Request",
+    "SetLink",
+    "Unplug",
+    "decode_arguments",
+    "decode_call",
+    "encode_arguments",
+    "encode_call",
+    "load_json",
+]
+
+PROTOCOL = 1
+MAX_BODY_BYTES = 1 << 20
+MAX_DEADLINE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """How the agent is: `oldest_s` is how long the oldest request has been under way, 0 where there is none."""
+
+    status: str
+    protocol: int
+    version: str
+    realizer: str
+    pid: int
+    uptime_s: float
+    waiting: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A verb with its arguments.
+
+    `idempotent`: saying it twice does what saying it once does, so a client that got no answer may say it again.
+    `changes`: it is written to the audit log.
+    """
+
+    verb: ClassVar[str]
+    idempotent: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            _CHECKS[item.name](getattr(self, item.name), item.name)
+
+    def encode_result(self, result: Any) -> Any:
+        """Return the verb's result as JSON carries it."""
+        return None
+
+    def decode_result(self, value: Any) -> Any:
+        """Return the verb's result from what JSON carried.
+
+        :raises InvalidInput: it is no such result
+        """
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Plug(Request):
+    """Make whatever of these VIFs is missing."""
+
+    verb = "plug"
+    host: str
+    instance: str
+    vifs: tuple[VIF, ...]
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unplug(Request):
+    """Remove these VIFs, or all and the namespace where None."""
+
+    verb = "unplug"
+    host: str
+    instance: str
+    some_vifs: tuple[VIF, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetLink(Request):
+    """Give the instance its link, or take it."""
+
+    verb = "set_link"
+    host: str
+    instance: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareMigration(Request):
+    """Prepare the destination of a migration."""
+
+    verb = "prepare_migration"
+    host: str
+    instance: str
+    vifs: tuple[VIF, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate(Request):
+    """Take an instance over from another host of the same agent.
+
+    Not idempotent: the instance may have gone on to a third host before the second saying of it.
+    """
+
+    verb = "migrate"
+    idempotent = False
+    host: str
+    instance: str
+    vifs: tuple[VIF, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbortMigration(Request):
+    """Undo what was prepared on the destination of a migration."""
+
+    verb = "abort_migration"
+    host: str
+    instance: str
+    vifs: tuple[VIF, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counters(Request):
+    """Read the counters of an instance's interfaces."""
+
+    verb = "counters"
+    changes = False
+    host: str
+    instance: str
+
+    def encode_result(self, result: Mapping[str, InterfaceCounters]) -> dict[str, dict[str, int]]:
+        """Return the counters by VIF id."""
+        return {vif_id: asdict(counters) for vif_id, counters in result.items()}
+
+    def decode_result(self, value: Any) -> dict[str, InterfaceCounters]:
+        """Return the counters by VIF id."""
+        given = _object(value, "counters")
+        return {vif_id: InterfaceCounters(**_numbers(counters)) for vif_id, counters in given.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace(Request):
+    """Ask for the path of an instance's network namespace, as the agent sees it."""
+
+    verb = "namespace"
+    changes = False
+    host: str
+    instance: str
+
+    def encode_result(self, result: str | None) -> str | None:
+        """Return the path, None where there is none."""
+        return result
+
+    def decode_result(self, value: Any) -> str | None:
+        """Return the path, None where there is none."""
+        return None if value is None else checks.text(value, "namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class Describe(Request):
+    """Ask what the host's realizer can do."""
+
+    verb = "describe"
+    changes = False
+    host: str
+
+    def encode_result(self, result: RealizerDescription) -> dict[str, Any]:
+        """Return the description; sets as sorted lists."""
+        return {key: sorted(v) if isinstance(v, frozenset) else v for key, v in asdict(result).items()}
+
+    def decode_result(self, value: Any) -> RealizerDescription:
+        """Return the description."""
+        given = checks.keys(value, "description", [item.name for item in fields(RealizerDescription)])
+        values: dict[str, Any] = {k: frozenset(v) if isinstance(v, list) else v for k, v in given.items()}
+        return RealizerDescription(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Health(Request):
+    """Ask how the agent is."""
+
+    verb = "health"
+    changes = False
+
+    def encode_result(self, result: HealthReport) -> dict[str, Any]:
+        """Return the report."""
+        return asdict(result)
+
+    def decode_result(self, value: Any) -> HealthReport:
+        """Return the report."""
+        return HealthReport(**checks.keys(value, "health", [item.name for item in fields(HealthReport)]))
+
+
+VERBS: Mapping[str, type[Request]] = {
+    request.verb: request
+    for request in (
+        Plug, Unplug, SetLink, PrepareMigration, Migrate, AbortMigration, Counters, Namespace, Describe, Health,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request under way: `deadline_s` is how long its client waits for the answer, seconds."""
+
+    id: str
+    deadline_s: float
+    request: Request
+
+
+def encode_arguments(request: Request) -> dict[str, Any]:
+    """Return a request's arguments as JSON carries them."""
+    given = {item.name: getattr(request, item.name) for item in fields(request)}
+    return {
+        name: [vifs.encode(vif) for vif in value] if isinstance(value, tuple) else value
+        for name, value in given.items()
+    }
+
+
+def decode_arguments(verb: str, arguments: object) -> Request:
+    """Return the request that a verb's arguments make.
+
+    :raises InvalidInput: there is no such verb, or an argument cannot be used
+    """
+    request = VERBS.get(verb)
+    if request is None:
+        raise InvalidInput("verb", verb, f"use one of {', '.join(VERBS)}")
+    names = [item.name for item in fields(request)]
+    given = checks.keys(arguments, "arguments", names)
+    return request(**{name: _decode(name, given[name]) for name in names})
+
+
+def encode_call(call: Call) -> bytes:
+    """Return the body that carries a call."""
+    body = {"id": call.id, "deadline_s": call.deadline_s, "arguments": encode_arguments(call.request)}
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def decode_call(verb: str, body: bytes) -> Call:
+    """Return the call that a body carries.
+
+    :raises InvalidInput: it carries none
+    """
+    given = checks.keys(load_json(body), "body", ("id", "deadline_s", "arguments"))
+    deadline_s = given["deadline_s"]
+    if isinstance(deadline_s, bool) or not isinstance(deadline_s, (int, float)) or not 0 < deadline_s <= MAX_DEADLINE_S:
+        raise InvalidInput("deadline_s", deadline_s, f"give seconds, more than 0 and at most {MAX_DEADLINE_S:g}")
+    request = decode_arguments(verb, given["arguments"])
+    return Call(checks.identifier(given["id"], "id"), float(deadline_s), request)
+
+
+def load_json(body: bytes) -> Any:
+    """Read JSON as RFC 8259 defines it: in UTF-8, without NaN, and no deeper than anybody needs.
+
+    :raises InvalidInput: it is none
+    """
+    try:
+        return json.loads(body.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("body", ascii(body[:80]), f"give JSON in UTF-8 ({error})") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _decode(name: str, value: object) -> object:
+    if name == "vifs" or (name == "some_vifs" and value is not None):
+        return tuple(vifs.decode(vif) for vif in checks.listed(value, name))
+    return value
+
+
+def _check_vifs(value: Sequence[VIF] | None, name: str) -> None:
+    if not isinstance(value, tuple):
+        raise InvalidInput(name, value, "give a tuple of VIFs")
+    for vif in value:
+        vifs.check(vif)
+
+
+def _check_some_vifs(value: tuple[VIF, ...] | None, name: str) -> None:
+    if value is not None:
+        _check_vifs(value, name)
+
+
+_CHECKS: Mapping[str, Callable[[Any, str], object]] = {
+    "host": checks.host,
+    "source": checks.host,
+    "instance": checks.uuid,
+    "up": checks.flag,
+    "vifs": _check_vifs,
+    "some_vifs": _check_some_vifs,
+}
+
+
+def _object(value: object, field: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidInput(field, value, "the agent answered something else than an object")
+    return value
+
+
+def _numbers(value: object) -> Mapping[str, int]:
+    given = checks.keys(value, "counters", [item.name for item in fields(InterfaceCounters)])
+    for name, number in given.items():
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise InvalidInput(name, number, "the agent answered something else than a number")
+    return given

@@ -1,0 +1,133 @@
+"""What the agent does: each verb on the realizer of the host that it names, by its deadline, counted and audited."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import nova_fakes
+from nova_fakes.agent import protocol
+from nova_fakes.agent.audit import Audit, Peer
+from nova_fakes.agent.bursts import Bursts
+from nova_fakes.agent.hosts import Hosts
+from nova_fakes.agent.metrics import Metrics
+from nova_fakes.virt.vif.base import Realizer
+
+__all__ = ["Service"]
+
+LOG = logging.getLogger(__name__)
+
+#: A request older than this says that something hangs.
+STUCK_S = 60.0
+
+
+class Service:
+    """Serves requests; used by many threads at once.
+
+    :param gather_s: how long the first of a burst waits for others; None leaves that to the fabric
+    :param limit: how many requests may wait
+    """
+
+    def __init__(self, hosts: Hosts, audit: Audit, *, gather_s: float | None = None, limit: int = 64) -> None:
+        fabric = hosts.fabric
+        if gather_s is None:
+            gather_s = float(getattr(fabric, "gather_s", 0.0))
+        together = None if fabric is None else fabric.together
+        self._hosts = hosts
+        self._audit = audit
+        self._bursts = Bursts(together, gather_s=gather_s, limit=limit)
+        self._began = time.monotonic()
+        self.metrics = Metrics()
+
+    def serve(self, peer: Peer, call: protocol.Call) -> Any:
+        """Do what a call asks and return its result as JSON carries it.
+
+        :raises NovaFakesError: it failed
+        """
+        began = time.monotonic()
+        outcome = "done"
+        try:
+            return call.request.encode_result(self._serve(peer, call, began + call.deadline_s))
+        except Exception as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self.metrics.count(call.request.verb, outcome, time.monotonic() - began)
+
+    def refused(self, peer: Peer, path: str) -> None:
+        """Write down that somebody asked who may not."""
+        self.metrics.count("none", "PeerRefused", 0.0)
+        self._audit.refused(peer, path)
+
+    def health(self) -> protocol.HealthReport:
+        """Tell how the agent is; the status is ``stuck`` where a request does not end."""
+        oldest_s = self._bursts.oldest_s()
+        return protocol.HealthReport(
+            status="stuck" if oldest_s > STUCK_S else "ok",
+            protocol=protocol.PROTOCOL,
+            version=nova_fakes.__version__,
+            realizer=self._hosts.name,
+            pid=os.getpid(),
+            uptime_s=round(time.monotonic() - self._began, 3),
+            waiting=self._bursts.waiting,
+            oldest_s=round(oldest_s, 3),
+        )
+
+    def render_metrics(self) -> str:
+        """Return the metrics as text."""
+        return self.metrics.render(
+            {
+                "bursts_total": ("What was done in one go.", self._bursts.bursts),
+                "jobs_total": ("Requests in them.", self._bursts.jobs),
+                "waiting": ("Requests that wait or run.", self._bursts.waiting),
+                "oldest_seconds": ("Age of the oldest of them.", self._bursts.oldest_s()),
+                "uptime_seconds": ("Since the agent started.", time.monotonic() - self._began),
+                "audit_lines_lost_total": ("Lines of the audit log that could not be written.", self._audit.lost),
+            }
+        )
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Finish what was begun and give everything up, but leave the instances' interfaces."""
+        if self._bursts.close(timeout_s):
+            self._hosts.close()
+        else:
+            LOG.error("something hangs in the realizer; the next agent on this ledger takes over what is there")
+        self._audit.close()
+
+    def _serve(self, peer: Peer, call: protocol.Call, until: float) -> Any:
+        if isinstance(call.request, protocol.Health):
+            return self.health()
+        perform = partial(self._perform, call.request)
+        job = partial(self._audited, peer, call, perform) if call.request.changes else perform
+        return self._bursts.do(job, until, getattr(call.request, "instance", None))
+
+    def _audited(self, peer: Peer, call: protocol.Call, perform: Callable[[], Any]) -> Any:
+        began = time.monotonic()
+        failure: Exception | None = None
+        try:
+            return perform()
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            self._audit.change(peer, call, failure, time.monotonic() - began)
+
+    def _perform(self, request: protocol.Request) -> Any:
+        match request:
+            case protocol.Migrate(host, instance, vifs, source):
+                return self._hosts.realizer(host).migrate(instance, vifs, self._hosts.realizer(source))
+        return _ON_REALIZER[type(request)](self._hosts.realizer(request.host), request)  # type: ignore[attr-defined]
+
+
+_ON_REALIZER: Mapping[type[protocol.Request], Callable[[Realizer, Any], Any]] = {
+    protocol.Plug: lambda realizer, r: realizer.plug(r.instance, r.vifs, up=r.up),
+    protocol.Unplug: lambda realizer, r: realizer.unplug(r.instance, r.some_vifs),
+    protocol.SetLink: lambda realizer, r: realizer.set_link(r.instance, r.up),
+    protocol.PrepareMigration: lambda realizer, r: realizer.prepare_migration(r.instance, r.vifs),
+    protocol.AbortMigration: lambda realizer, r: realizer.abort_migration(r.instance, r.vifs),
+    protocol.Counters: lambda realizer, r: realizer.counters(r.instance),
+    protocol.Namespace: lambda realizer, r: realizer.namespace(r.instance),
+    protocol.Describe: lambda realizer, r: realizer.describe(),
+}

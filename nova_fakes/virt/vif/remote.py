@@ -1,0 +1,107 @@
+"""The realizer that has another process make the interfaces: the privileged agent behind a unix socket.
+
+For a nova-compute without privileges, or in a container whose mounts the host does not see: namespaces that it made
+itself would be dead files there. What the agent makes stays when nova-compute ends.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from nova_fakes.agent import protocol
+from nova_fakes.agent.client import DEFAULT_DEADLINE_S, DEFAULT_SOCKET, Client
+from nova_fakes.exceptions import InvalidInput
+from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
+
+__all__ = ["RemoteRealizer"]
+
+
+class RemoteRealizer:
+    """Hands the VIFs of one host to an agent, whose realizer does the rest.
+
+    Every method raises, beside what the agent's realizer raises, `AgentError`: the agent cannot be reached, refuses, or
+    does not answer within the deadline.
+
+    :param host: the name of the hypervisor; one agent may serve several
+    :param fabric: accepted because every realizer is made with the same options; what is shared is at the agent
+    :param socket: the agent's socket
+    :param deadline_s: how long the agent may take for one call, seconds
+    :raises InvalidInput: the deadline is none
+    """
+
+    name = "remote"
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        fabric: object = None,
+        *,
+        socket: str | os.PathLike[str] = DEFAULT_SOCKET,
+        deadline_s: float | str = DEFAULT_DEADLINE_S,
+    ) -> None:
+        self.host = host
+        self.fabric = fabric
+        self._client = Client(socket, deadline_s=_seconds(deadline_s))
+
+    def describe(self) -> RealizerDescription:
+        """Tell what the agent's realizer can do; nothing is needed on this side."""
+        there: RealizerDescription = self._client.call(protocol.Describe(self.host))
+        return RealizerDescription(
+            name=self.name,
+            vif_types=there.vif_types,
+            vnic_types=there.vnic_types,
+            needs_namespaces=False,
+            real_counters=there.real_counters,
+            hot_plug=there.hot_plug,
+            live_migration=there.live_migration,
+            summary=f"by the agent at {self._client.path}: {there.summary}",
+        )
+
+    def plug(self, instance: str, vifs: Sequence[VIF], *, up: bool = True) -> None:
+        """Make whatever of these VIFs is missing; all of them or none."""
+        self._client.call(protocol.Plug(self.host, instance, tuple(vifs), up))
+
+    def unplug(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
+        """Remove these VIFs, or all of them and the namespace where None; what is not there is no error."""
+        self._client.call(protocol.Unplug(self.host, instance, None if vifs is None else tuple(vifs)))
+
+    def set_link(self, instance: str, up: bool) -> None:
+        """Give the instance its link or take it."""
+        self._client.call(protocol.SetLink(self.host, instance, up))
+
+    def counters(self, instance: str) -> Mapping[str, InterfaceCounters]:
+        """Read the guest's interface counters by VIF id; empty where there are no real interfaces."""
+        found: Mapping[str, InterfaceCounters] = self._client.call(protocol.Counters(self.host, instance))
+        return found
+
+    def prepare_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
+        """Have this host, the destination, prepared."""
+        self._client.call(protocol.PrepareMigration(self.host, instance, tuple(vifs)))
+
+    def migrate(self, instance: str, vifs: Sequence[VIF], source: Realizer) -> None:
+        """Take the instance over: within one agent as its realizer does it, else made anew here, then removed there."""
+        if isinstance(source, RemoteRealizer) and source._client.path == self._client.path:
+            self._client.call(protocol.Migrate(self.host, instance, tuple(vifs), source.host))
+            return
+        self.plug(instance, vifs)
+        source.unplug(instance)
+
+    def abort_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
+        """Have what `prepare_migration` made removed, where nothing else uses it."""
+        self._client.call(protocol.AbortMigration(self.host, instance, tuple(vifs)))
+
+    def namespace(self, instance: str) -> str | None:
+        """Return the path of the instance's network namespace as the agent sees it, None where there is none."""
+        found: str | None = self._client.call(protocol.Namespace(self.host, instance))
+        return found
+
+    def close(self) -> None:
+        """Close the connections; what the agent made stays."""
+        self._client.close()
+
+
+def _seconds(value: float | str) -> float:
+    """Read the deadline: options from nova.conf are text."""
+    try:
+        return float(value)
+    except ValueError:
+        raise InvalidInput("deadline_s", value, "give a number of seconds") from None
