@@ -19,12 +19,14 @@ What makes instances' interfaces: the name of an entry point of the group nova_f
 
 * null: nothing; interfaces exist in the model alone
 * bridge: a network namespace for each instance, and Linux bridges
+* ovs: the same, with ports of the machine's Open vSwitch on the bridges that Neutron names
 """,
     ),
     cfg.DictOpt(
         "vif_realizer_options",
         default={},
-        help="Further options of the VIF realizer, name:value pairs; for bridge: state_directory, persistent.",
+        help="Further options of the VIF realizer, name:value pairs; for bridge and ovs: state_directory, persistent; "
+        "for ovs: socket.",
     ),
     cfg.StrOpt(
         "state_path",

@@ -20,10 +20,12 @@ __all__ = [
     "ADDRESS4",
     "ADDRESS6",
     "BRIDGE",
+    "DELETE_GROUP",
     "DELETE_LINK",
     "LINK_ALIAS",
     "LINK_ATTACH",
     "LINK_DOWN",
+    "LINK_GROUP",
     "LINK_UP",
     "NEIGHBOUR4",
     "NEIGHBOUR6",
@@ -56,7 +58,7 @@ UP = 1
 
 # Attributes.
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
-_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 20, 23, 26, 28
+_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_NET_NS_FD = 20, 23, 26, 27, 28
 _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES, _IFLA_TARGET_NETNSID = 31, 32, 46
 _INFO_KIND, _INFO_DATA, _VETH_PEER, _INET6_ADDR_GEN_MODE = 1, 2, 1, 8
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
@@ -238,6 +240,13 @@ LINK_ALIAS = Template(
     "mark an interface", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_IFALIAS, _slot("alias", "64s"))
 )
 UP_INDEX = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i"), _u32(UP)))
+LINK_GROUP = Template(
+    "put an interface into a group", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_GROUP, _slot("group", "I"))
+)
+#: All of a group at once: deleted one by one, each would wait for the kernel's readers.
+DELETE_GROUP = Template(
+    "delete a group of interfaces", _RTM_DELLINK, 0, _ifinfo(), _attr(_IFLA_GROUP, _slot("group", "I"))
+)
 DELETE_LINK = Template("delete an interface", _RTM_DELLINK, 0, _ifinfo(), _IFNAME)
 
 

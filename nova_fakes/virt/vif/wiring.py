@@ -5,7 +5,7 @@ Everything here runs in the fabric's worker thread, which is what enters the nam
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.announcement import Announcer
 from nova_fakes.virt.vif.base import VIF
-from nova_fakes.virt.vif.bridges import Bridges, delete
+from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
 __all__ = ["Instance", "Link", "Wiring", "guest_messages"]
@@ -86,9 +86,12 @@ class Wiring:
         self._macs: dict[tuple[str, str], str] = {}
         self._announcers: list[Announcer] = []
         self.socket = netlink.Socket()
-        self.bridges = Bridges(self.socket, ledger, within, quiet)
+        self.bridges: NetworkBridges = self._make_bridges(quiet)
         self.instances: dict[str, Instance] = {}
         self.leaving: set[str] = set()
+
+    def _make_bridges(self, quiet: bool) -> NetworkBridges:
+        return Bridges(self.socket, self._ledger, self._within, quiet)
 
     def close(self) -> None:
         """Leave whatever the thread is in and give the descriptors up."""
@@ -307,9 +310,14 @@ class Wiring:
             network=vif.network_id,
             ordinal=interface.ordinal,
             mac=vif.address,
+            **self._facts(interface),
         )
         self._devnames[devname] = vif.id
         return Link(devname, vif.network_id, interface.seat, entry)
+
+    def _facts(self, interface: plan.Interface) -> Mapping[str, object]:
+        """Return what else the ledger has to know of a link."""
+        return {}
 
     def _link_messages(
         self, interface: plan.Interface, link: Link, namespace: int, operation: plan.MakeLinks
@@ -338,21 +346,24 @@ class Wiring:
 
     def _move(self, operation: plan.MoveLinks) -> None:
         instance = self.instances[operation.instance]
-        there: list[netlink.Message] = []
-        back: list[netlink.Message] = []
-        for link in instance.links.values():
-            for host, messages in ((operation.destination, there), (operation.source, back)):
-                bridge = self.bridges.get(link.network_id, host)
-                if bridge is None:
-                    raise RealizerError(f"host {host} has no bridge of network {link.network_id}; plan one first")
-                messages.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=bridge.index))
-        self._attach(there, back)
+        self._reattach(instance, operation.source, operation.destination)
         for link in instance.links.values():
             for host, change in ((operation.source, set.discard), (operation.destination, set.add)):
                 bridge = self.bridges.get(link.network_id, host)
                 if bridge is not None:
                     change(bridge.ports, link.devname)
         instance.host = operation.destination
+
+    def _reattach(self, instance: Instance, source: str, destination: str) -> None:
+        there: list[netlink.Message] = []
+        back: list[netlink.Message] = []
+        for link in instance.links.values():
+            for host, messages in ((destination, there), (source, back)):
+                bridge = self.bridges.get(link.network_id, host)
+                if bridge is None:
+                    raise RealizerError(f"host {host} has no bridge of network {link.network_id}; plan one first")
+                messages.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=bridge.index))
+        self._attach(there, back)
 
     def _attach(self, there: Sequence[netlink.Message], back: Sequence[netlink.Message]) -> None:
         try:
