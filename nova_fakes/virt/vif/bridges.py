@@ -192,6 +192,7 @@ class Bridges:
         macs = (b"\x02" + bytes.fromhex(devname[3:]) for devname in (near, far))
         messages = [
             netlink.VETH.fill(
+                index=0,
                 devname=netlink.name(near),
                 mac=next(macs),
                 bridge=bridge.index,

@@ -135,6 +135,7 @@ def _try_all() -> Iterator[Finding]:
 
 def _veth() -> netlink.Message:
     return netlink.VETH.fill(
+        index=0,
         devname=b"probe0",
         mac=b"\x02nova\x02",
         bridge=0,

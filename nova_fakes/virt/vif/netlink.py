@@ -195,7 +195,7 @@ def _veth(summary: str, peer: _Part) -> Template:
         summary,
         _RTM_NEWLINK,
         _CREATE | _EXCL,
-        _ifinfo(flags=_slot("flags", "I")),
+        _ifinfo(_slot("index", "i"), _slot("flags", "I")),
         _IFNAME,
         _attr(_IFLA_ADDRESS, _slot("mac", "6s")),
         _attr(_IFLA_MTU, _slot("mtu", "I")),
@@ -205,6 +205,7 @@ def _veth(summary: str, peer: _Part) -> Template:
     )
 
 
+#: The kernel gives the peer the index that is asked for only where one is asked for this end too (``veth_newlink``).
 VETH_INTO = _veth("make a veth pair into a namespace", _join(_PEER, _attr(_IFLA_NET_NS_FD, _slot("namespace", "i"))))
 VETH = _veth("make a veth pair", _PEER)
 BRIDGE = Template(

@@ -64,7 +64,7 @@ class SwitchFabric(Fabric):
 
     def _start_watch(self) -> None:
         if self.service is not None:
-            self._watch = _Watch(self.service.descriptors, lambda: self._worker.call(self._revive))
+            self._watch = _Watch(self.service.descriptors, self.service.revive)
 
     def _make_worker(self) -> GatheringWorker:
         return GatheringWorker("fabric", lambda burst: self._wiring.commit(burst), lambda: self._wiring.leave())
@@ -90,12 +90,12 @@ class SwitchFabric(Fabric):
         )
 
     def _start(self) -> None:
+        new = not self.ledger.entries("namespace")
         try:
             super()._start()
         except BaseException:
-            if self.service is not None:
-                self.service.stop()
-            if self._entry is not None:
+            self._end_service(keep=not new)
+            if new and self._entry is not None:
                 namespaces.remove(self._entry.name)
                 self.ledger.done(self._entry)
             raise
@@ -132,15 +132,27 @@ class SwitchFabric(Fabric):
         if vif_ids:
             yield plan.RemovePorts(instance.uuid, tuple(vif_ids))
 
+    def _remove_everything(self) -> None:
+        if self.service is None:  # else the ports go with the switch
+            instances = [instance for instance in self._wiring.instances.values() if instance.links]
+            for failure in self._wiring.commit([plan.RemovePorts(one.uuid, tuple(one.links)) for one in instances]):
+                if failure is not None:
+                    raise failure
+        super()._remove_everything()
+
     def _stop(self, keep: bool) -> None:
         try:
             super()._stop(keep)
         finally:
-            if self.service is not None:
-                if keep:
-                    self.service.leave_running()
-                else:
-                    self.service.stop()
+            self._end_service(keep)
+
+    def _end_service(self, keep: bool) -> None:
+        if self.service is None:
+            return
+        if keep:
+            self.service.leave_running()
+        else:
+            self.service.stop()
 
     def close(self, *, keep: bool = False) -> None:
         """Remove everything and end the worker; a second time does nothing."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nova_fakes.exceptions import OpenVSwitchMissing, OvsdbError, OvsdbUnavailable, RealizerError
+from nova_fakes.exceptions import OpenVSwitchMissing, OvsdbError, RealizerError
 from nova_fakes.virt.vif import namespaces
 from nova_fakes.virt.vif.cleanup import process_of
 from nova_fakes.virt.vif.ledger import Entry, Ledger, start_ticks
@@ -34,7 +34,14 @@ _TUN = Path("/dev/net/tun")
 _GRACE_S = 5.0
 #: Seconds between two looks at a daemon that is starting.
 _LOOK_S = 0.005
+#: Seconds after which one that does not answer is looked at again.
+_SLICE_S = 1.0
 _LAST_LINES = 5
+#: What each daemon is started with, in the order in which they are started.
+_ARGUMENTS = {
+    "ovsdb-server": ("conf.db", "--remote=punix:db.sock"),
+    "ovs-vswitchd": ("unix:db.sock", "--disable-system"),
+}
 
 
 def missing() -> tuple[str, str] | None:
@@ -127,47 +134,50 @@ class OpenVSwitch:
         self._deadline_s = deadline_s
         self._directory_entry: Entry | None = None
         self._daemons: dict[str, _Daemon] = {}
+        self._lock = namespaces.native_threading().Lock()
 
     def start(self) -> None:
-        """Start what does not run yet, and wait until the switch answers; nothing is left where that fails.
+        """Start what does not run yet, and wait until the switch answers.
+
+        Where that fails, nothing is left that was not there before.
 
         :raises RealizerError: a daemon ended at once, the directory is somebody else's
         :raises OvsdbUnavailable: the daemons do not answer before the deadline
         """
+        new = False
         try:
-            self._own_directory()
+            new = self._own_directory()
             self._adopt()
-            self.revive()
+            with self._lock:
+                self._revive(ask=True)
         except BaseException:
-            self.stop()
+            if new:
+                self.stop()
+            else:
+                self.leave_running()
             raise
 
     def revive(self) -> tuple[str, ...]:
-        """Start the daemons that do not run, wait until they answer, and return their names.
+        """Start the daemons that do not run, wait until they answer, and return their names; from any thread.
 
         :raises RealizerError: one ended at once; the message ends with its last words
         :raises OvsdbUnavailable: they do not answer before the deadline
         """
-        for daemon in [daemon for daemon in self._daemons.values() if daemon.ended()]:
-            self._forget(daemon)
-        started = []
+        with self._lock:
+            return self._revive()
+
+    def _revive(self, *, ask: bool = False) -> tuple[str, ...]:
+        """Start what does not run; `ask` also those that seem to, since one that is being killed still does."""
+        started: list[str] = []
         deadline = time.monotonic() + self._deadline_s
-        if "ovsdb-server" not in self._daemons:
-            self._make_database()
-            self.socket.unlink(missing_ok=True)
-            self._start_daemon("ovsdb-server", "conf.db", "--remote=punix:db.sock")
-            started.append("ovsdb-server")
-        self._wait_for_database(deadline)
-        if "ovs-vswitchd" not in self._daemons:
-            self._start_daemon("ovs-vswitchd", "unix:db.sock", "--disable-system")
-            started.append("ovs-vswitchd")
-        if started:
-            self._wait_for_switch(deadline)
+        for name in _ARGUMENTS:
+            self._ensure(name, deadline, started, ask)
         return tuple(started)
 
     def descriptors(self) -> tuple[int, ...]:
         """Return descriptors that become readable when a daemon ends; they are closed with it."""
-        return tuple(daemon.descriptor for daemon in self._daemons.values())
+        with self._lock:
+            return tuple(daemon.descriptor for daemon in self._daemons.values())
 
     def pids(self) -> dict[str, int]:
         """Return the process ids of the daemons by name."""
@@ -195,16 +205,18 @@ class OpenVSwitch:
             os.close(daemon.descriptor)
         self._daemons.clear()
 
-    def _own_directory(self) -> None:
+    def _own_directory(self) -> bool:
+        """Make the directory, or find it in the ledger; tells whether it is new."""
         for entry in self._ledger.entries("file"):
             if entry.name == str(self.directory) and self.directory.is_dir():
                 self._directory_entry = entry
-                return
+                return False
         if os.path.lexists(self.directory):
             raise RealizerError(f"{self.directory} exists and the ledger does not name it; choose another directory")
         self._directory_entry = self._ledger.add("file", str(self.directory), directory=True)
         self.directory.mkdir(mode=0o700, parents=True)
         self._directory_entry = self._ledger.note(self._directory_entry, inode=self.directory.stat().st_ino)
+        return True
 
     def _adopt(self) -> None:
         """Take over the daemons that the ledger names and that still run."""
@@ -222,10 +234,13 @@ class OpenVSwitch:
             noted = self._ledger.note(entry, pid=pid, start_ticks=start_ticks(pid))
             self._daemons[entry.name] = _Daemon(entry.name, noted, pid, descriptor, None)
 
-    def _start_daemon(self, name: str, *arguments: str) -> None:
+    def _start_daemon(self, name: str) -> None:
+        if name == "ovsdb-server":
+            self._make_database()
+            self.socket.unlink(missing_ok=True)
         argv = [
             _program(name) or name,
-            *arguments,
+            *_ARGUMENTS[name],
             f"--unixctl={self.directory}/{name}.ctl",
             f"--log-file={self.directory}/{name}.log",
             "--verbose=console:err",
@@ -276,38 +291,41 @@ class OpenVSwitch:
         here = str(self.directory)
         return {**os.environ, "OVS_RUNDIR": here, "OVS_LOGDIR": here, "OVS_DBDIR": here, "OVS_SYSCONFDIR": here}
 
-    def _wait_for_database(self, deadline: float) -> None:
+    def _ensure(self, name: str, deadline: float, started: list[str], ask: bool) -> None:
+        """See that a daemon runs and answers; `started` gets its name where it had to be started."""
         while True:
+            daemon = self._daemons.get(name)
+            if daemon is not None and daemon.ended():
+                self._forget(daemon)
+                daemon = None
+                if name in started:
+                    raise RealizerError(f"{name} ended at once: {self._last_words(name)}")
+            if daemon is None:
+                self._start_daemon(name)
+                started.append(name)
             try:
-                with Connection(self.socket, deadline_s=self._remaining(deadline)) as connection:
-                    if not connection.select(DATABASE, [], "cur_cfg"):
-                        connection.transact([{"op": "insert", "table": DATABASE, "row": {}}])
-                    return
-            except OvsdbUnavailable:
-                self._check("ovsdb-server")
+                if ask or started or name == "ovsdb-server":
+                    self._ask(name, max(_LOOK_S, deadline - time.monotonic()))
+                return
+            except OvsdbError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_LOOK_S)
 
-    def _wait_for_switch(self, deadline: float) -> None:
-        """Wait in slices, so that a daemon that ended at once is told from one that is slow."""
-        while True:
-            try:
-                with Connection(self.socket, deadline_s=min(1.0, self._remaining(deadline))) as connection:
-                    connection.commit([])
-                    return
-            except OvsdbError:
-                self._check("ovs-vswitchd")
-                if time.monotonic() > deadline:
-                    raise
+    def _ask(self, name: str, remaining_s: float) -> None:
+        """Ask a daemon something; in slices, so that one that has ended is told from one that is slow.
 
-    def _check(self, name: str) -> None:
-        if self._daemons[name].ended():
-            words = (self.directory / f"{name}.err").read_text(errors="replace").splitlines()[-_LAST_LINES:]
-            raise RealizerError(f"{name} ended at once: {' / '.join(words) or 'it said nothing'}")
+        :raises OvsdbError: it does not answer yet
+        """
+        with Connection(self.socket, deadline_s=min(_SLICE_S, remaining_s)) as connection:
+            if name == "ovs-vswitchd":
+                connection.commit([])
+            elif not connection.select(DATABASE, [], "cur_cfg"):
+                connection.transact([{"op": "insert", "table": DATABASE, "row": {}}])
 
-    def _remaining(self, deadline: float) -> float:
-        return max(_LOOK_S, deadline - time.monotonic())
+    def _last_words(self, name: str) -> str:
+        words = (self.directory / f"{name}.err").read_text(errors="replace").splitlines()
+        return " / ".join(words[-_LAST_LINES:]) or "it said nothing"
 
     def _forget(self, daemon: _Daemon) -> None:
         daemon.forget()

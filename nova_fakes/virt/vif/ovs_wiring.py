@@ -162,17 +162,18 @@ class SwitchWiring(Wiring):
         :param lost: the marks of links that are gone; a port of ours with one of them is an orphan
         """
         attachments = []
+        orphans = set(lost)
         for instance in self.instances.values():
             for vif_id, link in list(instance.links.items()):
                 if bool(link.entry.attributes.get("hybrid")) != (vif_id in self.filters):
-                    super().remove_links(instance, [vif_id])  # half a plug: the next one makes it anew
+                    orphans.add(link.entry.mark)
+                    self.remove_links(instance, [vif_id])  # half a plug: the next one makes it anew
                     continue
                 self.places.ensure(link.network_id, instance.host, 0).ports.add(link.devname)
                 self.places.make_bridge(str(link.entry.attributes["bridge"]))
                 self.places.add_port(str(link.entry.attributes["bridge"]), link.devname)
                 attachments.append(self._attachment(instance, self._port_of(instance, vif_id, link)))
         standing = {one.mark for one in attachments}
-        orphans = set(lost) - standing
         detachments = [
             Detachment(row.name, row.external_ids[PORT_MARK])
             for row in self._switch.ports().values()
@@ -321,6 +322,7 @@ class SwitchWiring(Wiring):
             found = self.socket.link(bridge)
             index = 0 if found is None else found.index
             pair_message = netlink.VETH.fill(
+                index=0,
                 devname=netlink.name(far),
                 mac=far_mac,
                 bridge=0,

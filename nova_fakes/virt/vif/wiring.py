@@ -37,7 +37,8 @@ class Instance:
     """An instance on the fabric; `links` by VIF id.
 
     `adopted`: an earlier process made it, and whether that got to configuring its inside is not known. `nsid` is the
-    number under which the hosts' namespace knows the instance's, once it was asked for.
+    number under which the hosts' namespace knows the instance's, once it was asked for. `pristine`: no interface was
+    made in it yet, so that the kernel numbers the first ones as the plan does.
     """
 
     uuid: str
@@ -48,6 +49,7 @@ class Instance:
     adopted: bool = False
     links: dict[str, Link] = field(default_factory=dict)
     nsid: int | None = None
+    pristine: bool = False
 
 
 @dataclass(slots=True)
@@ -261,7 +263,7 @@ class Wiring:
             namespaces.enter(self._home)
             self._ledger.done(entry)
             raise
-        self.instances[uuid] = Instance(uuid, path, host, entry)
+        self.instances[uuid] = Instance(uuid, path, host, entry, pristine=True)
 
     def _make_links(self, operation: plan.MakeLinks) -> None:
         instance = self.instances[operation.instance]
@@ -272,7 +274,9 @@ class Wiring:
             for interface in operation.interfaces:
                 link = self._new_link(instance, interface)
                 made.append((len(messages), interface.vif.id, link))
-                messages += self._link_messages(interface, link, inside.fd, operation)
+                index = 0 if instance.pristine else _any_index()
+                messages += self._link_messages(interface, link, index, inside.fd, operation)
+            instance.pristine = False
             self.socket.send(messages)
         except BaseException as error:
             sent = isinstance(error, KernelRefused)
@@ -320,7 +324,7 @@ class Wiring:
         return {}
 
     def _link_messages(
-        self, interface: plan.Interface, link: Link, namespace: int, operation: plan.MakeLinks
+        self, interface: plan.Interface, link: Link, index: int, namespace: int, operation: plan.MakeLinks
     ) -> Iterable[netlink.Message]:
         bridge = self.bridges.get(link.network_id, operation.host)
         if bridge is None:
@@ -329,6 +333,7 @@ class Wiring:
         preparation = self.bridges.prepare(link.devname, link.entry)
         flags = netlink.UP if operation.up else 0
         yield netlink.VETH_INTO.fill(
+            index=index,
             devname=devname,
             # Not the guest's MAC, or the bridge would keep the guest's frames; libvirt uses fe: for host ends too.
             mac=b"\xfe" + interface.mac[1:],
@@ -371,6 +376,11 @@ class Wiring:
         except KernelRefused:
             self.socket.send(back)
             raise
+
+
+def _any_index() -> int:
+    """Return an index for a host end, far from those that the kernel gives, so that it heeds the guest's index too."""
+    return 1 << 30 | int.from_bytes(os.urandom(3))
 
 
 def guest_messages(operation: plan.ConfigureGuest, gateway_neighbours: bool = True) -> Iterable[netlink.Message]:
