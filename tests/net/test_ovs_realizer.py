@@ -606,6 +606,34 @@ def test_a_port_or_bridge_that_is_not_as_it_should_be_is_told(place, machine, ma
     machine(run)
 
 
+def test_on_a_bridge_of_the_kernels_datapath_offload_stays(place, machine, make_ovs_vif, uuids):
+    """This switch has no kernel datapath, so the plug fails at its last step; what it would do is seen all the same."""
+
+    def run(switch):
+        switch.make_bridges([("br-kernel", {})], [], "system")
+        before = tables(switch), links()
+        ledger, realizer = on_machine(place, switch)
+        with ledger:
+            seen = []
+            realizer.fabric.before = seen.append
+            with pytest.raises(RealizerError, match="ovs-vswitchd cannot use"):
+                realizer.plug(uuids[0], [make_ovs_vif(5, bridge="br-kernel")])
+            assert [type(operation) for operation in seen] == [
+                plan.MakeSwitchBridge,
+                plan.MakeBridge,
+                plan.MakeNamespace,
+                plan.MakeLinks,
+                plan.ConfigureGuest,
+                plan.AddPorts,
+            ]
+            assert ledger.entries() == ()
+            assert tables(switch) == before[0]
+            eventually(lambda: links() == before[1])
+            realizer.fabric.close()
+
+    machine(run)
+
+
 def test_nobody_listens_on_the_machines_socket(place):
     with pytest.raises(OvsdbUnavailable, match="is ovsdb-server running"):
         namespaces.in_thread(lambda: OVSRealizer("h", state_directory=place / "state", socket=place / "db.sock"))

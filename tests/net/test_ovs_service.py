@@ -1,6 +1,8 @@
 """An Open vSwitch of our own: started, taken over, ended, and gone after `kill -9` of whoever started it."""
 
 import os
+import random
+import select
 import shutil
 import signal
 import subprocess
@@ -196,6 +198,23 @@ def test_cleanup_after_a_kill_at_any_moment(place, lines):
     assert daemons(place) == set()
     assert not (place / "ovs").exists()
     assert not (place / "netns").exists() or list((place / "netns").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_cleanup_after_kills_at_random_moments(place):
+    moments = random.Random(4)
+    for _ in range(30):
+        argv = [sys.executable, "-c", PROGRAM, str(place), "250"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline()
+            select.select([], [], [], moments.uniform(0, 0.5))
+            process.send_signal(signal.SIGKILL)
+        with Ledger(place / "ledger") as ledger:
+            assert cleanup(ledger).kept == ()
+            assert ledger.entries() == ()
+        assert daemons(place) == set()
+        assert not (place / "ovs").exists()
+        assert not (place / "netns").exists() or list((place / "netns").iterdir()) == []
 
 
 @pytest.mark.parametrize("killed", [None, "ovs-vswitchd", "ovsdb-server"])
