@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nova_fakes.exceptions import InvalidInput, OpenVSwitchMissing, RealizerError
-from nova_fakes.virt.vif import namespaces, ovs_service
+from nova_fakes.virt.vif import namespaces, netlink, ovs_service
 from nova_fakes.virt.vif.cleanup import cleanup
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs import OVSRealizer
@@ -21,6 +21,7 @@ from nova_fakes.virt.vif.ovs_fabric import SwitchFabric
 from nova_fakes.virt.vif.ovs_service import OpenVSwitch
 from nova_fakes.virt.vif.ovsdb import Connection
 from nova_fakes.virt.vif.ping import ping
+from nova_fakes.virt.vif.switch import Switch
 
 pytestmark = pytest.mark.privileged
 
@@ -150,10 +151,11 @@ from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs import OVSRealizer
 from nova_fakes.virt.vif.ovs_fabric import SwitchFabric
-state, limit = sys.argv[1], int(sys.argv[2])
+state, limit, socket = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 ledger = Ledger(state + "/ledger")
 print("ledger", flush=True)
-fabric = SwitchFabric(ledger, directory=state + "/netns", namespace="fabric", switch_directory=state + "/ovs")
+own = {"namespace": "fabric", "switch_directory": state + "/ovs"}
+fabric = SwitchFabric(ledger, directory=state + "/netns", **({"socket": socket} if socket else own))
 print("fabric", flush=True)
 for n in range(1, limit + 1):
     network = {"id": "n", "bridge": "br-int", "subnets": [{"cidr": "10.0.0.0/16", "ips": [{"address": f"10.0.0.{n}"}]}]}
@@ -165,9 +167,9 @@ sys.stdin.read()
 """
 
 
-def killed_after(place, lines, *, limit=250):
+def killed_after(place, lines, *, limit=250, socket=""):
     """Run the program until it has printed that many lines, then kill it in the middle of what comes next."""
-    argv = [sys.executable, "-c", PROGRAM, str(place), str(limit)]
+    argv = [sys.executable, "-c", PROGRAM, str(place), str(limit), str(socket)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         for _ in range(lines):
             assert process.stdout.readline()
@@ -200,11 +202,53 @@ def test_cleanup_after_a_kill_at_any_moment(place, lines):
     assert not (place / "netns").exists() or list((place / "netns").iterdir()) == []
 
 
+@pytest.mark.parametrize("lines", [2, 3, 4, 5])
+def test_cleanup_on_a_switch_of_somebody_elses(place, service, home, lines):
+    """As a nova-compute that was killed: its ports and devices go, the switch and what else is on it stay."""
+    service.start()
+    switch = Switch(service.socket, deadline_s=DEADLINE_S)
+    switch.make_bridges([("br-int", {})], [], "netdev")
+
+    def links():
+        with netlink.Socket() as sock:
+            return {link.name for link in sock.links()}
+
+    def run():
+        before = links(), switch.ports(), switch.bridges()
+        killed_after(place, lines, socket=service.socket)
+        with Ledger(place / "ledger") as ledger:
+            assert cleanup(ledger).kept == ()
+            assert ledger.entries() == ()
+        assert (links(), switch.ports(), switch.bridges()) == before
+
+    namespaces.in_namespace(home, run)
+    assert list((place / "netns").iterdir()) == []
+
+
+def test_cleanup_keeps_what_it_cannot_reach(place, service, home):
+    service.start()
+    switch = Switch(service.socket, deadline_s=DEADLINE_S)
+    switch.make_bridges([("br-int", {})], [], "netdev")
+
+    def run():
+        killed_after(place, 3, limit=1, socket=service.socket)
+        hidden = service.socket.rename(service.socket.with_name("elsewhere"))
+        with Ledger(place / "ledger") as ledger:
+            (kept,) = cleanup(ledger).kept
+            assert kept[0].name == "tap1"
+            assert "no database answers" in kept[1]
+            hidden.rename(service.socket)
+            assert cleanup(ledger).kept == ()
+        assert set(switch.ports()) == {"br-int"}
+
+    namespaces.in_namespace(home, run)
+
+
 @pytest.mark.slow
 def test_cleanup_after_kills_at_random_moments(place):
     moments = random.Random(4)
     for _ in range(30):
-        argv = [sys.executable, "-c", PROGRAM, str(place), "250"]
+        argv = [sys.executable, "-c", PROGRAM, str(place), "250", ""]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout.readline()
             select.select([], [], [], moments.uniform(0, 0.5))
