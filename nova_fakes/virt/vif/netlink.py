@@ -5,6 +5,7 @@ failed. So a batch is one system call without acknowledgements, and a second tha
 ``net/netlink/af_netlink.c``). Attribute numbers are those of ``include/uapi/linux/{rtnetlink,if_link,if_addr}.h``.
 """
 
+import _socket
 import errno
 import os
 import socket
@@ -332,7 +333,8 @@ class Socket:
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        # Not socket.socket: under eventlet's monkey patching that one never says that there is nothing to read.
+        self._socket = _socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self._sequence = 0

@@ -5,6 +5,7 @@ answer its probes, and connecting costs less than 0.1 ms. ovs-vswitchd says whic
 ``cur_cfg`` of the table Open_vSwitch (ovs-vswitchd.conf.db(5)); `Connection.commit` waits for that.
 """
 
+import _socket
 import json
 import os
 import socket
@@ -44,7 +45,7 @@ class Connection:
         self._deadline_s = deadline_s
         self._number = 0
         self._buffer = b""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._socket = _socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(deadline_s)
         try:
             _connect(self._socket, self.path)
@@ -199,7 +200,7 @@ def _remaining(deadline: float) -> float:
     return remaining
 
 
-def _connect(sock: socket.socket, path: Path) -> None:
+def _connect(sock: _socket.socket, path: Path) -> None:
     """Connect, also where the path is too long for a socket address."""
     if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
         sock.connect(str(path))
