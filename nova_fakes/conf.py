@@ -19,6 +19,7 @@ What makes instances' interfaces: the name of an entry point of the group nova_f
 
 * null: nothing; interfaces exist in the model alone
 * bridge: a network namespace for each instance, and Linux bridges
+* ovs: the same, with ports of the machine's Open vSwitch on the bridges that Neutron names
 * remote: what the privileged agent, `nova-fakes agent`, makes of it
 """,
     ),
@@ -26,8 +27,8 @@ What makes instances' interfaces: the name of an entry point of the group nova_f
         "vif_realizer_options",
         default={},
         help="""
-Further options of the VIF realizer, name:value pairs; for bridge: state_directory, persistent; for remote: socket,
-deadline_s.
+Further options of the VIF realizer, name:value pairs; for bridge and ovs: state_directory, persistent; for ovs:
+socket; for remote: socket, deadline_s.
 """,
     ),
     cfg.StrOpt(

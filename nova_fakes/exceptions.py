@@ -27,6 +27,10 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     ├── RealizerError             a network operation failed; what was done before it has been undone
     │   ├── NamespacesUnavailable
     │   ├── KernelRefused         netlink answered with an error number
+    │   ├── OpenVSwitchMissing    this machine has no Open vSwitch that could be used
+    │   ├── OvsdbError            Open vSwitch's database
+    │   │   ├── OvsdbUnavailable  it does not answer, or ovs-vswitchd does not
+    │   │   └── OvsdbRefused      it answered with an error
     │   └── AgentError            the agent behind the realizer `remote` did not do it
     │       ├── AgentUnreachable  nothing listens on its socket, or the connection was lost
     │       ├── PeerRefused       the agent does not serve this user
@@ -184,6 +188,31 @@ class AgentBusy(AgentError):
 
 class DeadlineExceeded(AgentError):
     """The agent did not finish in time; the message tells whether it had begun."""
+
+
+class OpenVSwitchMissing(RealizerError):
+    """This machine has no Open vSwitch that could be used; the message names the cure."""
+
+
+class OvsdbError(RealizerError):
+    """Open vSwitch's database did not do what it was asked."""
+
+
+class OvsdbUnavailable(OvsdbError):
+    """Nobody answers on the database's socket, or not before the deadline; whether it did it is not known."""
+
+
+class OvsdbRefused(OvsdbError):
+    """The database refused a transaction; nothing of it was done.
+
+    :param error: the database's name for it, as in RFC 7047 §3.1
+    :param details: its own words, where it had any
+    """
+
+    def __init__(self, error: str, details: str) -> None:
+        super().__init__(f"Open vSwitch's database refused: {error}{': ' if details else ''}{details}")
+        self.error = error
+        self.details = details
 
 
 class ApiError(NovaFakesError):

@@ -7,6 +7,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 bindep=${BINDEP_FILE:-$root/bindep.txt}
+policy=${POLICY_FILE:-/usr/sbin/policy-rc.d}
 
 [ $# -gt 0 ] || { echo "usage: scripts/packages.sh PROFILE..." >&2; exit 2; }
 command -v dpkg-query >/dev/null 2>&1 || {
@@ -54,9 +55,20 @@ else
 fi
 
 echo "packages: installing$missing" >&2
+# Some packages bring a service of the whole machine, Open vSwitch's for one. The tests start what they need themselves,
+# so nothing is started meanwhile, unless this machine has a policy of its own (invoke-rc.d(8)).
 # shellcheck disable=SC2086 # both are lists of words
 if $as_root env DEBIAN_FRONTEND=noninteractive sh -c '
-        apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"' sh $missing >&2 </dev/null; then
+        policy=$1
+        shift
+        ours="# No service is started while scripts/packages.sh installs packages."
+        if [ ! -e "$policy" ] || grep -qxF "$ours" "$policy"; then
+            trap "rm -f \"\$policy\"" EXIT
+            trap "exit 130" HUP INT TERM
+            printf "#!/bin/sh\n%s\nexit 101\n" "$ours" >"$policy" && chmod 755 "$policy"
+        fi
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"' \
+    sh "$policy" $missing >&2 </dev/null; then
     exit 0
 fi
 echo "packages: apt-get failed; to see why, type:  ${as_root:+sudo }apt-get install --no-install-recommends$missing" >&2

@@ -30,7 +30,7 @@ MAXIMUM_SERVERS = 100
     "--servers", type=click.IntRange(2, MAXIMUM_SERVERS), default=4, show_default=True, help="How many servers to boot."
 )
 @realizer_option
-@click.option("--fallback-null", is_flag=True, help="Use the null realizer where namespaces are not allowed.")
+@click.option("--fallback-null", is_flag=True, help="Use the null realizer where the machine lacks what another needs.")
 @click.option("--keep", is_flag=True, help="Leave the sandbox running, with its servers.")
 @click.option(
     "--state",

@@ -26,7 +26,7 @@ def doctor(as_json: bool) -> int:
 
     Ends with 6 where servers cannot have real interfaces here.
     """
-    from nova_fakes.virt.vif.capabilities import can_realize_bridges, probe
+    from nova_fakes.virt.vif.capabilities import can_realize_bridges, can_realize_switches, probe
 
     findings = probe()
     if as_json:
@@ -40,6 +40,8 @@ def doctor(as_json: bool) -> int:
             if bridges
             else "\nrealizer bridge does not work here; --realizer null, or up --fallback-null, does"
         )
+        works = "works here too" if can_realize_switches(findings) else "does not work here"
+        click.echo(f"realizer ovs {works}")
     return exits.OK if bridges else exits.NOT_ALLOWED
 
 

@@ -9,7 +9,7 @@ code  meaning
 3     no sandbox runs on the state directory
 4     the host or instance that was named does not exist
 5     something else is in the way: the state directory is in use, the port is taken
-6     this machine or user may not make network namespaces; `doctor` found so too
+6     this machine or user may not make network namespaces, or lacks Open vSwitch; `doctor` found so too
 130   interrupted by Ctrl-C
 ====  ==========================================================================================
 
@@ -23,6 +23,7 @@ from nova_fakes.exceptions import (
     NamespacesUnavailable,
     NotFound,
     NotRunning,
+    OpenVSwitchMissing,
     PortTaken,
     StateInUse,
 )
@@ -53,7 +54,7 @@ _CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     ((NotRunning,), NOT_RUNNING),
     ((NotFound,), NOT_FOUND),
     ((StateInUse, PortTaken, Conflict), CONFLICT),
-    ((NamespacesUnavailable,), NOT_ALLOWED),
+    ((NamespacesUnavailable, OpenVSwitchMissing), NOT_ALLOWED),
 )
 
 

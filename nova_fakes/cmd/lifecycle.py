@@ -47,7 +47,8 @@ realizer_option = click.option(
     callback=_known_realizer,
     default="bridge",
     show_default=True,
-    help="bridge: each server is a network namespace and answers ping. null: servers have no real interfaces.",
+    help="bridge: each server is a network namespace and answers ping. ovs: the same on an Open vSwitch. "
+    "null: servers have no real interfaces.",
 )
 
 
@@ -84,7 +85,7 @@ def progress_line(progress: Progress) -> str | None:
 @click.option(
     "--fallback-null",
     is_flag=True,
-    help="Where this machine allows no network namespaces, go on with the null realizer instead of refusing.",
+    help="Where this machine lacks what the realizer needs, go on with the null realizer instead of refusing.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, the status, when the sandbox is up.")
 @pass_sandboxes

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nova_fakes.api.server import Server
@@ -35,6 +36,7 @@ from nova_fakes.virt.journal import Journal
 from nova_fakes.virt.vif import namespaces, registry
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
+from nova_fakes.virt.vif.ovs_fabric import SwitchFabric
 
 if TYPE_CHECKING:
     from nova_fakes.sandbox.fakes import Fakes
@@ -276,9 +278,8 @@ class Cloud:
             fault_file.load(self.spec.fault_file).put_in_force(self.fleet.faults)
         self._cleanup.callback(self.fleet.close)
         options: dict[str, Any] = {}
-        if self.spec.realizer == "bridge":
-            fabric = self._step("fabric", self._make_fabric)
-            options["fabric"] = fabric
+        if self.spec.realizer in _FABRICS:
+            options["fabric"] = self._step("fabric", self._make_fabric)
         for host in self.spec.hosts:
             inventory = None if described is None else plan.inventory(host)
             realizer = registry.load(self.spec.realizer, host=host, **options)
@@ -287,7 +288,7 @@ class Cloud:
     def _make_fabric(self) -> Fabric:
         # What an ordinary user mounts is seen by nobody else, and he may not write to ip-netns(8)'s directory.
         directory = self._state.namespaces if namespaces.in_user_namespace() else namespaces.RUN_NETNS
-        fabric = Fabric(self._ledger, directory=directory, namespace=f"nova-fakes-{os.getpid()}")
+        fabric = _FABRICS[self.spec.realizer](self._state, self._ledger, directory, f"nova-fakes-{os.getpid()}")
         self._cleanup.callback(fabric.close)
         return fabric
 
@@ -335,6 +336,21 @@ class Cloud:
     def _start_compute(self, host: str) -> None:
         with self.fleet.activate():
             self._nova.start_compute(host)
+
+
+def _bridge_fabric(state: StateDirectory, ledger: Ledger, directory: Path, namespace: str) -> Fabric:
+    return Fabric(ledger, directory=directory, namespace=namespace)
+
+
+def _switch_fabric(state: StateDirectory, ledger: Ledger, directory: Path, namespace: str) -> Fabric:
+    return SwitchFabric(ledger, directory=directory, namespace=namespace, switch_directory=state.switch)
+
+
+#: The realizers whose hosts share a fabric, and what makes it.
+_FABRICS: dict[str, Callable[[StateDirectory, Ledger, Path, str], Fabric]] = {
+    "bridge": _bridge_fabric,
+    "ovs": _switch_fabric,
+}
 
 
 def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:

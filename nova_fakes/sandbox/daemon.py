@@ -15,10 +15,10 @@ import threading
 import traceback
 from pathlib import Path
 
-from nova_fakes.exceptions import NamespacesUnavailable
+from nova_fakes.exceptions import NamespacesUnavailable, OpenVSwitchMissing
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
-from nova_fakes.virt.vif import namespaces
+from nova_fakes.virt.vif import namespaces, ovs_service
 from nova_fakes.virt.vif.ledger import Ledger, start_ticks
 
 LOG = logging.getLogger(__name__)
@@ -73,18 +73,21 @@ def _with_namespaces(spec: SandboxSpec) -> SandboxSpec:
 
     The process stays in the machine's network namespace, so that its APIs can be reached from everywhere.
 
-    :returns: the spec, with the null realizer where there are no namespaces and that was asked for
+    :returns: the spec, with the null realizer where its own cannot work and that was asked for
     :raises NamespacesUnavailable: namespaces are forbidden; names the cure
+    :raises OpenVSwitchMissing: the realizer needs Open vSwitch and it is not installed; names the cure
     """
     if spec.realizer == "null":
         return spec
     try:
+        if spec.realizer == "ovs":
+            ovs_service.require()
         if not _may_make_namespaces():
             namespaces.enter_user_namespace()
-    except NamespacesUnavailable as error:
+    except (NamespacesUnavailable, OpenVSwitchMissing) as error:
         if not spec.fallback_null:
-            raise NamespacesUnavailable(f"{error}. Or go without networking: --realizer null") from error
-        LOG.warning("no network namespaces here, so the null realizer is used: %s", error)
+            raise type(error)(f"{error}. Or go without networking: --realizer null") from error
+        LOG.warning("real interfaces cannot be made here, so the null realizer is used: %s", error)
         return dataclasses.replace(spec, realizer="null")
     return spec
 

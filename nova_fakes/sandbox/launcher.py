@@ -25,6 +25,8 @@ LOG = logging.getLogger(__name__)
 
 _STOP_S = 30.0
 
+#: What a daemon's failure is told as, rather than as a sandbox that did not come up.
+_TOLD = (StateInUse, exceptions.PortTaken, exceptions.NamespacesUnavailable, exceptions.OpenVSwitchMissing)
 _EXTRA_MODULES = ("flask", "jinja2", "openstack", "placement")
 
 
@@ -37,6 +39,7 @@ def up(spec: SandboxSpec, on_progress: Callable[[Progress], None] = lambda progr
     :raises StateInUse: another sandbox runs on the state directory
     :raises PortTaken: the port is in use
     :raises NamespacesUnavailable: the realizer needs network namespaces and this machine allows none
+    :raises OpenVSwitchMissing: the realizer needs Open vSwitch and this machine lacks it
     :raises SandboxError: the daemon did not come up; the message ends with the last lines of its log
     """
     missing = [name for name in _EXTRA_MODULES if importlib.util.find_spec(name) is None]
@@ -116,7 +119,7 @@ def _failure(progress: Progress | None, daemon: subprocess.Popen[bytes], state: 
     if progress is not None:
         kind, _, message = progress.detail.partition(": ")
         error = getattr(exceptions, kind, None)
-        if error in (StateInUse, exceptions.PortTaken, exceptions.NamespacesUnavailable):
+        if error in _TOLD:
             return error(message)  # type: ignore[no-any-return]
     tail = "\n".join(state.daemon_log.read_text(errors="replace").splitlines()[-15:])
     reason = progress.detail if progress else f"its process ended with status {daemon.returncode}"

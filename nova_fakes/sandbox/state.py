@@ -80,6 +80,11 @@ class StateDirectory:
         return self.root / "netns"
 
     @property
+    def switch(self) -> Path:
+        """The run directory of a sandbox's own Open vSwitch; made and removed by it."""
+        return self.root / "ovs"
+
+    @property
     def control_socket(self) -> Path:
         """The daemon listens here."""
         return self.root / "control.sock"

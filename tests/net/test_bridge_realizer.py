@@ -102,6 +102,19 @@ def test_hot_plug_and_unplug(hosts, make_vif, uuids, answers, fabric):
     host.unplug(uuids[0], [two])
 
 
+def test_an_interface_comes_and_goes_many_times(hosts, make_vif, uuids, answers):
+    host, only, second = hosts[0], make_vif(5), make_vif(6, network=1)
+    host.plug(uuids[0], [only])
+    host.plug(uuids[1], [make_vif(7), make_vif(8, network=1)])
+    for _ in range(3):
+        host.plug(uuids[0], [only, second])
+        assert answers(host.namespace(uuids[1]), "10.1.0.6")
+        assert set(host.counters(uuids[0])) == {only.id, second.id}
+        host.unplug(uuids[0], [only, second])
+        host.plug(uuids[0], [only])
+        assert answers(host.namespace(uuids[1]), "10.0.0.5")
+
+
 def test_unplug_what_is_not_there(hosts, make_vif, uuids):
     hosts[0].unplug(uuids[0])
     hosts[0].unplug(uuids[0], [make_vif(5)])

@@ -129,6 +129,7 @@ class Machine:
         self.bindep = place / "bindep.txt"
         self.bindep.write_text(BINDEP)
         self.log = place / "apt.log"
+        self.policy = place / "policy-rc.d"
         self.programs = place / "bin"
         self.programs.mkdir()
         self.program("dpkg-query", 'case "$*" in *" present") echo "ii ";; *) exit 1;; esac')
@@ -144,7 +145,9 @@ class Machine:
         path = f"{self.programs}:{os.environ['PATH']}"
         return subprocess.run(
             [ROOT / "scripts" / "packages.sh", *profiles],
-            env={**os.environ, "PATH": path, "APT_LOG": str(self.log), "BINDEP_FILE": str(self.bindep)} | environment,
+            env={**os.environ, "PATH": path, "APT_LOG": str(self.log), "BINDEP_FILE": str(self.bindep)}
+            | {"POLICY_FILE": str(self.policy)}
+            | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -182,6 +185,34 @@ def test_packages_goes_on_where_apt_fails(tmp_path: Path) -> None:
     done = machine.packages("test", APT_EXIT="100")
     assert done.returncode == 0
     assert "apt-get failed" in done.stderr
+
+
+@pytest.mark.parametrize("exit_code", ["0", "100"])
+def test_packages_lets_no_service_start_meanwhile(tmp_path: Path, exit_code: str) -> None:
+    machine = Machine(tmp_path, user=0)
+    machine.program("apt-get", '"$POLICY_FILE" openvswitch-switch start; echo "$1 $?" >>"$APT_LOG"; exit "$APT_EXIT"')
+    assert machine.packages("test", APT_EXIT=exit_code).returncode == 0
+    assert machine.installs()[0] == "update 101"
+    assert not machine.policy.exists()
+
+
+def test_packages_leaves_a_machines_own_policy_alone(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, user=0)
+    machine.policy.write_text("#!/bin/sh\nexit 104\n")
+    machine.program("apt-get", 'echo "$1 $(cat "$POLICY_FILE" | tail -1)" >>"$APT_LOG"')
+    assert machine.packages("test").returncode == 0
+    assert machine.installs() == ["update exit 104", "install exit 104"]
+    assert machine.policy.read_text() == "#!/bin/sh\nexit 104\n"
+
+
+def test_packages_takes_away_what_an_interrupted_run_left(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, user=0)
+    machine.program("apt-get", 'cp "$POLICY_FILE" "$POLICY_FILE.left"')
+    assert machine.packages("test").returncode == 0
+    left = machine.policy.with_suffix(".d.left")
+    machine.policy.write_text(left.read_text())
+    assert machine.packages("test").returncode == 0
+    assert not machine.policy.exists()
 
 
 def test_packages_refuses_a_selector_that_it_does_not_understand(tmp_path: Path) -> None:

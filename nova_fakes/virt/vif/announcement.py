@@ -5,6 +5,7 @@ bridge that it crosses; one for each address also teaches the neighbours (RFC 52
 without addresses sends a RARP request, as QEMU does.
 """
 
+import _socket
 import socket
 import struct
 
@@ -25,7 +26,7 @@ class Announcer:
 
     def __init__(self, interface: Interface) -> None:
         self._frames = frames(interface)
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._socket = _socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         try:
             self._socket.bind((interface.name, 0))
         except OSError:

@@ -12,8 +12,6 @@ from nova_fakes.virt.vif.ledger import Ledger
 
 __all__ = ["BridgeRealizer"]
 
-_VIF_TYPES = frozenset({"bridge", "ovs", "tap", "other"})
-_VNIC_TYPES = frozenset({"normal"})
 LEDGER_NAME = "ledger.jsonl"
 
 
@@ -29,6 +27,8 @@ class BridgeRealizer:
     """
 
     name = "bridge"
+    vif_types = frozenset({"bridge", "ovs", "tap", "other"})
+    vnic_types = frozenset({"normal"})
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class BridgeRealizer:
             self._own_ledger = Ledger(state / LEDGER_NAME)
             directory = state / "netns" if namespaces.in_user_namespace() else namespaces.RUN_NETNS
             try:
-                fabric = Fabric(self._own_ledger, directory=directory)
+                fabric = self._make_fabric(self._own_ledger, directory)
             except BaseException:
                 self._own_ledger.close()
                 raise
@@ -61,8 +61,8 @@ class BridgeRealizer:
         """Tell that normal VIFs become real interfaces."""
         return RealizerDescription(
             name=self.name,
-            vif_types=_VIF_TYPES,
-            vnic_types=_VNIC_TYPES,
+            vif_types=self.vif_types,
+            vnic_types=self.vnic_types,
             needs_namespaces=True,
             real_counters=True,
             hot_plug=True,
@@ -77,7 +77,7 @@ class BridgeRealizer:
         :raises RealizerError: something failed; what had been made is gone again
         """
         for vif in vifs:
-            _check_type(vif)
+            self._check_type(vif)
         self.fabric.plug(self.host, instance, vifs, up=up)
 
     def unplug(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
@@ -96,7 +96,7 @@ class BridgeRealizer:
     def prepare_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
         """Make this host's bridges ahead of the switch-over."""
         for vif in vifs:
-            _check_type(vif)
+            self._check_type(vif)
         self.fabric.prepare_migration(self.host, vifs)
 
     def migrate(self, instance: str, vifs: Sequence[VIF], source: Realizer) -> None:
@@ -124,14 +124,16 @@ class BridgeRealizer:
             self.fabric.close(keep=self._persistent)
             self._own_ledger.close()
 
+    def _make_fabric(self, ledger: Ledger, directory: Path) -> Fabric:
+        return Fabric(ledger, directory=directory)
 
-def _check_type(vif: VIF) -> None:
-    if vif.type not in _VIF_TYPES:
-        raise InvalidInput(
-            f"type of VIF {vif.id}", vif.type, f"the bridge realizer plugs {', '.join(sorted(_VIF_TYPES))}; use null"
-        )
-    if vif.vnic_type not in _VNIC_TYPES:
-        raise InvalidInput(f"vnic_type of VIF {vif.id}", vif.vnic_type, "the bridge realizer plugs normal ports alone")
+    def _check_type(self, vif: VIF) -> None:
+        if vif.type not in self.vif_types:
+            plugged = ", ".join(sorted(self.vif_types))
+            raise InvalidInput(f"type of VIF {vif.id}", vif.type, f"the {self.name} realizer plugs {plugged}; use null")
+        if vif.vnic_type not in self.vnic_types:
+            cure = f"the {self.name} realizer plugs normal ports alone"
+            raise InvalidInput(f"vnic_type of VIF {vif.id}", vif.vnic_type, cure)
 
 
 def _default_state(host: str) -> Path:

@@ -10,12 +10,13 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from nova_fakes.exceptions import KernelRefused
 from nova_fakes.virt.vif import netlink
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
-__all__ = ["Bridge", "Bridges", "delete"]
+__all__ = ["Bridge", "Bridges", "NetworkBridges", "NetworkPorts", "delete", "preparation"]
 
 #: An uplink carries whatever its network's instances send: the largest that a veth takes.
 _UPLINK_MTU = 65535
@@ -32,6 +33,38 @@ class Bridge:
     entry: Entry
     ports: set[str] = field(default_factory=set)
     uplink: Entry | None = None
+
+
+class NetworkPorts(Protocol):
+    """Where a network's host ends are put on one host.
+
+    `index` is the kernel's number of the bridge, 0 where they are on none of the kernel's; `ports` are their names.
+    """
+
+    index: int
+    ports: set[str]
+
+
+class NetworkBridges(Protocol):
+    """What the wiring asks of a fabric's bridges, whatever they are made of."""
+
+    def ensure(self, network_id: str, host: str, mtu: int) -> NetworkPorts:
+        """Return where the network's host ends go on that host, made where it is missing."""
+
+    def get(self, network_id: str, host: str) -> NetworkPorts | None:
+        """Return where they go, None where that is not made yet."""
+
+    def release(self, network_id: str, host: str) -> None:
+        """Remove it where no VIF is on it."""
+
+    def adopt(self, entry: Entry) -> bool:
+        """Take over what an earlier process made; False where it is not there any more."""
+
+    def clear(self, keep_in_kernel: bool = False) -> None:
+        """Forget everything, and remove it unless the whole namespace goes anyway."""
+
+    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+        """List what a new device of ours needs before it may go up."""
 
 
 class Bridges:
@@ -104,12 +137,7 @@ class Bridges:
 
     def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
         """List what a new device of ours needs before it may go up: no IPv6 of its own, and our mark."""
-        messages = []
-        if not self._quiet:
-            messages.append(netlink.NO_AUTOCONF.fill(devname=netlink.name(devname)))
-        if self._within is None:
-            messages.append(netlink.LINK_ALIAS.fill(devname=netlink.name(devname), alias=entry.mark.encode()))
-        return messages
+        return preparation(devname, entry, self._quiet, self._within)
 
     def _of_network(self, network_id: str) -> Iterable[Bridge]:
         return [b for (network, host), b in self._bridges.items() if network == network_id and host is not None]
@@ -164,6 +192,7 @@ class Bridges:
         macs = (b"\x02" + bytes.fromhex(devname[3:]) for devname in (near, far))
         messages = [
             netlink.VETH.fill(
+                index=0,
                 devname=netlink.name(near),
                 mac=next(macs),
                 bridge=bridge.index,
@@ -203,6 +232,16 @@ class Bridges:
             if not keep_in_kernel:
                 delete(self._socket, entry.name)
             self._ledger.done(entry)
+
+
+def preparation(devname: str, entry: Entry, quiet: bool, within: str | None) -> list[netlink.Message]:
+    """List what a new device needs before it may go up; see `Bridges` for `quiet` and `within`."""
+    messages = []
+    if not quiet:
+        messages.append(netlink.NO_AUTOCONF.fill(devname=netlink.name(devname)))
+    if within is None:
+        messages.append(netlink.LINK_ALIAS.fill(devname=netlink.name(devname), alias=entry.mark.encode()))
+    return messages
 
 
 def delete(socket: netlink.Socket, devname: str) -> None:

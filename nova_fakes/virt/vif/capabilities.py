@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Literal
 
 from nova_fakes.exceptions import NovaFakesError
-from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif import namespaces, netlink, ovs_service
 
-__all__ = ["Finding", "can_realize_bridges", "probe"]
+__all__ = ["Finding", "can_realize_bridges", "can_realize_switches", "probe"]
 
 Status = Literal["ok", "warning", "missing"]
 
+_OPEN_VSWITCH = "Open vSwitch"
 #: Seconds that the trying process may take on a busy machine.
 _TRIAL_TIMEOUT_S = 60
 #: Instances that share one machine fill its neighbour table and its limits; below these it shows before a hundred.
@@ -45,8 +46,8 @@ class Finding:
 def probe() -> list[Finding]:
     """Find out what this machine and user allow; leaves nothing behind.
 
-    ``namespaces``, ``veth`` and ``bridge`` are what the bridge realizer needs; everything else explains them, or limits
-    how much fits.
+    ``namespaces``, ``veth`` and ``bridge`` are what the bridge realizer needs, and ``Open vSwitch`` the ovs realizer
+    besides; everything else explains them, or limits how much fits.
     """
     return [
         *_trials(),
@@ -54,7 +55,7 @@ def probe() -> list[Finding]:
         _user_namespaces(),
         *_limits(),
         _tun(),
-        _program("ovs-vsctl", "Open vSwitch", "apt-get install openvswitch-switch"),
+        _open_vswitch(),
         _program("ip", "iproute2", "apt-get install iproute2", "only needed to look at what was made"),
         _program("ping", "ping", "apt-get install iputils-ping", "nova-fakes brings its own"),
     ]
@@ -64,6 +65,12 @@ def can_realize_bridges(findings: list[Finding]) -> bool:
     """Tell whether the bridge realizer works here."""
     by_name = {finding.name: finding for finding in findings}
     return all(by_name[name].status == "ok" for name in ("namespaces", "veth", "bridge"))
+
+
+def can_realize_switches(findings: list[Finding]) -> bool:
+    """Tell whether the ovs realizer works here, with a switch of our own."""
+    on_switch = next(finding for finding in findings if finding.name == _OPEN_VSWITCH)
+    return can_realize_bridges(findings) and on_switch.status == "ok"
 
 
 def _trials() -> list[Finding]:
@@ -128,6 +135,7 @@ def _try_all() -> Iterator[Finding]:
 
 def _veth() -> netlink.Message:
     return netlink.VETH.fill(
+        index=0,
         devname=b"probe0",
         mac=b"\x02nova\x02",
         bridge=0,
@@ -192,7 +200,14 @@ def _tun() -> Finding:
         return Finding("tun", "warning", str(error), "only userspace datapaths need it: modprobe tun")
 
 
-def _program(program: str, name: str, install: str, remark: str = "only the OVS realizer needs it") -> Finding:
+def _open_vswitch() -> Finding:
+    lack = ovs_service.missing()
+    if lack is not None:
+        return Finding(_OPEN_VSWITCH, "warning", lack[0], f"{lack[1]} (only the ovs realizer needs it)")
+    return Finding(_OPEN_VSWITCH, "ok", ovs_service.version())
+
+
+def _program(program: str, name: str, install: str, remark: str) -> Finding:
     # Administrators' programs are often not in an ordinary user's PATH.
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if path is not None:

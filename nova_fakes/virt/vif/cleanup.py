@@ -17,8 +17,9 @@ from nova_fakes.exceptions import RealizerError
 from nova_fakes.virt.vif import namespaces, netlink
 from nova_fakes.virt.vif.bridges import delete
 from nova_fakes.virt.vif.ledger import MARK, Entry, Ledger, start_ticks
+from nova_fakes.virt.vif.switch import PORT_MARK, Detachment, Switch
 
-__all__ = ["Cleaned", "cleanup"]
+__all__ = ["Cleaned", "cleanup", "process_of"]
 
 #: How long a process may take to end by itself before it is killed.
 _GRACE_S = 5.0
@@ -42,9 +43,12 @@ def cleanup(ledger: Ledger, *, grace_s: float = _GRACE_S) -> Cleaned:
     removed: list[Entry] = []
     kept: list[tuple[Entry, str]] = []
     _end_processes(ledger, grace_s, removed, kept)
+    unreachable = _ports(ledger)
     for kind, remove in (("namespace", _namespace), ("device", _device), ("socket", _file), ("file", _file)):
         for entry in reversed([entry for entry in ledger.entries() if entry.kind == kind]):
             try:
+                if entry.attributes.get("switch") in unreachable:
+                    raise RealizerError(unreachable[str(entry.attributes["switch"])])
                 remove(entry)
             except (OSError, RealizerError) as error:
                 kept.append((entry, str(error)))
@@ -54,11 +58,31 @@ def cleanup(ledger: Ledger, *, grace_s: float = _GRACE_S) -> Cleaned:
     return Cleaned(tuple(removed), tuple(kept))
 
 
+def _ports(ledger: Ledger) -> dict[str, str]:
+    """Take the ledger's ports off switches that are not ours, each switch's in one transaction.
+
+    :returns: why the ports of a switch are still there, by its socket
+    """
+    marks: dict[str, set[str]] = {}
+    for entry in ledger.entries("device"):
+        if "switch" in entry.attributes:
+            marks.setdefault(str(entry.attributes["switch"]), set()).add(entry.mark)
+    failed = {}
+    for socket, ours in marks.items():
+        switch = Switch(socket)
+        try:
+            rows = [row for row in switch.ports().values() if row.external_ids.get(PORT_MARK) in ours]
+            switch.change((), [Detachment(row.name, row.external_ids[PORT_MARK]) for row in rows])
+        except RealizerError as error:
+            failed[socket] = str(error)
+    return failed
+
+
 def _end_processes(ledger: Ledger, grace_s: float, removed: list[Entry], kept: list[tuple[Entry, str]]) -> None:
     waiting: dict[int, tuple[int, Entry]] = {}
     poll = select.poll()
     for entry in reversed(ledger.entries("process")):
-        pid = _process(entry)
+        pid = process_of(entry)
         descriptor = None if pid is None else _descriptor(pid, entry)
         if descriptor is None:
             removed.append(entry)
@@ -99,13 +123,13 @@ def _descriptor(pid: int, entry: Entry) -> int | None:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    if _process(entry) != pid:  # it ended before we held it
+    if process_of(entry) != pid:  # it ended before we held it
         os.close(descriptor)
         return None
     return descriptor
 
 
-def _process(entry: Entry) -> int | None:
+def process_of(entry: Entry) -> int | None:
     """Return the id of the entry's process where it still runs: by its noted id and start time, or by its mark."""
     pid, started = entry.attributes.get("pid"), entry.attributes.get("start_ticks")
     if isinstance(pid, int):

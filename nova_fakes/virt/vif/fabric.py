@@ -7,7 +7,7 @@ was killed finds that one's instances again.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,8 @@ from nova_fakes.virt.vif.worker import Worker
 __all__ = ["Fabric"]
 
 T = TypeVar("T")
+#: What is done in stages: it hands on what is done together with others', and is resumed when that is done.
+Steps = Generator[plan.Operation, None, None]
 
 #: In a namespace of our own: no IPv6 on the hosts' side, and no firewall hooks on bridged frames.
 _QUIET_SETTINGS = {
@@ -57,7 +59,7 @@ class Fabric:
         self._closed = False
         #: Called ahead of each operation of a plan; what it raises makes that operation fail.
         self.before: Callable[[plan.Operation], None] | None = None
-        self._worker = Worker("fabric")
+        self._worker = self._make_worker()
         try:
             self._worker.call(self._start)
         except BaseException:
@@ -81,15 +83,15 @@ class Fabric:
         :raises InvalidInput: VIFs clash with each other or with another instance's
         :raises RealizerError: something failed; what had been made for these VIFs is gone again
         """
-        self._outside(lambda: self._plug(host, instance, vifs, up))
+        self._perform(instance, lambda: self._plug(host, instance, vifs, up))
 
     def unplug(self, host: str, instance: str, vifs: Sequence[VIF] | None = None) -> None:
         """Remove these VIFs of an instance on that host, or all and its namespace where None; missing is no error."""
-        self._outside(lambda: self._unplug(host, instance, vifs))
+        self._perform(instance, lambda: self._unplug(host, instance, vifs))
 
     def set_link(self, instance: str, up: bool) -> None:
         """Bring the instance's host ends up or take them down; the instance keeps addresses, routes and sockets."""
-        self._worker.call(lambda: self._set_link(instance, up))
+        self._perform(instance, lambda: self._set_link(instance, up))
 
     def counters(self, instance: str) -> Mapping[str, InterfaceCounters]:
         """Read the counters of the instance's interfaces from inside, by VIF id; empty where it has none."""
@@ -120,7 +122,7 @@ class Fabric:
 
         :raises RealizerError: the instance is not on the fabric, or a step failed and it is where it was
         """
-        self._outside(lambda: self._migrate(host, instance, vifs))
+        self._perform(instance, lambda: self._migrate(host, instance, vifs))
 
     def together(self, calls: Sequence[Callable[[], object]]) -> list[object]:
         """Make several calls, of this fabric or of realizers on it, in one go and in order.
@@ -168,8 +170,14 @@ class Fabric:
         if self.path is not None:
             self._entry = self._own_namespace(self.path)
             quiet = _quieten()
-        self._wiring = Wiring(self.ledger, self.directory, self.path, quiet, self._gateway_neighbours)
+        self._wiring = self._make_wiring(quiet)
         self._adopt()
+
+    def _make_worker(self) -> Worker:
+        return Worker("fabric")
+
+    def _make_wiring(self, quiet: bool) -> Wiring:
+        return Wiring(self.ledger, self.directory, self.path, quiet, self._gateway_neighbours)
 
     def _own_namespace(self, path: str) -> Entry:
         for entry in self.ledger.entries("namespace"):
@@ -234,10 +242,37 @@ class Fabric:
 
         return self._worker.call(run)
 
+    def _perform(self, instance: str, steps: Callable[[], Steps]) -> None:
+        """Do something that concerns one instance, in the worker."""
+
+        def run() -> None:
+            for _gathered in steps():
+                raise AssertionError("a fabric of Linux bridges gathers nothing")
+
+        self._outside(run)
+
     def _execute(self, operations: Iterable[plan.Operation]) -> None:
         plan.execute(operations, self._wiring, self.before)
 
-    def _plug(self, host: str, uuid: str, vifs: Sequence[VIF], up: bool) -> None:
+    def _stages(self, operations: Iterable[plan.Operation]) -> Steps:
+        """Apply a plan, handing on what is done together with others' plans."""
+        return plan.stages(operations, self._wiring, self.before)
+
+    def _plug_operations(
+        self, instance: str, host: str, planned: Sequence[plan.Interface], *, up: bool, new: bool
+    ) -> Sequence[plan.Operation]:
+        return plan.plug_operations(instance, host, planned, up=up, new=new)
+
+    def _migrate_operations(
+        self, instance: str, source: str, destination: str, planned: Sequence[plan.Interface]
+    ) -> Sequence[plan.Operation]:
+        return plan.migrate_operations(instance, source, destination, planned)
+
+    def _detach(self, instance: Instance, vif_ids: Sequence[str]) -> Steps:
+        """Do what has to be done before interfaces go."""
+        yield from ()
+
+    def _plug(self, host: str, uuid: str, vifs: Sequence[VIF], up: bool) -> Steps:
         instance = self._wiring.instances.get(uuid)
         here = instance is not None and instance.host == host
         seats = {vif_id: link.seat for vif_id, link in instance.links.items()} if instance is not None and here else {}
@@ -245,10 +280,10 @@ class Fabric:
         for interface in planned:
             self._wiring.check_mac(interface.vif)
         if instance is not None and not here:
-            self._unplug(instance.host, uuid, None)
+            yield from self._unplug(instance.host, uuid, None)
             instance = None
         if instance is None:
-            self._execute(plan.plug_operations(uuid, host, planned, up=up, new=True))
+            yield from self._stages(self._plug_operations(uuid, host, planned, up=up, new=True))
             self._wiring.instances[uuid].up = up
             return
         if instance.adopted:
@@ -257,21 +292,24 @@ class Fabric:
             self._wiring.do(plan.ConfigureGuest(uuid, tuple(known), loopback=True))
             instance.adopted = False
         if planned:
-            self._execute(plan.plug_operations(uuid, host, planned, up=instance.up, new=False))
+            yield from self._stages(self._plug_operations(uuid, host, planned, up=instance.up, new=False))
 
-    def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None) -> None:
+    def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None) -> Steps:
         instance = self._wiring.instances.get(uuid)
         if instance is None or instance.host != host:
             return
         networks = {link.network_id for link in instance.links.values()}
+        going = list(instance.links) if vifs is None else [vif.id for vif in vifs if vif.id in instance.links]
+        yield from self._detach(instance, going)
         if vifs is None:
             self._wiring.forget(instance)
         else:
-            self._wiring.remove_links(instance, [vif.id for vif in vifs if vif.id in instance.links])
+            self._wiring.remove_links(instance, going)
         for network_id in networks:
             self._wiring.bridges.release(network_id, host)
 
-    def _set_link(self, uuid: str, up: bool) -> None:
+    def _set_link(self, uuid: str, up: bool) -> Steps:
+        yield from ()
         instance = self._wiring.instances.get(uuid)
         if instance is None:
             return
@@ -295,7 +333,7 @@ class Fabric:
                 found[vif_id] = netlink.counters_of(guest)
         return found
 
-    def _migrate(self, host: str, uuid: str, vifs: Sequence[VIF]) -> None:
+    def _migrate(self, host: str, uuid: str, vifs: Sequence[VIF]) -> Steps:
         instance = self._wiring.instances.get(uuid)
         if instance is None:
             raise RealizerError(f"instance {uuid} is not on this fabric; plug it first")
@@ -308,7 +346,7 @@ class Fabric:
         planned = [plan.interface(given[vif_id], link.seat.ordinal) for vif_id, link in instance.links.items()]
         if instance.up:
             self._wiring.ready_to_announce(instance, planned)
-        self._execute(plan.migrate_operations(uuid, source, host, planned))
+        yield from self._stages(self._migrate_operations(uuid, source, host, planned))
         instance.entry = self.ledger.note(instance.entry, host=host)
         for link in instance.links.values():
             link.entry = self.ledger.note(link.entry, host=host)

@@ -5,6 +5,7 @@ failed. So a batch is one system call without acknowledgements, and a second tha
 ``net/netlink/af_netlink.c``). Attribute numbers are those of ``include/uapi/linux/{rtnetlink,if_link,if_addr}.h``.
 """
 
+import _socket
 import errno
 import os
 import socket
@@ -20,10 +21,12 @@ __all__ = [
     "ADDRESS4",
     "ADDRESS6",
     "BRIDGE",
+    "DELETE_GROUP",
     "DELETE_LINK",
     "LINK_ALIAS",
     "LINK_ATTACH",
     "LINK_DOWN",
+    "LINK_GROUP",
     "LINK_UP",
     "NEIGHBOUR4",
     "NEIGHBOUR6",
@@ -56,7 +59,7 @@ UP = 1
 
 # Attributes.
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
-_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 20, 23, 26, 28
+_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_NET_NS_FD = 20, 23, 26, 27, 28
 _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES, _IFLA_TARGET_NETNSID = 31, 32, 46
 _INFO_KIND, _INFO_DATA, _VETH_PEER, _INET6_ADDR_GEN_MODE = 1, 2, 1, 8
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
@@ -193,7 +196,7 @@ def _veth(summary: str, peer: _Part) -> Template:
         summary,
         _RTM_NEWLINK,
         _CREATE | _EXCL,
-        _ifinfo(flags=_slot("flags", "I")),
+        _ifinfo(_slot("index", "i"), _slot("flags", "I")),
         _IFNAME,
         _attr(_IFLA_ADDRESS, _slot("mac", "6s")),
         _attr(_IFLA_MTU, _slot("mtu", "I")),
@@ -203,6 +206,7 @@ def _veth(summary: str, peer: _Part) -> Template:
     )
 
 
+#: The kernel gives the peer the index that is asked for only where one is asked for this end too (``veth_newlink``).
 VETH_INTO = _veth("make a veth pair into a namespace", _join(_PEER, _attr(_IFLA_NET_NS_FD, _slot("namespace", "i"))))
 VETH = _veth("make a veth pair", _PEER)
 BRIDGE = Template(
@@ -238,6 +242,13 @@ LINK_ALIAS = Template(
     "mark an interface", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_IFALIAS, _slot("alias", "64s"))
 )
 UP_INDEX = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i"), _u32(UP)))
+LINK_GROUP = Template(
+    "put an interface into a group", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_GROUP, _slot("group", "I"))
+)
+#: All of a group at once: deleted one by one, each would wait for the kernel's readers.
+DELETE_GROUP = Template(
+    "delete a group of interfaces", _RTM_DELLINK, 0, _ifinfo(), _attr(_IFLA_GROUP, _slot("group", "I"))
+)
 DELETE_LINK = Template("delete an interface", _RTM_DELLINK, 0, _ifinfo(), _IFNAME)
 
 
@@ -322,7 +333,8 @@ class Socket:
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        # Not socket.socket: under eventlet's monkey patching that one never says that there is nothing to read.
+        self._socket = _socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self._sequence = 0

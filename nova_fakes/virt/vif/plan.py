@@ -1,7 +1,7 @@
 """From VIFs to operations, and the executor that applies them or leaves nothing.
 
 `interfaces` decides everything about the inside of an instance that can be decided without a kernel: names, addresses,
-routes, metrics, neighbours. `plug_operations` and `migrate_operations` put the steps in order. `execute` applies them
+routes, metrics, neighbours. `plug_operations` and `migrate_operations` put the steps in order. `stages` applies them
 through an `Operator` and, where one fails, undoes those before it in reverse.
 
 Each operation is whole or nothing on its own: `Operator.do` cleans up after itself when it raises, so the executor
@@ -10,7 +10,7 @@ never has to guess how far a failed step got.
 
 import hashlib
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -19,6 +19,7 @@ from nova_fakes.exceptions import InvalidInput, RealizerError
 from nova_fakes.virt.vif.base import VIF, Subnet
 
 __all__ = [
+    "AddPorts",
     "Announce",
     "ConfigureGuest",
     "GuestAddress",
@@ -26,18 +27,24 @@ __all__ = [
     "GuestRoute",
     "Interface",
     "MakeBridge",
+    "MakeFilterBridges",
     "MakeLinks",
     "MakeNamespace",
+    "MakeSwitchBridge",
     "MoveLinks",
     "Operation",
     "Operator",
+    "RemovePorts",
     "Seat",
+    "StopChecksumOffload",
+    "SwitchPort",
     "execute",
     "gateway_mac",
     "interface",
     "interfaces",
     "migrate_operations",
     "plug_operations",
+    "stages",
 ]
 
 #: The loopback has index 1 in every namespace, so guests' interfaces follow it.
@@ -172,7 +179,76 @@ class Announce:
     interfaces: tuple[Interface, ...]
 
 
-Operation = MakeNamespace | MakeBridge | MakeLinks | ConfigureGuest | MoveLinks | Announce
+@dataclass(frozen=True, slots=True)
+class MakeSwitchBridge:
+    """Make the Open vSwitch bridge that VIFs name; on a switch that is not ours, see that it is there."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakeFilterBridges:
+    """Make each VIF's Linux bridge of the hybrid plug, where Neutron's iptables filter, and its pair to the switch."""
+
+    instance: str
+    host: str
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopChecksumOffload:
+    """Let the instance compute checksums itself: a userspace datapath hands on what the kernel would have completed."""
+
+    instance: str
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPort:
+    """A port of an Open vSwitch: which host end, on which bridge, and what the bridge's agent finds it by.
+
+    `bridge` is the one that the VIF names; `iface_id`, `attached_mac` and `vm_uuid` become external_ids.
+    """
+
+    devname: str
+    bridge: str
+    network_id: str
+    iface_id: str
+    attached_mac: str
+    vm_uuid: str
+    mtu_request: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddPorts:
+    """Put host ends of the instance on an Open vSwitch."""
+
+    instance: str
+    host: str
+    ports: tuple[SwitchPort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePorts:
+    """Take host ends of the instance off the Open vSwitch."""
+
+    instance: str
+    vif_ids: tuple[str, ...]
+
+
+Operation = (
+    MakeNamespace
+    | MakeBridge
+    | MakeLinks
+    | ConfigureGuest
+    | MoveLinks
+    | Announce
+    | MakeSwitchBridge
+    | MakeFilterBridges
+    | StopChecksumOffload
+    | AddPorts
+    | RemovePorts
+)
 
 
 class Operator(Protocol):
@@ -185,12 +261,17 @@ class Operator(Protocol):
         """Undo an operation that was done."""
 
 
-def execute(
-    operations: Iterable[Operation], operator: Operator, before: Callable[[Operation], None] | None = None
-) -> None:
+def stages(
+    operations: Iterable[Operation],
+    operator: Operator,
+    before: Callable[[Operation], None] | None = None,
+    gathered: tuple[type, ...] = (),
+) -> Generator[Operation, None, None]:
     """Apply the operations in order; where one fails, undo those before it in reverse and raise its error.
 
     :param before: called ahead of each operation; what it raises counts as that operation's failure
+    :param gathered: types of operations that are yielded instead, for the caller to do together with others' of
+        that type; it resumes the generator when they are done, and throws into it where they failed
     :raises Exception: whatever the failed operation raised; a `RealizerError` names the operation, and errors of
         undoing are added as notes
     """
@@ -201,7 +282,10 @@ def execute(
             doing = type(operation).__name__
             if before is not None:
                 before(operation)
-            operator.do(operation)
+            if isinstance(operation, gathered):
+                yield operation
+            else:
+                operator.do(operation)
             done.append(operation)
     except BaseException as error:
         if isinstance(error, RealizerError):
@@ -212,6 +296,14 @@ def execute(
             except Exception as second:
                 error.add_note(f"{type(operation).__name__} could not be undone: {second}")
         raise
+
+
+def execute(
+    operations: Iterable[Operation], operator: Operator, before: Callable[[Operation], None] | None = None
+) -> None:
+    """Apply the operations as `stages` does, all of them at once."""
+    for _gathered in stages(operations, operator, before):
+        raise AssertionError("nothing is gathered here")
 
 
 def plug_operations(

@@ -5,7 +5,7 @@ Everything here runs in the fabric's worker thread, which is what enters the nam
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.announcement import Announcer
 from nova_fakes.virt.vif.base import VIF
-from nova_fakes.virt.vif.bridges import Bridges, delete
+from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
 __all__ = ["Instance", "Link", "Wiring", "guest_messages"]
@@ -37,7 +37,8 @@ class Instance:
     """An instance on the fabric; `links` by VIF id.
 
     `adopted`: an earlier process made it, and whether that got to configuring its inside is not known. `nsid` is the
-    number under which the hosts' namespace knows the instance's, once it was asked for.
+    number under which the hosts' namespace knows the instance's, once it was asked for. `pristine`: no interface was
+    made in it yet, so that the kernel numbers the first ones as the plan does.
     """
 
     uuid: str
@@ -48,6 +49,7 @@ class Instance:
     adopted: bool = False
     links: dict[str, Link] = field(default_factory=dict)
     nsid: int | None = None
+    pristine: bool = False
 
 
 @dataclass(slots=True)
@@ -86,9 +88,12 @@ class Wiring:
         self._macs: dict[tuple[str, str], str] = {}
         self._announcers: list[Announcer] = []
         self.socket = netlink.Socket()
-        self.bridges = Bridges(self.socket, ledger, within, quiet)
+        self.bridges: NetworkBridges = self._make_bridges(quiet)
         self.instances: dict[str, Instance] = {}
         self.leaving: set[str] = set()
+
+    def _make_bridges(self, quiet: bool) -> NetworkBridges:
+        return Bridges(self.socket, self._ledger, self._within, quiet)
 
     def close(self) -> None:
         """Leave whatever the thread is in and give the descriptors up."""
@@ -258,7 +263,7 @@ class Wiring:
             namespaces.enter(self._home)
             self._ledger.done(entry)
             raise
-        self.instances[uuid] = Instance(uuid, path, host, entry)
+        self.instances[uuid] = Instance(uuid, path, host, entry, pristine=True)
 
     def _make_links(self, operation: plan.MakeLinks) -> None:
         instance = self.instances[operation.instance]
@@ -269,7 +274,9 @@ class Wiring:
             for interface in operation.interfaces:
                 link = self._new_link(instance, interface)
                 made.append((len(messages), interface.vif.id, link))
-                messages += self._link_messages(interface, link, inside.fd, operation)
+                index = 0 if instance.pristine else _any_index()
+                messages += self._link_messages(interface, link, index, inside.fd, operation)
+            instance.pristine = False
             self.socket.send(messages)
         except BaseException as error:
             sent = isinstance(error, KernelRefused)
@@ -307,12 +314,17 @@ class Wiring:
             network=vif.network_id,
             ordinal=interface.ordinal,
             mac=vif.address,
+            **self._facts(interface),
         )
         self._devnames[devname] = vif.id
         return Link(devname, vif.network_id, interface.seat, entry)
 
+    def _facts(self, interface: plan.Interface) -> Mapping[str, object]:
+        """Return what else the ledger has to know of a link."""
+        return {}
+
     def _link_messages(
-        self, interface: plan.Interface, link: Link, namespace: int, operation: plan.MakeLinks
+        self, interface: plan.Interface, link: Link, index: int, namespace: int, operation: plan.MakeLinks
     ) -> Iterable[netlink.Message]:
         bridge = self.bridges.get(link.network_id, operation.host)
         if bridge is None:
@@ -321,6 +333,7 @@ class Wiring:
         preparation = self.bridges.prepare(link.devname, link.entry)
         flags = netlink.UP if operation.up else 0
         yield netlink.VETH_INTO.fill(
+            index=index,
             devname=devname,
             # Not the guest's MAC, or the bridge would keep the guest's frames; libvirt uses fe: for host ends too.
             mac=b"\xfe" + interface.mac[1:],
@@ -338,15 +351,7 @@ class Wiring:
 
     def _move(self, operation: plan.MoveLinks) -> None:
         instance = self.instances[operation.instance]
-        there: list[netlink.Message] = []
-        back: list[netlink.Message] = []
-        for link in instance.links.values():
-            for host, messages in ((operation.destination, there), (operation.source, back)):
-                bridge = self.bridges.get(link.network_id, host)
-                if bridge is None:
-                    raise RealizerError(f"host {host} has no bridge of network {link.network_id}; plan one first")
-                messages.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=bridge.index))
-        self._attach(there, back)
+        self._reattach(instance, operation.source, operation.destination)
         for link in instance.links.values():
             for host, change in ((operation.source, set.discard), (operation.destination, set.add)):
                 bridge = self.bridges.get(link.network_id, host)
@@ -354,12 +359,28 @@ class Wiring:
                     change(bridge.ports, link.devname)
         instance.host = operation.destination
 
+    def _reattach(self, instance: Instance, source: str, destination: str) -> None:
+        there: list[netlink.Message] = []
+        back: list[netlink.Message] = []
+        for link in instance.links.values():
+            for host, messages in ((destination, there), (source, back)):
+                bridge = self.bridges.get(link.network_id, host)
+                if bridge is None:
+                    raise RealizerError(f"host {host} has no bridge of network {link.network_id}; plan one first")
+                messages.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=bridge.index))
+        self._attach(there, back)
+
     def _attach(self, there: Sequence[netlink.Message], back: Sequence[netlink.Message]) -> None:
         try:
             self.socket.send(there)
         except KernelRefused:
             self.socket.send(back)
             raise
+
+
+def _any_index() -> int:
+    """Return an index for a host end, far from those that the kernel gives, so that it heeds the guest's index too."""
+    return 1 << 30 | int.from_bytes(os.urandom(3))
 
 
 def guest_messages(operation: plan.ConfigureGuest, gateway_neighbours: bool = True) -> Iterable[netlink.Message]:

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from nova_fakes.exceptions import RealizerError
 from nova_fakes.virt.vif import namespaces
 
-__all__ = ["Worker"]
+__all__ = ["Job", "Worker"]
 
 T = TypeVar("T")
 
 
-class _Job:
+class Job:
     """A function on its way to the worker, and what came of it."""
 
     __slots__ = ("error", "finished", "function", "result")
@@ -27,6 +27,14 @@ class _Job:
         self.error: BaseException | None = None
         self.finished = finished
 
+    def run(self) -> None:
+        """Call the function and let the caller go on."""
+        try:
+            self.result = self.function()
+        except BaseException as error:
+            self.error = error
+        self.finished.release()
+
 
 class Worker:
     """A thread of the operating system that runs what it is given, in order.
@@ -36,7 +44,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._threading = namespaces.native_threading()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._gate = self._threading.Lock()
         self._closed = False
         # A daemon: a process that forgets to close still ends, and the ledger knows what it left.
@@ -53,11 +61,8 @@ class Worker:
             return function()
         finished = self._threading.Lock()
         finished.acquire()
-        job = _Job(function, finished)
-        with self._gate:
-            if self._closed:
-                raise RealizerError("the fabric is closed; make a new one")
-            self._jobs.put(job)
+        job = Job(function, finished)
+        self._put(job)
         finished.acquire()
         if job.error is not None:
             raise job.error
@@ -73,11 +78,17 @@ class Worker:
             self._jobs.put(None)
         self._thread.join()
 
+    def waiting(self) -> int:
+        """Return how many jobs nobody has begun."""
+        return self._jobs.qsize()
+
+    def _put(self, job: "Job") -> None:
+        with self._gate:
+            if self._closed:
+                raise RealizerError("the fabric is closed; make a new one")
+            self._jobs.put(job)
+
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            try:
-                job.result = job.function()
-            except BaseException as error:
-                job.error = error
-            job.finished.release()
+            job.run()
             del job  # it may hold the last reference to a closed instance

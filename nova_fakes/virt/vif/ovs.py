@@ -1,0 +1,58 @@
+"""The Open vSwitch realizer: each instance a network namespace, each VIF a port of an Open vSwitch.
+
+A VIF that asks for the hybrid plug (``ovs_hybrid_plug``) gets a Linux bridge between, where Neutron's iptables filter.
+"""
+
+import os
+from pathlib import Path
+
+from nova_fakes.virt.vif.base import RealizerDescription
+from nova_fakes.virt.vif.bridge import BridgeRealizer
+from nova_fakes.virt.vif.fabric import Fabric
+from nova_fakes.virt.vif.ledger import Ledger
+from nova_fakes.virt.vif.ovs_fabric import SYSTEM_SOCKET, SwitchFabric
+
+__all__ = ["OVSRealizer"]
+
+
+class OVSRealizer(BridgeRealizer):
+    """Wires the instances of one host into a fabric on an Open vSwitch.
+
+    :param host: the name of the hypervisor
+    :param fabric: the fabric that the host shares with others; None uses the machine's switch, and puts ports on the
+        bridges that VIFs name
+    :param state_directory: where a fabric of one's own keeps its ledger, as of `BridgeRealizer`
+    :param persistent: `close` leaves the instances wired, and a realizer on the same state directory finds them again
+    :param socket: the database of the machine's switch
+    :raises OvsdbUnavailable: the machine's switch does not answer
+    """
+
+    name = "ovs"
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        fabric: SwitchFabric | None = None,
+        *,
+        state_directory: str | os.PathLike[str] | None = None,
+        persistent: bool = False,
+        socket: str | os.PathLike[str] = SYSTEM_SOCKET,
+    ) -> None:
+        self._socket = socket
+        super().__init__(host, fabric, state_directory=state_directory, persistent=persistent)
+
+    def describe(self) -> RealizerDescription:
+        """Tell that normal VIFs become ports of an Open vSwitch."""
+        return RealizerDescription(
+            name=self.name,
+            vif_types=self.vif_types,
+            vnic_types=self.vnic_types,
+            needs_namespaces=True,
+            real_counters=True,
+            hot_plug=True,
+            live_migration=True,
+            summary="a network namespace for each instance, veth pairs into an Open vSwitch, native or hybrid",
+        )
+
+    def _make_fabric(self, ledger: Ledger, directory: Path) -> Fabric:
+        return SwitchFabric(ledger, directory=directory, socket=self._socket)
