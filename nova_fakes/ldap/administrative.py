@@ -1,0 +1,89 @@
+"""Entries that are not in the tree: the root DSE (RFC 4512 §5.1) and the subschema subentry (RFC 4512 §4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nova_fakes.ldap.dn import Dn
+from nova_fakes.ldap.entry import Entry, Values
+from nova_fakes.ldap.rules import MatchingRule
+from nova_fakes.ldap.schema import Attribute, Schema
+
+__all__ = ["Administrative"]
+
+FEATURES = (
+    "1.3.6.1.1.14",  # increment
+    "1.3.6.1.4.1.4203.1.5.1",  # all operational attributes
+    "1.3.6.1.4.1.4203.1.5.2",  # attributes by object class
+    "1.3.6.1.4.1.4203.1.5.3",  # true and false filters
+    "1.3.6.1.4.1.4203.1.5.4",  # language tags
+    "1.3.6.1.4.1.4203.1.5.5",  # language ranges
+)
+
+
+class Administrative:
+    """Makes the root DSE and the subschema subentry of a directory.
+
+    :param tree_delete: whether the control for deleting subtrees is offered
+    """
+
+    def __init__(self, schema: Schema, suffix: Dn, tree_delete: bool) -> None:
+        self._schema = schema
+        self._suffix = suffix
+        self.tree_delete = tree_delete
+        self.subschema_dn = schema.dn("cn=Subschema")
+        self.controls: tuple[str, ...] = ()
+        self.extensions: tuple[str, ...] = ()
+        self.mechanisms: Callable[[], tuple[str, ...]] = tuple
+
+    def _entry(self, name: str, class_name: str, values: dict[str, list[str]]) -> Entry:
+        attributes: dict[Attribute, Values] = {
+            self._schema.attribute(key): tuple(one.encode() for one in given) for key, given in values.items() if given
+        }
+        dn = self._schema.dn(name)
+        entry = Entry(0, dn.text, dn.key, attributes)
+        entry.structural = self._schema.classes[class_name.lower()]
+        return entry
+
+    def root_dse(self) -> Entry:
+        """Make the root DSE."""
+        return self._entry(
+            "",
+            "OpenLDAProotDSE",
+            {
+                "objectClass": ["top", "OpenLDAProotDSE"],
+                "namingContexts": [self._suffix.text],
+                "supportedControl": list(self.controls),
+                "supportedExtension": list(self.extensions),
+                "supportedFeatures": list(FEATURES),
+                "supportedLDAPVersion": ["3"],
+                "supportedSASLMechanisms": list(self.mechanisms()),
+            },
+        )
+
+    def subschema(self) -> Entry:
+        """Make the subschema subentry: all that the directory knows, as definitions."""
+        schema = self._schema
+        rules = list(dict.fromkeys(schema.rules.values()))
+        return self._entry(
+            "cn=Subschema",
+            "subentry",
+            {
+                "objectClass": ["top", "subentry", "subschema", "extensibleObject"],
+                "cn": ["Subschema"],
+                "ldapSyntaxes": [syntax.definition() for syntax in schema.syntaxes.values() if syntax.validate],
+                "matchingRules": [rule.definition() for rule in rules],
+                "matchingRuleUse": [use for rule in rules if (use := self._use(rule))],
+                "attributeTypes": [type_.definition for type_ in schema.attribute_types],
+                "objectClasses": [one.definition for one in schema.object_classes],
+            },
+        )
+
+    def _use(self, rule: MatchingRule) -> str:
+        """List the attribute types that a rule compares (RFC 4512 §4.1.4)."""
+        used = [
+            type_.name
+            for type_ in self._schema.attribute_types
+            if rule in (type_.equality, type_.ordering, type_.substrings)
+        ]
+        return f"( {rule.oid} NAME '{rule.name}' APPLIES ( {' $ '.join(used)} ) )" if used else ""
