@@ -94,9 +94,16 @@ def test_ldif_is_read_too() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["attributetype ( 1.2.3 NAME 'cn' SUP name )", "attributetype ( 1.2.3 NAME 'x' SUP nosuch )"]
-    + ["attributetype ( 1.2.3 NAME 'x' SYNTAX 1.2.3 )", "attributetype ( 1.2.3 NAME 'x )", "attributetype ( 1.2.3"]
-    + ["objectclass ( 1.2.3 NAME 'x' MUST nosuch )", "attributetype ( 1.2.3 NAME 'x' )", "nonsense"],
+    [
+        "attributetype ( 1.2.3 NAME 'cn' SUP name )",
+        "attributetype ( 1.2.3 NAME 'x' SUP nosuch )",
+        "attributetype ( 1.2.3 NAME 'x' SYNTAX 1.2.3 )",
+        "attributetype ( 1.2.3 NAME 'x )",
+        "attributetype ( 1.2.3",
+        "objectclass ( 1.2.3 NAME 'x' MUST nosuch )",
+        "attributetype ( 1.2.3 NAME 'x' )",
+        "nonsense",
+    ],
 )
 def test_bad_definitions_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
