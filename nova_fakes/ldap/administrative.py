@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import Entry, Values
@@ -24,17 +24,28 @@ FEATURES = (
 class Administrative:
     """Makes the root DSE and the subschema subentry of a directory.
 
-    :param tree_delete: whether the control for deleting subtrees is offered
+    :param controls: OIDs of the controls that it names
+    :param extensions: OIDs of the extended operations that it names
+    :param mechanisms: SASL mechanisms that it names
+    :param now_s: since when the schema is what it is
     """
 
-    def __init__(self, schema: Schema, suffix: Dn, tree_delete: bool) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        suffix: Dn,
+        controls: Iterable[str],
+        extensions: Iterable[str],
+        mechanisms: Iterable[str],
+        now_s: float,
+    ) -> None:
         self._schema = schema
         self._suffix = suffix
-        self.tree_delete = tree_delete
         self.subschema_dn = schema.dn("cn=Subschema")
-        self.controls: tuple[str, ...] = ()
-        self.extensions: tuple[str, ...] = ()
-        self.mechanisms: Callable[[], tuple[str, ...]] = tuple
+        self.controls = list(controls)
+        self.extensions = list(extensions)
+        self.mechanisms = list(mechanisms)
+        self._begun_s = now_s
 
     def _entry(self, name: str, class_name: str, values: dict[str, list[str]]) -> Entry:
         attributes: dict[Attribute, Values] = {
@@ -53,11 +64,11 @@ class Administrative:
             {
                 "objectClass": ["top", "OpenLDAProotDSE"],
                 "namingContexts": [self._suffix.text],
-                "supportedControl": list(self.controls),
-                "supportedExtension": list(self.extensions),
+                "supportedControl": self.controls,
+                "supportedExtension": self.extensions,
                 "supportedFeatures": list(FEATURES),
                 "supportedLDAPVersion": ["3"],
-                "supportedSASLMechanisms": list(self.mechanisms()),
+                "supportedSASLMechanisms": self.mechanisms,
             },
         )
 
@@ -65,7 +76,7 @@ class Administrative:
         """Make the subschema subentry: all that the directory knows, as definitions."""
         schema = self._schema
         rules = list(dict.fromkeys(schema.rules.values()))
-        return self._entry(
+        entry = self._entry(
             "cn=Subschema",
             "subentry",
             {
@@ -78,6 +89,8 @@ class Administrative:
                 "objectClasses": [one.definition for one in schema.object_classes],
             },
         )
+        entry.created_s = entry.modified_s = self._begun_s
+        return entry
 
     def _use(self, rule: MatchingRule) -> str:
         """List the attribute types that a rule compares (RFC 4512 §4.1.4)."""

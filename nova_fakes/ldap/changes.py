@@ -57,7 +57,9 @@ class Changes:
         if one.change is Change.INCREMENT and attribute.type.syntax.oid != INTEGER:
             text = f"{attribute.name}: attribute syntax inappropriate for increment"
             raise LdapError(ResultCode.CONSTRAINT_VIOLATION, text)
-        values = self._checker.values(attribute, one.values) if one.values else ()
+        values = (
+            self._checker.values(attribute, one.values, is_set=one.change is not Change.DELETE) if one.values else ()
+        )
         return CheckedChange(one.change, attribute, values)
 
     def apply(
@@ -65,7 +67,7 @@ class Changes:
     ) -> dict[Attribute, Values]:
         """Return what changes make of an entry's attributes.
 
-        :param permissive: adding what is there and deleting what is not is no error
+        :param permissive: adding values that are there and deleting attributes that are not is no error
         :raises LdapError: where a change does not fit the entry
         """
         after = dict(attributes)
@@ -116,8 +118,9 @@ class Changes:
             return
         normalise = self._rule(one).normalise
         kept = {normalise(value): value for value in present}
-        for value in one.values:
-            if kept.pop(normalise(value), None) is None and not permissive:
+        gone = {normalise(value) for value in one.values}
+        for key in gone:
+            if kept.pop(key, None) is None:
                 text = f"modify/delete: {one.attribute.name}: no such value"
                 raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE, text)
         if kept:
@@ -148,17 +151,14 @@ class Changes:
         """
         after = dict(attributes)
         if delete_old:
-            kept = {(ava.attribute, self._key(ava.attribute.name, ava.value)) for ava in new.avas}
             for ava in old.avas:
                 attribute = self._schema.attribute(ava.attribute.name)
                 key = self._key(attribute.name, ava.value)
-                if (ava.attribute, key) in kept:
-                    continue
                 left = tuple(value for value in after.get(attribute, ()) if attribute.type.key(value) != key)
                 after[attribute] = left
                 if not left:
                     del after[attribute]
-        self._checker.add_naming_values(after, new)
+        self._checker.add_naming_values(after, new, is_new=False)
         return after
 
     def _key(self, name: str, value: bytes) -> object:

@@ -13,6 +13,10 @@ from nova_fakes.ldap.schema import Attribute, AttributeType, ObjectClass, Schema
 __all__ = ["Checker", "ClassSet"]
 
 
+# Attributes that only entries of one structural class have.
+PLACES = {"ref": "referral", "aliasedObjectName": "alias"}
+
+
 class ClassSet:
     """What the object classes of an entry together demand and allow.
 
@@ -42,12 +46,21 @@ class ClassSet:
             if type_ not in present and not any(have.is_a(type_) for have in present):
                 text = f"object class '{one.name}' requires attribute '{type_.name}'"
                 raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, text)
+        for attribute in attributes:
+            self._refuse_misplaced(attribute.type)
         if self.is_extensible:
             return
         for attribute in attributes:
             type_ = attribute.type
             if type_ not in self.allowed and not type_.operational and not self._allows_superior(type_):
                 raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, f"attribute '{attribute.name}' not allowed")
+
+    def _refuse_misplaced(self, type_: AttributeType) -> None:
+        """Refuse what only entries of a certain kind have."""
+        place = PLACES.get(type_.name) or ("root DSE" if type_.usage == "dSAOperation" else None)
+        if place is not None and place != self.structural.name:
+            text = f'attribute "{type_.name}" only allowed in the {place}'
+            raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, text)
 
     def _allows_superior(self, type_: AttributeType) -> bool:
         above = type_.superior
@@ -95,14 +108,16 @@ class Checker:
         classes = [found for value in values if (found := self.schema.object_class(value)) is not None]
         return ClassSet(classes)
 
-    def values(self, attribute: Attribute, values: Iterable[bytes]) -> Values:
+    def values(self, attribute: Attribute, values: Iterable[bytes], *, is_set: bool = True) -> Values:
         """Check values and give them as they are stored.
 
+        :param is_set: whether each value may be there once only
         :raises LdapError: INVALID_SYNTAX, CONSTRAINT_VIOLATION or TYPE_OR_VALUE_EXISTS
         """
         type_ = attribute.type
         syntax = type_.syntax
         checked = tuple(values)
+        self._check_options(attribute)
         if syntax.validate is None:
             raise LdapError(ResultCode.INVALID_SYNTAX, f"{attribute.name}: no validator for syntax {syntax.oid}")
         for number, value in enumerate(checked):
@@ -112,9 +127,21 @@ class Checker:
             raise LdapError(ResultCode.CONSTRAINT_VIOLATION, f"{attribute.name}: multiple values provided")
         if syntax.pretty is not None:
             checked = tuple(syntax.pretty(value) for value in checked)
-        if len(checked) > 1:
+        if attribute is self.object_class:
+            checked = tuple(self._class_name(value) for value in checked)
+        if is_set and len(checked) > 1:
             self._refuse_duplicates(attribute, checked)
         return checked
+
+    def _check_options(self, attribute: Attribute) -> None:
+        if attribute.type.syntax.binary_transfer and "binary" not in attribute.options:
+            raise LdapError(ResultCode.UNDEFINED_TYPE, f"{attribute.name}: requires ;binary transfer")
+        if any(option.endswith("-") for option in attribute.options):
+            raise LdapError(ResultCode.UNDEFINED_TYPE, f"{attribute.name}: inappropriate use of tag range option")
+
+    def _class_name(self, value: bytes) -> bytes:
+        found = self.schema.object_class(value)
+        return found.name.encode() if found is not None else value
 
     def _is_known(self, attribute: Attribute, value: bytes) -> bool:
         return attribute is not self.object_class or self.schema.object_class(value) is not None
@@ -180,9 +207,10 @@ class Checker:
                 text = f"value of naming attribute '{attribute.name}' is not present in entry"
                 raise LdapError(ResultCode.NAMING_VIOLATION, text)
 
-    def add_naming_values(self, attributes: dict[Attribute, Values], rdn: Rdn) -> None:
+    def add_naming_values(self, attributes: dict[Attribute, Values], rdn: Rdn, *, is_new: bool = True) -> None:
         """Give an entry the values of its RDN that it does not have.
 
+        :param is_new: whether the entry is being added
         :raises LdapError: NAMING_VIOLATION where the RDN cannot be the entry's
         """
         for ava in rdn.avas:
@@ -190,11 +218,14 @@ class Checker:
             if attribute.type.name in GENERATED or attribute.type.operational:
                 text = f"naming attribute '{attribute.name}' is operational"
                 raise LdapError(ResultCode.NAMING_VIOLATION, text)
+            if attribute.type.equality is None:
+                text = f"naming attribute '{attribute.name}' has no equality matching rule"
+                raise LdapError(ResultCode.NAMING_VIOLATION, text)
             values = attributes.get(attribute, ())
             key = attribute.type.key(ava.value)
             if ava.value in values or any(attribute.type.key(value) == key for value in values):
                 continue
-            if values and attribute.type.single_value:
+            if is_new and values and attribute.type.single_value:
                 text = (
                     f"value of single-valued naming attribute '{attribute.name}' conflicts with value present in entry"
                 )

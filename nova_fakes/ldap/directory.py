@@ -19,6 +19,7 @@ from nova_fakes.ldap.entry import GENERATED, Entry, Values, seconds
 from nova_fakes.ldap.filters import Equality
 from nova_fakes.ldap.indexes import Indexes
 from nova_fakes.ldap.matching import asserted_key, compile_filter
+from nova_fakes.ldap.offered import CONTROLS, EXTENSIONS, MECHANISMS, TREE_DELETE
 from nova_fakes.ldap.options import NONE, Change, Entries, Modification, Options, ReadEntry, SearchRequest
 from nova_fakes.ldap.referrals import is_alias, is_referral, referral_error
 from nova_fakes.ldap.results import LdapError, ResultCode
@@ -82,7 +83,14 @@ class Directory:
         self.rng = rng if rng is not None else random.Random()
         self.access = Access(access, lambda text: self._named("access", text).key)
         self.checker = Checker(self.schema, check_schema)
-        self.administrative = Administrative(self.schema, self.suffix, tree_delete)
+        self.administrative = Administrative(
+            self.schema,
+            self.suffix,
+            [*CONTROLS, TREE_DELETE] if tree_delete else CONTROLS,
+            EXTENSIONS,
+            MECHANISMS,
+            self.clock.now(),
+        )
         self.root: Entry | None = None
         self.indexes = Indexes(self.schema, self.entries)
         self._has_referrals = False
@@ -156,11 +164,15 @@ class Directory:
         """
         if options.manage_dsa_it and nearest is not None and nearest.dn_key() == dn.key:
             return
-        above = nearest
-        while above is not None:
+        for above in self._way_up(nearest):
             if is_referral(above):
                 raise referral_error(self.schema, above, dn, scope)
-            above = above.parent
+
+    def _way_up(self, entry: Entry | None) -> Iterator[Entry]:
+        """Give an entry and those that it is under."""
+        while entry is not None:
+            yield entry
+            entry = entry.parent
 
     def identity(self, dn: Dn) -> Identity:
         """Return whom a DN stands for."""
@@ -185,8 +197,7 @@ class Directory:
             if password == self.root_password:
                 return Identity(dn, True)
             raise LdapError(ResultCode.INVALID_CREDENTIALS)
-        entry, nearest = self.find(dn)
-        self.refuse_referral(dn, nearest, NONE)
+        entry, _ = self.find(dn)
         if entry is None or not self.knows_password(entry, password):
             raise LdapError(ResultCode.INVALID_CREDENTIALS)
         return self.identity(self.schema.dn(entry.dn()))
@@ -247,10 +258,10 @@ class Directory:
         given_stamps = {one: collected.pop(one) for one in list(collected) if one.type.name in GENERATED}
         if self.checker.enforce:
             self.checker.class_set(collected.get(self._object_class, ()))
-        parent = self._parent_for(who, dn, options)
         self.checker.add_naming_values(collected, dn.rdns[0])
         entry = Entry(next(self._numbers), "", "", collected)
         entry.structural = self.checker.entry(collected, dn.rdns[0])
+        parent = self._parent_for(who, dn, options)
         self._assert(entry, options)
         self._stamp(who, entry, is_new=True)
         restore_stamps(entry, given_stamps)
@@ -282,7 +293,7 @@ class Directory:
         """
         entry, nearest = self.find(dn)
         if entry is not None:
-            self.refuse_referral(dn, nearest, options)
+            self.refuse_referral(dn, entry.parent, options)
             raise LdapError(ResultCode.ALREADY_EXISTS)
         if dn == self.suffix:
             if not who.is_root:
@@ -294,7 +305,7 @@ class Directory:
             raise LdapError(ResultCode.NO_SUCH_OBJECT, matched=nearest.dn() if nearest is not None else "")
         self._require(who, nearest, "children", "write", "no write access to parent")
         if is_alias(nearest):
-            raise LdapError(ResultCode.ALIAS_PROBLEM, "parent is an alias", matched=nearest.dn())
+            raise LdapError(ResultCode.ALIAS_PROBLEM, "parent is an alias")
         self.refuse_referral(dn, nearest, NONE)
         return nearest
 
@@ -424,6 +435,9 @@ class Directory:
         above = self.parse_dn(new_superior, "invalid newSuperior") if new_superior is not None else dn.parent()
         self._writable(who, dn)
         self._refuse_move(dn, above)
+        under, _ = self.find(dn.parent())
+        if under is not None:
+            self._require(who, under, "children", "write", "no write access to parent's children")
         entry = self.get(dn, options)
         target = Dn((named.rdns[0], *above.rdns))
         parent = self._new_parent(who, entry, above, moves=new_superior is not None)
@@ -451,8 +465,6 @@ class Directory:
 
         :raises LdapError: NO_SUCH_OBJECT, ALIAS_PROBLEM or INSUFFICIENT_ACCESS
         """
-        if entry.parent is not None:
-            self._require(who, entry.parent, "children", "write", "no write access to parent's children")
         self._require(who, entry, "entry", "write", "no write access to entry")
         parent, _ = self.find(above)
         if parent is None:
@@ -479,12 +491,22 @@ class Directory:
         """
         if who.is_anonymous:
             raise LdapError(ResultCode.STRONGER_AUTH_REQUIRED, "only authenticated users may change passwords")
-        dn = self.parse_dn(text, "Invalid DN") if text else who.dn
+        for value, name in ((old, "old"), (new, "new")):
+            if value == b"":
+                raise LdapError(ResultCode.UNWILLING_TO_PERFORM, f"{name} password value is empty")
+        try:
+            dn = self.schema.dn(text) if text else who.dn
+        except ValueError:
+            raise LdapError(ResultCode.INVALID_SYNTAX, "Invalid DN") from None
         if not self.holds(dn):
-            raise LdapError(ResultCode.UNWILLING_TO_PERFORM, "no global superior knowledge")
+            raise LdapError(ResultCode.OTHER, "unable to retrieve SASL username")
         generated = passwords.generate(self.rng) if new is None else None
-        entry = self.get(dn)
-        if old is not None and not self.knows_password(entry, old):
+        entry, nearest = self.find(dn)
+        if any(is_referral(one) for one in self._way_up(nearest)):
+            raise LdapError(ResultCode.UNWILLING_TO_PERFORM, "referral missing")
+        if entry is None and old is None:
+            raise LdapError(ResultCode.NO_SUCH_OBJECT)
+        if old is not None and (entry is None or not self.knows_password(entry, old)):
             raise LdapError(ResultCode.UNWILLING_TO_PERFORM, "unwilling to verify old password")
         stored = passwords.hash_ssha(new if new is not None else generated or b"", self.rng)
         self.modify(who, dn.text, [Modification(Change.REPLACE, "userPassword", (stored,))])
@@ -501,19 +523,21 @@ class Directory:
         attribute = self.schema.find_attribute(name)
         if attribute is None:
             raise LdapError(ResultCode.UNDEFINED_TYPE)
-        if attribute.type.equality is None or not dn.rdns:
+        if attribute.type.equality is None:
             raise LdapError(ResultCode.INAPPROPRIATE_MATCHING, "inappropriate matching request")
         key = asserted_key(attribute.type.equality, value, self.schema)
         if key is None:
             raise LdapError(ResultCode.INVALID_SYNTAX, "value does not conform to assertion syntax")
-        if attribute.type.name in COMPARE_REFUSED:
-            raise LdapError(ResultCode.UNWILLING_TO_PERFORM, f"{attribute.name} compare not supported")
-        if dn == self.administrative.subschema_dn:
-            entry = self.administrative.subschema()
+        if not dn.rdns or dn == self.administrative.subschema_dn:
+            entry = self.administrative.subschema() if dn.rdns else self.administrative.root_dse()
+            if attribute.type.name in COMPARE_REFUSED:
+                raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE)
         elif not self.holds(dn):
             raise LdapError(ResultCode.NO_SUCH_OBJECT)
         else:
             entry = self.get(dn, options)
+            if attribute.type.name in COMPARE_REFUSED:
+                raise LdapError(ResultCode.UNWILLING_TO_PERFORM, f"{attribute.name} compare not supported")
         self._assert(entry, options)
         self._require(who, entry, attribute.type.name, "compare")
         if not entry.matching(attribute):

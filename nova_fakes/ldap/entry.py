@@ -101,7 +101,8 @@ class Entry:
         """Return the values of an attribute, its subtypes, and the same with more options, each with its type."""
         generated = GENERATED.get(attribute.type.name)
         if generated is not None:
-            return [] if attribute.options else [(attribute.type, (generated(self),))]
+            value = None if attribute.options else generated(self)
+            return [] if value is None else [(attribute.type, (value,))]
         if not attribute.options and len(attribute.type.subtypes) == 1:
             type_ = attribute.type
             return [(type_, values) for held, values in self.attributes.items() if held.type is type_]
@@ -111,11 +112,13 @@ class Entry:
         return f"<Entry {self.dn()}>"
 
 
-def _structural(entry: Entry) -> bytes:
-    return entry.structural.name.encode() if entry.structural is not None else b""
+def _structural(entry: Entry) -> bytes | None:
+    return entry.structural.name.encode() if entry.structural is not None else None
 
 
-def _has_subordinates(entry: Entry) -> bytes:
+def _has_subordinates(entry: Entry) -> bytes | None:
+    if not entry.id:
+        return None
     return b"TRUE" if entry.children else b"FALSE"
 
 
@@ -127,15 +130,16 @@ def _subschema(entry: Entry) -> bytes:
     return b"cn=Subschema"
 
 
-# Attributes that are not stored but follow from what the directory keeps, in the order in which they are listed.
-GENERATED: dict[str, Callable[[Entry], bytes]] = {
+# Attributes that are not stored but follow from what the directory keeps, in the order in which they are listed. An entry
+# that is not in the tree lacks some.
+GENERATED: dict[str, Callable[[Entry], bytes | None]] = {
     "structuralObjectClass": _structural,
-    "entryUUID": lambda entry: entry.uuid.encode(),
-    "creatorsName": lambda entry: entry.creator,
-    "createTimestamp": lambda entry: stamp(entry.created_s),
-    "entryCSN": lambda entry: entry.csn(),
-    "modifiersName": lambda entry: entry.modifier,
-    "modifyTimestamp": lambda entry: stamp(entry.modified_s),
+    "entryUUID": lambda entry: entry.uuid.encode() or None,
+    "creatorsName": lambda entry: entry.creator or None,
+    "createTimestamp": lambda entry: stamp(entry.created_s) if entry.created_s else None,
+    "entryCSN": lambda entry: entry.csn() if entry.uuid else None,
+    "modifiersName": lambda entry: entry.modifier or None,
+    "modifyTimestamp": lambda entry: stamp(entry.modified_s) if entry.modified_s else None,
     "entryDN": _dn,
     "subschemaSubentry": _subschema,
     "hasSubordinates": _has_subordinates,

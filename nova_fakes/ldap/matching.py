@@ -222,6 +222,10 @@ def _extensible(asserted: filters.Extensible, schema: Schema) -> Matcher:
         attribute = schema.find_attribute(asserted.attribute)
         if attribute is None:
             return _undefined
+    if attribute is not None and attribute.type.name in CLASS_VALUED and not asserted.dn:
+        if asserted.rule is None:
+            return _class_membership(attribute, asserted.value, schema)
+        return lambda entry, allowed: False
     if asserted.rule is not None:
         rule = schema.rule(asserted.rule)
     else:
@@ -246,7 +250,6 @@ def _near(*numbers: str) -> tuple[str, ...]:
 
 # Syntaxes whose values a rule for another syntax can compare.
 COMPATIBLE: dict[str, tuple[str, ...]] = {
-    PREFIX + "26": _near("15"),
     PREFIX + "44": _near("15", "26"),
     PREFIX + "11": _near("15", "26", "44"),
     PREFIX + "50": _near("15", "26", "44"),
@@ -277,12 +280,12 @@ def _by_rule(
     test: Callable[[bytes], bool], attribute: Attribute | None, rule: MatchingRule, dn: bool, schema: Schema
 ) -> Matcher:
     def matches(entry: Entry, allowed: Allowed) -> bool | None:
-        for held, values in entry.attributes.items():
-            if attribute is not None and not held.is_a(attribute):
-                continue
-            if attribute is None and not applies(rule, held.type):
-                continue
-            if (allowed is None or allowed(entry, held.type)) and any(map(test, values)):
+        if attribute is not None:
+            found = entry.matching(attribute)
+        else:
+            found = [(held.type, values) for held, values in entry.attributes.items() if applies(rule, held.type)]
+        for type_, values in found:
+            if (allowed is None or allowed(entry, type_)) and any(map(test, values)):
                 return True
         return dn and _in_dn(entry, test, attribute, rule, schema)
 

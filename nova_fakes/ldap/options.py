@@ -77,13 +77,14 @@ class Options:
     :param assertion: do it only where the entry matches (RFC 4528)
     :param pre_read: attributes of the entry as it was, to give back (RFC 4527)
     :param post_read: attributes of the entry as it is then
-    :param permissive: adding what is there and deleting what is not is no error
+    :param permissive: adding values that are there and deleting attributes that are not is no error
     :param tree_delete: delete the entry with all below it
     :param relax: let attributes be set that only the directory may change
     :param matched_values: give only the values that match one of these (RFC 3876)
     :param sort: give the entries in this order (RFC 2891)
     :param subentries: give subentries and nothing else (RFC 3672); None where it was not asked
     :param no_referrals: give no references (domain scope)
+    :param after: give only entries with a higher number: those of the next page
     """
 
     manage_dsa_it: bool = False
@@ -97,6 +98,7 @@ class Options:
     sort: tuple[SortKey, ...] = ()
     subentries: bool | None = None
     no_referrals: bool = False
+    after: int = 0
 
 
 NONE = Options()
@@ -130,8 +132,10 @@ class Entries:
 
     :param references: for each place where other servers know more, their URLs
     :param is_cut: whether the size limit was met before the end
+    :param last: number of the last entry
     """
 
     found: list[ReadEntry] = field(default_factory=list)
     references: list[list[str]] = field(default_factory=list)
     is_cut: bool = False
+    last: int = 0

@@ -72,10 +72,6 @@ def _pbkdf2(algorithm: str) -> Callable[[bytes, bytes], bool]:
     return check
 
 
-def _clear(encoded: bytes, password: bytes) -> bool:
-    return hmac.compare_digest(encoded, password)
-
-
 def _crypt(encoded: bytes, password: bytes) -> bool:
     """Ask the C library's crypt(3), where there is one."""
     path = ctypes.util.find_library("crypt")
@@ -99,6 +95,5 @@ CHECKS: dict[str, Callable[[bytes, bytes], bool]] = {
     "SHA384": _digest("sha384", False),
     "SSHA512": _digest("sha512", True),
     "SHA512": _digest("sha512", False),
-    "CLEARTEXT": _clear,
     "CRYPT": _crypt,
 }

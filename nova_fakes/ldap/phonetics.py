@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import takewhile
 
 __all__ = ["metaphone", "sounds_like"]
 
@@ -15,8 +16,8 @@ SAME = "FJLMNR"
 
 @lru_cache(8192)
 def metaphone(word: str) -> str:
-    """Return the sound of a word, at most eight signs; what is not a letter is left out."""
-    letters = "".join(char for char in word.upper() if "A" <= char <= "Z")
+    """Return the sound of a word, at most eight signs. The word ends at the first sign that is not a letter."""
+    letters = "".join(takewhile(lambda char: "A" <= char <= "Z", word.upper()))
     if letters[:2] in ("PN", "KN", "GN", "AE", "WR"):
         letters = letters[1:]
     elif letters.startswith("X"):

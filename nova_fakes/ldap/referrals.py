@@ -33,7 +33,7 @@ def _pointed(schema: Schema, url: str, entry: Entry, wanted: Dn | None, scope: s
     """
     scheme, separator, rest = url.partition("://")
     host, _, path = rest.partition("/")
-    base = path.split("?", 1)[0]
+    base, *more = path.split("?")
     if not separator:
         return url
     own = schema.dn(entry.dn())
@@ -44,7 +44,10 @@ def _pointed(schema: Schema, url: str, entry: Entry, wanted: Dn | None, scope: s
         return url
     steps = wanted.rdns[: max(wanted.depth() - own.depth(), 0)]
     target = Dn((*steps, *there.rdns)).text
-    return f"{scheme}://{host}/{target}" + (f"??{scope}" if scope else "")
+    if not scope:
+        return f"{scheme}://{host}/{target}"
+    names, kept = (more[0] if more else ""), more[2:]
+    return "?".join((f"{scheme}://{host}/{target}", names, scope, *kept))
 
 
 def continuation(schema: Schema, entry: Entry, scope: str) -> list[str]:

@@ -15,7 +15,7 @@ from nova_fakes.ldap.matching import Matcher, compile_filter
 from nova_fakes.ldap.options import Deref, Entries, Options, Scope, SearchRequest, SortKey
 from nova_fakes.ldap.referrals import continuation, is_alias, is_referral
 from nova_fakes.ldap.results import LdapError, ResultCode
-from nova_fakes.ldap.rules import ORDERING, MatchingRule
+from nova_fakes.ldap.rules import EQUALITY, ORDERING, MatchingRule
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
 from nova_fakes.ldap.selection import Selection, ValueFilter
 
@@ -72,6 +72,7 @@ class Search:
                 result.is_cut = True
                 break
             taken.append(entry)
+        result.last = taken[-1].id if taken else 0
         self._give(taken, selection, result)
         return result
 
@@ -102,10 +103,12 @@ class Search:
             raise LdapError(ResultCode.NO_SUCH_OBJECT)
         finding = self._request.deref in (Deref.FINDING, Deref.ALWAYS)
         entry, nearest = self._directory.find(dn)
-        steps = 0
+        passed: list[Entry] = []
         while finding and nearest is not None and is_alias(nearest):
-            steps += 1
-            target = self._aliased(nearest, steps)
+            if nearest in passed:
+                raise LdapError(ResultCode.ALIAS_PROBLEM, "circular alias", matched=passed[0].dn())
+            passed.append(nearest)
+            target = self._aliased(nearest, len(passed))
             own = self._schema.dn(nearest.dn())
             text = ",".join((*(rdn.text for rdn in dn.rdns[: dn.depth() - own.depth()]), target.dn()))
             dn = self._schema.dn(text)
@@ -144,7 +147,10 @@ class Search:
     def _found(self, base: Entry, result: Entries) -> Iterator[Entry]:
         """Give the entries that match, and note the references that are met."""
         scope = self._request.scope
+        after = self._options.after
         for entry in self._in_scope(base):
+            if entry.id <= after:
+                continue
             if is_referral(entry) and not self._options.manage_dsa_it and entry is not base:
                 if not self._options.no_referrals:
                     result.references.append(continuation(self._schema, entry, "base" if scope is Scope.ONE else "sub"))
@@ -203,9 +209,10 @@ class Search:
         """Give the entries in scope with aliases replaced by what they stand for, each entry once."""
         seen: set[Entry] = set()
         scope = self._request.scope
-        pending = [*(base.children or {}).values()] if scope is Scope.ONE else [*base.subtree()]
-        if scope is Scope.SUBORDINATES:
-            pending.remove(base)
+        pending = [*(base.children or {}).values()] if scope is Scope.ONE else [*base.subtree()][1:]
+        if scope is Scope.SUBTREE:
+            seen.add(base)
+            yield base
         while pending:
             entry = pending.pop(0)
             steps = 0
@@ -257,7 +264,7 @@ class Search:
         if attribute is None:
             raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE, "serverSort control: No such attribute")
         rule = self._schema.rule(key.rule) if key.rule is not None else attribute.type.ordering
-        if rule is None or rule.kind != ORDERING:
+        if rule is None or rule.kind not in (ORDERING, EQUALITY) or (key.rule is None and rule.kind != ORDERING):
             raise LdapError(ResultCode.INAPPROPRIATE_MATCHING, "serverSort control: No ordering rule")
         return attribute, rule, key.reverse
 

@@ -43,7 +43,7 @@ class Selection:
         if found is None:
             return
         if found.name == "extensibleObject":
-            self.all_user = True
+            self.all_user = self.all_operational = True
         self.by_class.update(found.all_must, found.all_may)
 
     def __contains__(self, attribute: Attribute) -> bool:
@@ -76,6 +76,6 @@ class Selection:
             result[held.name] = [] if self.types_only else [*values]
         for name, generated, type_ in self._generated:
             value = generated(entry)
-            if value and (visible is None or visible(entry, type_)):
+            if value is not None and (visible is None or visible(entry, type_)):
                 result[name] = [] if self.types_only else [value]
         return result

@@ -102,7 +102,7 @@ def _generalized_time(value: bytes) -> bool:
 
 def _postal_address(value: bytes) -> bool:
     lines = re.split(rb"\$", value)
-    return all(_directory_string(line) and not re.search(rb"\\(?!24|5[Cc])", line) for line in lines)
+    return all(_utf8(line) and not re.search(rb"\\(?!24|5[Cc])", line) for line in lines)
 
 
 def _delivery_method(value: bytes) -> bool:

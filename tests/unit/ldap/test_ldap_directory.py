@@ -330,7 +330,6 @@ def digest(algorithm: str, salt: bytes = b"") -> bytes:
 PBKDF2 = base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"secret", SALT, 10))
 STORED = [
     b"secret",
-    b"{CLEARTEXT}secret",
     b"{SHA}" + digest("sha1"),
     b"{MD5}" + digest("md5"),
     b"{SSHA}" + digest("sha1", SALT),
