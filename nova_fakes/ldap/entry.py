@@ -130,8 +130,8 @@ def _subschema(entry: Entry) -> bytes:
     return b"cn=Subschema"
 
 
-# Attributes that are not stored but follow from what the directory keeps, in the order in which they are listed. An entry
-# that is not in the tree lacks some.
+# Attributes that are not stored but follow from what the directory keeps, in the order in which they are listed. An
+# entry that is not in the tree lacks some.
 GENERATED: dict[str, Callable[[Entry], bytes | None]] = {
     "structuralObjectClass": _structural,
     "entryUUID": lambda entry: entry.uuid.encode() or None,

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -199,3 +200,34 @@ def test_the_tools_of_openldap(server: Server) -> None:
     assert run("ldapwhoami").strip() == f"dn:{ROOT[0]}"
     run("ldapdelete", f"uid=anna,{SUFFIX}")
     assert len(server.directory) == 1
+
+
+def test_the_command(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    ldif = tmp_path / "x.ldif"
+    ldif.write_text("dn: o=x\nobjectClass: organization\nrocket: V2\n")
+    schema = tmp_path / "x.schema"
+    schema.write_text(
+        "attributetype ( 1.3.6.1.4.1.99999.1 NAME 'rocket' SUP name )\n"
+        "objectclass ( 1.3.6.1.4.1.99999.2 NAME 'site' SUP top AUXILIARY MAY rocket )\n"
+    )
+    ldif.write_text("dn: o=x\nobjectClass: organization\nobjectClass: site\nrocket: V2\n")
+    options = ["--suffix", "o=x", "--load", ldif, "--schema", schema, "--certificate", pair[0], "--key", pair[1]]
+    command = [
+        sys.executable,
+        "-m",
+        "nova_fakes",
+        "ldap",
+        "serve",
+        "--listen",
+        "ldap://127.0.0.1:0",
+        *map(str, options),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        with socket.create_connection(address(url), 10) as made:
+            client = Client.on(made)
+            assert client.bind("cn=admin,o=x", "secret").code == 0
+            assert client.search("o=x", "(rocket=v2)", attributes=["1.1"]).entries == [("o=x", {})]
+        process.terminate()
+        assert process.wait(20) == 0
