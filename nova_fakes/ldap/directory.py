@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
@@ -316,7 +315,13 @@ class Directory:
         entry.modifier, entry.modified_s, entry.change = name, now, next(self._change_number)
         if is_new:
             entry.creator, entry.created_s = name, now
-            entry.uuid = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+            entry.uuid = self._identifier()
+
+    def _identifier(self) -> str:
+        """Make up a UUID of version 4."""
+        bits = self.rng.getrandbits(128) & ~(0xF << 76) | 4 << 76
+        digits = f"{bits & ~(3 << 62) | 2 << 62:032x}"
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
     def interned(self, value: bytes) -> bytes:
         """Return one and the same object for equal values that very many entries have."""
@@ -498,7 +503,7 @@ class Directory:
             dn = self.schema.dn(text) if text else who.dn
         except ValueError:
             raise LdapError(ResultCode.INVALID_SYNTAX, "Invalid DN") from None
-        if not self.holds(dn):
+        if not self.holds(dn) and old is None:
             raise LdapError(ResultCode.OTHER, "unable to retrieve SASL username")
         generated = passwords.generate(self.rng) if new is None else None
         entry, nearest = self.find(dn)
@@ -535,9 +540,9 @@ class Directory:
         elif not self.holds(dn):
             raise LdapError(ResultCode.NO_SUCH_OBJECT)
         else:
-            entry = self.get(dn, options)
             if attribute.type.name in COMPARE_REFUSED:
                 raise LdapError(ResultCode.UNWILLING_TO_PERFORM, f"{attribute.name} compare not supported")
+            entry = self.get(dn, options)
         self._assert(entry, options)
         self._require(who, entry, attribute.type.name, "compare")
         if not entry.matching(attribute):

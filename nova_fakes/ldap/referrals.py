@@ -46,8 +46,8 @@ def _pointed(schema: Schema, url: str, entry: Entry, wanted: Dn | None, scope: s
     target = Dn((*steps, *there.rdns)).text
     if not scope:
         return f"{scheme}://{host}/{target}"
-    names, kept = (more[0] if more else ""), more[2:]
-    return "?".join((f"{scheme}://{host}/{target}", names, scope, *kept))
+    names, own_scope, *kept = [*more, "", ""][: max(len(more), 2)]
+    return "?".join((f"{scheme}://{host}/{target}", names, own_scope or scope, *kept))
 
 
 def continuation(schema: Schema, entry: Entry, scope: str) -> list[str]:

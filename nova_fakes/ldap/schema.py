@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ __all__ = ["SHIPPED", "Attribute", "AttributeType", "ObjectClass", "Schema"]
 SHIPPED = ("core", "cosine", "inetorgperson", "nis")
 """The schemas that a directory has where nothing else is asked for."""
 
+DEFINITIONS = Path(__file__).parent / "schemas"
 OID = re.compile(r"\d+(?:\.\d+)+")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -160,7 +160,7 @@ class Schema:
         self.dn = lru_cache(16384)(self._dn)
         self.dn_key = lru_cache(16384)(self._dn_key)
         for name in ("system", *shipped):
-            source = resources.files("nova_fakes.ldap").joinpath("schemas", f"{name}.schema")
+            source = DEFINITIONS / f"{name}.schema"
             if not source.is_file():
                 raise InvalidInput("schema", name, f"the shipped ones are {', '.join(SHIPPED)}")
             self.load(source.read_text("utf-8"))

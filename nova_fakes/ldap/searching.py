@@ -38,6 +38,7 @@ class Search:
         self._request = request
         self._options = options
         self._matcher: Matcher = compile_filter(request.filter, self._schema)
+        self._subentry = self._schema.classes["subentry"]
         restricted = not who.is_root
         self._may_match = self._permission("search") if restricted else None
         self._may_read = self._permission("read") if restricted else None
@@ -148,19 +149,21 @@ class Search:
         """Give the entries that match, and note the references that are met."""
         scope = self._request.scope
         after = self._options.after
+        refers = self._directory.has_referrals() and not self._options.manage_dsa_it
+        matcher, allowed, is_root = self._matcher, self._may_match, self._who.is_root
         for entry in self._in_scope(base):
             if entry.id <= after:
                 continue
-            if is_referral(entry) and not self._options.manage_dsa_it and entry is not base:
+            if refers and is_referral(entry) and entry is not base:
                 if not self._options.no_referrals:
                     result.references.append(continuation(self._schema, entry, "base" if scope is Scope.ONE else "sub"))
                 continue
-            if self._matcher(entry, self._may_match) and self._is_wanted_kind(entry) and self._visible(entry):
+            if matcher(entry, allowed) and self._is_wanted_kind(entry) and (is_root or self._visible(entry)):
                 yield entry
 
     def _is_wanted_kind(self, entry: Entry) -> bool:
         """Tell whether an entry or a subentry was wanted; a search for the base alone takes either (RFC 3672)."""
-        is_subentry = entry.structural is not None and entry.structural.name == "subentry"
+        is_subentry = entry.structural is self._subentry
         if self._options.subentries is not None:
             return is_subentry == self._options.subentries
         return not is_subentry or self._request.scope is Scope.BASE
@@ -207,32 +210,48 @@ class Search:
 
     def _dereferenced(self, base: Entry) -> Iterator[Entry]:
         """Give the entries in scope with aliases replaced by what they stand for, each entry once."""
-        seen: set[Entry] = set()
         scope = self._request.scope
-        pending = [*(base.children or {}).values()] if scope is Scope.ONE else [*base.subtree()][1:]
+        if scope is Scope.ONE:
+            for entry in (base.children or {}).values():
+                target = self._alias_end(entry)
+                if target is not None and target is not base:
+                    yield target
+            return
+        seen: set[Entry] = set()
+        pending = [*base.subtree()][1:]
         if scope is Scope.SUBTREE:
             seen.add(base)
             yield base
         while pending:
             entry = pending.pop(0)
-            steps = 0
-            try:
-                while is_alias(entry):
-                    steps += 1
-                    entry = self._aliased(entry, steps)
-            except LdapError:
+            target = self._alias_end(entry)
+            if target is None or target in seen:
                 continue
-            if entry in seen:
-                continue
-            seen.add(entry)
-            yield entry
-            if steps and scope is not Scope.ONE:
-                pending.extend(one for one in entry.subtree() if one is not entry)
+            seen.add(target)
+            yield target
+            if target is not entry:
+                pending.extend(one for one in target.subtree() if one is not target)
+
+    def _alias_end(self, entry: Entry) -> Entry | None:
+        """Return the entry at the end of a chain of aliases; None where that leads nowhere."""
+        steps = 0
+        try:
+            while is_alias(entry):
+                steps += 1
+                entry = self._aliased(entry, steps)
+        except LdapError:
+            return None
+        return entry
 
     def _give(self, entries: Iterable[Entry], selection: Selection, result: Entries) -> None:
         value_filter = self._value_filter()
+        above: Entry | None = None
+        tail = ""
         for entry in entries:
-            result.found.append((entry.dn(), selection.read(entry, self._may_read, value_filter)))
+            if entry.parent is not above:
+                above = entry.parent
+                tail = f",{above.dn()}" if above is not None else ""
+            result.found.append((entry.rdn + tail, selection.read(entry, self._may_read, value_filter)))
 
     def _value_filter(self) -> ValueFilter:
         """Return what keeps, of an attribute's values, those that a matched-values filter matches (RFC 3876)."""
@@ -274,11 +293,22 @@ def _scope_name(scope: Scope) -> str:
 
 
 def _sorted(entries: list[Entry], keys: list[tuple[Attribute, MatchingRule, bool]]) -> list[Entry]:
-    """Sort entries by their smallest values; those without a value come last (RFC 2891)."""
+    """Sort entries by their smallest values; those without a value come last (RFC 2891).
+
+    As in slapd, values are prepared by the attribute's own equality rule. An equality rule that is named for sorting
+    puts shorter values first.
+    """
 
     def smallest(entry: Entry, attribute: Attribute, rule: MatchingRule) -> object | None:
-        values = [rule.normalise(value) for _, have in entry.matching(attribute) for value in have]
-        return min(values) if values else None
+        own = attribute.type.equality
+        normalise = own.normalise if own is not None else rule.normalise
+        have = entry.attributes.get(attribute)
+        if have is None:
+            have = tuple(value for type_, held in entry.matching(attribute) for value in held)
+        keys = [normalise(value) for value in have]
+        if rule.kind == EQUALITY:
+            keys = [(len(key.encode()), key) if isinstance(key, str) else (0, key) for key in keys]
+        return min(keys) if keys else None
 
     prepared = [([smallest(entry, attribute, rule) for attribute, rule, _ in keys], entry) for entry in entries]
     reversed_ = [reverse for _, _, reverse in keys]
