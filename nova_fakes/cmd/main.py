@@ -16,6 +16,7 @@ from nova_fakes.cmd.fault import fault
 from nova_fakes.cmd.guest import guest
 from nova_fakes.cmd.host import host
 from nova_fakes.cmd.inside import execute, ping
+from nova_fakes.cmd.ldap import ldap
 from nova_fakes.cmd.lifecycle import cleanup, down, up
 from nova_fakes.cmd.logs import logs
 from nova_fakes.cmd.status import env, status
@@ -51,7 +52,7 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay
+    demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay, ldap
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)

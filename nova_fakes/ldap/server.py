@@ -1,0 +1,273 @@
+"""An LDAP server on TCP, TLS and UNIX sockets (ldapi), in one asyncio loop and a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from nova_fakes.exceptions import InvalidInput
+from nova_fakes.ldap import ber
+from nova_fakes.ldap.ber import BerError
+from nova_fakes.ldap.directory import Directory
+from nova_fakes.ldap.results import ResultCode
+from nova_fakes.ldap.session import Session, disconnection
+
+__all__ = ["Server"]
+
+LOG = logging.getLogger(__name__)
+MAX_MESSAGE = 4 << 20
+MAX_UNBOUND_MESSAGE = 256 << 10
+WRITE_CHUNK = 64 << 10
+STOP_TIMEOUT_S = 10.0
+PORTS = {"ldap": 389, "ldaps": 636}
+CERTIFICATE_NAMES = {
+    "commonName": "cn", "countryName": "c", "localityName": "l", "stateOrProvinceName": "st", "organizationName": "o",
+    "organizationalUnitName": "ou", "domainComponent": "dc", "emailAddress": "email", "userId": "uid",
+}  # fmt: skip
+
+
+class _Connection(asyncio.Protocol):
+    """One client: bytes in, messages out."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._session: Session | None = None
+        self._is_upgrading = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or go on inside TLS."""
+        self._transport = transport  # type: ignore[assignment]
+        if self._session is None:
+            can_upgrade = self._server.tls is not None and transport.get_extra_info("sslcontext") is None
+            start_tls = self._upgrade if can_upgrade else None
+            self._session = Session(self._server.directory, external=_external(transport), start_tls=start_tls)
+            self._server.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the client."""
+        self._server.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each message that is there as a whole."""
+        self._buffer += data
+        self._work()
+
+    def _work(self) -> None:
+        transport, session = self._transport, self._session
+        if transport is None or session is None:
+            return
+        try:
+            while not self._is_upgrading and not transport.is_closing():
+                message = self._next_message(session)
+                if message is None:
+                    return
+                self._answer(session, transport, message)
+        except BerError as error:
+            LOG.info("closing a connection: %s", error)
+            transport.write(disconnection(ResultCode.PROTOCOL_ERROR, "decoding error"))
+            transport.close()
+
+    def _answer(self, session: Session, transport: asyncio.Transport, message: bytes) -> None:
+        pending: list[bytes] = []
+        size = 0
+        for part in session.answer(message):
+            pending.append(part)
+            size += len(part)
+            if size > WRITE_CHUNK:
+                transport.write(b"".join(pending))
+                pending, size = [], 0
+        if pending:
+            transport.write(b"".join(pending))
+        if session.is_closed:
+            transport.close()
+
+    def _next_message(self, session: Session) -> bytes | None:
+        """Return the content of the next message, or None where it has not come as a whole."""
+        buffer = self._buffer
+        if buffer and buffer[0] != ber.SEQUENCE:
+            raise BerError("a message is a sequence")
+        span = ber.length_of(buffer)
+        if span is None:
+            return None
+        begin, end = span
+        if end > (MAX_UNBOUND_MESSAGE if session.identity.is_anonymous else MAX_MESSAGE):
+            raise BerError("a message is too long")
+        if len(buffer) < end:
+            return None
+        message = bytes(buffer[begin:end])
+        del buffer[:end]
+        return message
+
+    def _upgrade(self) -> None:
+        """Begin TLS once the answer that announces it has been written; what came in the clear after it is dropped."""
+        self._is_upgrading = True
+        self._buffer.clear()
+        if self._transport is not None:
+            self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._begin_tls)
+
+    def _begin_tls(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._handshake())
+        self._server.tasks.add(task)
+        task.add_done_callback(self._server.tasks.discard)
+
+    async def _handshake(self) -> None:
+        transport, tls = self._transport, self._server.tls
+        if transport is None or tls is None or self._session is None:
+            return
+        try:
+            upgraded = await asyncio.get_running_loop().start_tls(transport, self, tls, server_side=True)
+        except (OSError, ssl.SSLError) as error:
+            LOG.info("a TLS handshake failed: %s", error)
+            transport.abort()
+            return
+        if upgraded is None:
+            return
+        self._transport = upgraded
+        self._session.external = _external(upgraded)
+        self._is_upgrading = False
+        self._work()
+
+    def close(self) -> None:
+        """Tell the client that the server ends, and close."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(disconnection(ResultCode.UNAVAILABLE, "server is shutting down"))
+            self._transport.close()
+
+
+def _external(transport: asyncio.BaseTransport) -> str | None:
+    """Return the DN that a transport vouches for: of the process at the other end, or of its certificate."""
+    certificate = transport.get_extra_info("peercert")
+    if certificate:
+        return _subject(certificate)
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family == socket.AF_UNIX:
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, uid, gid = struct.unpack("3i", raw)
+        return f"gidNumber={gid}+uidNumber={uid},cn=peercred,cn=external,cn=auth"
+    return None
+
+
+def _subject(certificate: dict[str, Any]) -> str | None:
+    """Write the subject of a certificate as a DN; None where it has a part that DNs here do not have."""
+    parts = []
+    for rdn in reversed(certificate.get("subject", ())):
+        for name, value in rdn:
+            if name not in CERTIFICATE_NAMES:
+                return None
+            escaped = "".join(f"\\{char}" if char in ',+"\\<>;=#' else char for char in value)
+            parts.append(f"{CERTIFICATE_NAMES[name]}={escaped}")
+    return ",".join(parts)
+
+
+class Server:
+    """Serves one directory on any number of addresses.
+
+    :param directory: what is served
+    :param listen: `ldap://host:port`, `ldaps://host:port` or `ldapi://%2Fpath`; port 0 for a free one
+    :param tls: for ldaps and StartTLS; ask in it for clients' certificates where SASL EXTERNAL shall take them
+    :raises InvalidInput: where an address cannot be used
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        listen: tuple[str, ...] = ("ldap://127.0.0.1:0",),
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.directory = directory
+        self.tls = tls
+        self.urls: list[str] = []
+        self.connections: set[_Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._listen = listen
+        self._loop = asyncio.new_event_loop()
+        self._servers: list[asyncio.Server] = []
+        self._paths: list[Path] = []
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ldap", daemon=True)
+
+    def start(self) -> None:
+        """Listen, and answer in a thread of the server's own. `urls` tells where, with the ports that were free.
+
+        :raises InvalidInput: where an address cannot be used
+        """
+        self._thread.start()
+        try:
+            for url in self._listen:
+                self.urls.append(self._call(self._open(url)))
+        except InvalidInput:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all connections and listen no more."""
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_TIMEOUT_S)
+        self._loop.close()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(STOP_TIMEOUT_S)
+
+    async def _open(self, url: str) -> str:
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in ("ldap", "ldaps", "ldapi"):
+            raise InvalidInput("listen", url, "give ldap://host:port, ldaps://host:port or ldapi://%2Fpath")
+        try:
+            if scheme == "ldapi":
+                return await self._open_path(Path(unquote(rest.split("/", 1)[0])))
+            return await self._open_port(url, scheme, rest.split("/", 1)[0])
+        except OSError as error:
+            raise InvalidInput("listen", url, error.strerror or str(error)) from None
+
+    async def _open_path(self, path: Path) -> str:
+        server = await self._loop.create_unix_server(lambda: _Connection(self), str(path))
+        self._servers.append(server)
+        self._paths.append(path)
+        return f"ldapi://{quote(str(path), safe='')}"
+
+    async def _open_port(self, url: str, scheme: str, address: str) -> str:
+        host, colon, port = address.rpartition(":")
+        if not colon or "]" in port:
+            host, port = address, str(PORTS[scheme])
+        if not port.isdecimal():
+            raise InvalidInput("listen", url, "give a number as the port")
+        tls = self.tls if scheme == "ldaps" else None
+        if scheme == "ldaps" and tls is None:
+            raise InvalidInput("listen", url, "ldaps needs a certificate and its key")
+        server = await self._loop.create_server(lambda: _Connection(self), host.strip("[]") or None, int(port), ssl=tls)
+        self._servers.append(server)
+        return f"{scheme}://{host or '127.0.0.1'}:{server.sockets[0].getsockname()[1]}"
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        for connection in list(self.connections):
+            connection.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed(), STOP_TIMEOUT_S / 2)
+
+    async def _closed(self) -> None:
+        while self.connections:
+            await asyncio.sleep(0)
