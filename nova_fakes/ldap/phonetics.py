@@ -1,4 +1,4 @@
-"""Words that sound alike: metaphone (Lawrence Philips, 1990), which slapd uses for approximate matching."""
+"""Words that sound alike: metaphone (Lawrence Philips, 1990) with the signs and the length that slapd gives it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAME = "FJLMNR"
 
 @lru_cache(8192)
 def metaphone(word: str) -> str:
-    """Return the sound of a word, at most eight signs. The word ends at the first sign that is not a letter."""
+    """Return the sound of a word, at most four signs. The word ends at the first sign that is not a letter."""
     letters = "".join(takewhile(lambda char: "A" <= char <= "Z", word.upper()))
     if letters[:2] in ("PN", "KN", "GN", "AE", "WR"):
         letters = letters[1:]
@@ -29,7 +29,7 @@ def metaphone(word: str) -> str:
         if index and letters[index - 1] == letter and letter != "C":
             continue
         sound += _sound(letters, index)
-    return sound[:8]
+    return sound[:4]
 
 
 def _sound(letters: str, index: int) -> str:
@@ -48,7 +48,7 @@ def _sound(letters: str, index: int) -> str:
 
 
 def _b(before: str, after: str, then: str, index: int, letters: str) -> str:
-    return "" if before == "M" and after == " " else "B"
+    return "" if before == "M" else "B"
 
 
 def _c(before: str, after: str, then: str, index: int, letters: str) -> str:
@@ -68,16 +68,15 @@ def _d(before: str, after: str, then: str, index: int, letters: str) -> str:
 
 
 def _g(before: str, after: str, then: str, index: int, letters: str) -> str:
-    silent = (after == "H" and then not in VOWELS) or (after == "N" and letters[index + 2 :] in ("", "ED"))
-    if not silent:
-        return "J" if after in FRONT and before != "G" else "K"
-    if after == "H" and letters[max(index - 3, 0) : index][:1] not in ("B", "D", "H"):
-        return "F"
-    return ""
+    if after == "N" and letters[index + 2 :] == "ED":
+        return ""
+    if after not in FRONT or before == "G":
+        return "K"
+    return "" if before == "D" else "G"
 
 
 def _h(before: str, after: str, then: str, index: int, letters: str) -> str:
-    return "H" if after in VOWELS and before not in "CGPST" else ""
+    return "" if before in "CGPST" else "H"
 
 
 def _k(before: str, after: str, then: str, index: int, letters: str) -> str:

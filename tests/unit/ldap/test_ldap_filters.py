@@ -126,3 +126,20 @@ def test_bits_of_integers(schema: Schema, directory: Directory, root: Identity) 
 @pytest.mark.parametrize(("word", "sound"), [("Alice", "ALS"), ("Thomas", "0MS"), ("School", "SKL"), ("Xavier", "SFR")])
 def test_metaphone(word: str, sound: str) -> None:
     assert metaphone(word) == sound
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Alice", "Alise", True),
+        ("Bridge", "Brij", True),
+        ("Night", "Nikt", True),
+        ("Schmidt", "Skmit", True),
+        ("Signed", "Sint", True),
+        ("Bomba", "Bom", True),
+        ("Engineer", "Enjineer", False),
+        ("Robert", "Rupert", False),
+    ],
+)
+def test_words_that_sound_alike_to_slapd(one: str, other: str, alike: bool) -> None:
+    assert (metaphone(one) == metaphone(other)) is alike
