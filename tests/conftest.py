@@ -1,5 +1,6 @@
 """What every test stands on: nova in native threads, and nothing left on the machine afterwards."""
 
+import atexit
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ RUN_MARK = f"NOVA_FAKES_TEST_RUN={uuid.uuid4().hex}"
 # A directory for temporary files that no other run on this machine uses; ordinary users that tests become use it too.
 TEMPORARY = Path(tempfile.mkdtemp(prefix="nft-"))
 TEMPORARY.chmod(0o1777)
+atexit.register(shutil.rmtree, TEMPORARY, ignore_errors=True)
 # pytest keeps its own for those who look at them afterwards.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
@@ -75,7 +77,6 @@ def leak_check() -> Iterator[None]:
     deadline = time.monotonic() + GRACE_S
     while (leaked := _everything() - before) and time.monotonic() < deadline:
         time.sleep(0.05)
-    shutil.rmtree(TEMPORARY, ignore_errors=True)
     if leaked:
         pytest.fail(
             "left behind by the tests (or made meanwhile by another run on this machine):\n  "
