@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from nova_fakes.exceptions import InvalidInput
 
@@ -51,47 +52,43 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class Equality:
+class _Comparison:
+    """The attribute and the value that a filter compares, and the sign between them."""
+
+    sign: ClassVar[str]
+    attribute: str
+    value: bytes
+
+    def __str__(self) -> str:
+        return f"({self.attribute}{self.sign}{escape_value(self.value)})"
+
+
+class Equality(_Comparison):
     """The attribute has the value."""
 
-    attribute: str
-    value: bytes
-
-    def __str__(self) -> str:
-        return f"({self.attribute}={escape_value(self.value)})"
+    __slots__ = ()
+    sign = "="
 
 
-@dataclass(frozen=True, slots=True)
-class GreaterOrEqual:
+class GreaterOrEqual(_Comparison):
     """The attribute has a value that comes not before this one."""
 
-    attribute: str
-    value: bytes
-
-    def __str__(self) -> str:
-        return f"({self.attribute}>={escape_value(self.value)})"
+    __slots__ = ()
+    sign = ">="
 
 
-@dataclass(frozen=True, slots=True)
-class LessOrEqual:
+class LessOrEqual(_Comparison):
     """The attribute has a value that comes not after this one."""
 
-    attribute: str
-    value: bytes
-
-    def __str__(self) -> str:
-        return f"({self.attribute}<={escape_value(self.value)})"
+    __slots__ = ()
+    sign = "<="
 
 
-@dataclass(frozen=True, slots=True)
-class Approximate:
+class Approximate(_Comparison):
     """The attribute has a value that sounds like this one."""
 
-    attribute: str
-    value: bytes
-
-    def __str__(self) -> str:
-        return f"({self.attribute}~={escape_value(self.value)})"
+    __slots__ = ()
+    sign = "~="
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ ADAPTERS = (
     "nova_fakes.cmd",
     "nova_fakes.conf",
     "nova_fakes.__main__",
-    "nova_fakes.fixtures",
     "nova_fakes.sandbox",
     "nova_fakes.scenario",
     "nova_fakes.virt.connection",
