@@ -1,12 +1,15 @@
 """Where the tests of namespaces run: as root here; for an ordinary user in a user namespace, all in one process."""
 
 import os
+import shutil
+import tempfile
 import uuid
 from pathlib import Path
 
 import pytest
 from in_user_namespace import inside, outcomes
 
+from nova_fakes.virt.vif import ovs_service
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.capabilities import can_realize_bridges, probe
@@ -47,6 +50,17 @@ def pytest_pyfunc_call(pyfuncitem):
     if kind != "passed":
         pytest.fail(f"in the user namespace:\n{text}", pytrace=False)
     return True
+
+
+@pytest.fixture
+def place():
+    """A directory for an Open vSwitch of our own. Its path is short, because the switch's sockets lie in it."""
+    lack = ovs_service.missing()
+    if lack is not None:
+        pytest.skip(f"no Open vSwitch here: {lack[0]} ({lack[1]})")
+    path = Path(tempfile.mkdtemp(prefix="nova-fakes-ovs-"))
+    yield path
+    shutil.rmtree(path)
 
 
 _FOUND = pytest.StashKey[list]()

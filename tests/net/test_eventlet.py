@@ -2,12 +2,10 @@
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from nova_fakes.virt.vif import namespaces, ovs_service
+from nova_fakes.virt.vif import namespaces
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs_service import OpenVSwitch
 from nova_fakes.virt.vif.switch import Switch
@@ -56,17 +54,13 @@ def test_bridge(home, tmp_path):
     assert counted(home, tmp_path) == 1
 
 
-def test_ovs(home, tmp_path):
-    lack = ovs_service.missing()
-    if lack is not None:
-        pytest.skip(f"no Open vSwitch here: {lack[0]} ({lack[1]})")
-    with tempfile.TemporaryDirectory(prefix="nova-fakes-ovs-") as directory:
-        service = OpenVSwitch(Ledger(), Path(directory) / "ovs", home)
-        service.start()
-        try:
-            switch = Switch(service.socket)
-            switch.make_bridges([("br-int", {})], [], "netdev")
-            assert counted(home, tmp_path, service.socket) == 1
-            assert set(switch.ports()) == {"br-int"}
-        finally:
-            service.stop()
+def test_ovs(home, place, tmp_path):
+    service = OpenVSwitch(Ledger(), place / "ovs", home)
+    service.start()
+    try:
+        switch = Switch(service.socket)
+        switch.make_bridges([("br-int", {})], [], "netdev")
+        assert counted(home, tmp_path, service.socket) == 1
+        assert set(switch.ports()) == {"br-int"}
+    finally:
+        service.stop()

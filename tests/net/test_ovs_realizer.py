@@ -5,19 +5,16 @@ import dataclasses
 import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import struct
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from nova_fakes.exceptions import InvalidInput, OvsdbUnavailable, RealizerError
-from nova_fakes.virt.vif import namespaces, netlink, ovs_service, plan
+from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.cleanup import cleanup
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs import OVSRealizer
@@ -30,21 +27,6 @@ pytestmark = pytest.mark.privileged
 
 HYBRID = {"ovs_hybrid_plug": True}
 DEADLINE_S = 20.0
-
-
-@pytest.fixture(autouse=True)
-def installed():
-    lack = ovs_service.missing()
-    if lack is not None:
-        pytest.skip(f"no Open vSwitch here: {lack[0]} ({lack[1]})")
-
-
-@pytest.fixture
-def place():
-    """A directory with a short path, because the switch's sockets lie in it."""
-    path = Path(tempfile.mkdtemp(prefix="nova-fakes-ovs-"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 import os
 import random
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,20 +24,6 @@ from nova_fakes.virt.vif.switch import Switch
 pytestmark = pytest.mark.privileged
 
 DEADLINE_S = 20.0
-
-
-@pytest.fixture(autouse=True)
-def installed():
-    lack = ovs_service.missing()
-    if lack is not None:
-        pytest.skip(f"no Open vSwitch here: {lack[0]} ({lack[1]})")
-
-
-@pytest.fixture
-def place():
-    path = Path(tempfile.mkdtemp(prefix="nova-fakes-ovs-"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture
