@@ -1,6 +1,7 @@
 """An agent as a process of its own."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -38,15 +39,16 @@ class AgentProcess:
         return self
 
     def __exit__(self, *exc):
-        self.end()
+        try:
+            self.end()
+        finally:
+            shutil.rmtree(self.directory)
 
     def start(self):
-        self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=self._log(), text=True)
+        with (self.directory / "log").open("a") as log:
+            self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
         assert "ready" in line, self.log()
-
-    def _log(self):
-        return (self.directory / "log").open("a")
 
     def log(self):
         return (self.directory / "log").read_text()

@@ -1,6 +1,7 @@
 """The client: nothing that an agent does, or leaves undone, makes it hang or say twice what may be said once."""
 
 import json
+import shutil
 import socket
 import tempfile
 import threading
@@ -70,6 +71,7 @@ class Scripted:
                 pass  # it has ended by itself
         for thread in self._threads:
             thread.join(30)
+        shutil.rmtree(self.path.parent)
 
     def _accept(self):
         while True:
@@ -126,8 +128,8 @@ def test_an_agent_that_does_not_answer_is_not_waited_for(behaviour, request_):
 
 
 def test_an_agent_that_does_not_accept_is_not_waited_for():
-    path = Path(tempfile.mkdtemp(prefix="agent-")) / "s"
-    with socket.socket(socket.AF_UNIX) as listener:
+    with tempfile.TemporaryDirectory(prefix="agent-") as directory, socket.socket(socket.AF_UNIX) as listener:
+        path = Path(directory) / "s"
         listener.bind(str(path))
         listener.listen(0)
         for _ in range(3):  # the kernel's queue takes one or two, and lets the others wait
