@@ -20,10 +20,10 @@ setup: ## Make the environment in .venv, with all that development needs
 packages: ## Install the Debian packages that the tests use
 	@scripts/packages.sh test
 
-test: setup packages lint ## Lint, types, import contracts and all tests but the slow ones
+test: packages setup lint ## Lint, types, import contracts and all tests but the slow ones
 	$(PYTHON) -m pytest -m "not slow" tests/unit tests/functional tests/net tests/contract $(ARGS)
 
-test-all: setup packages lint ## The same with the slow tests
+test-all: packages setup lint ## The same with the slow tests
 	-$(PYTHON) scripts/nova_source.py
 	$(PYTHON) -m pytest tests $(ARGS)
 
@@ -37,7 +37,7 @@ docs: setup ## Build the documentation into build/docs
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"
 
-bench: setup packages ## Measure; writes build/bench.json (ARGS=--quick for a short run)
+bench: packages setup ## Measure; writes build/bench.json (ARGS=--quick for a short run)
 	$(PYTHON) scripts/bench.py $(ARGS)
 
 clean: ## Remove what was built, but not the environment
