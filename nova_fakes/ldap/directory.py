@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
@@ -90,6 +91,8 @@ class Directory:
             MECHANISMS,
             self.clock.now(),
         )
+        # For connections in several threads.
+        self.lock = threading.RLock()
         self.root: Entry | None = None
         self.indexes = Indexes(self.schema, self.entries)
         self._has_referrals = False

@@ -81,12 +81,13 @@ class _Connection(asyncio.Protocol):
     def _answer(self, session: Session, transport: asyncio.Transport, message: bytes) -> None:
         pending: list[bytes] = []
         size = 0
-        for part in session.answer(message):
-            pending.append(part)
-            size += len(part)
-            if size > WRITE_CHUNK:
-                transport.write(b"".join(pending))
-                pending, size = [], 0
+        with session.directory.lock:
+            for part in session.answer(message):
+                pending.append(part)
+                size += len(part)
+                if size > WRITE_CHUNK:
+                    transport.write(b"".join(pending))
+                    pending, size = [], 0
         if pending:
             transport.write(b"".join(pending))
         if session.is_closed:

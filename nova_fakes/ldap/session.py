@@ -207,6 +207,13 @@ class Session:
             yield messages.write_message(number, messages.write_reference(urls))
         yield self._success(message, answers, ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS)
 
+    def find(self, request: SearchRequest) -> Entries:
+        """Search without controls, and without messages: for clients in the same process.
+
+        :raises LdapError: where it cannot be searched
+        """
+        return self.directory.search(self.identity, request)
+
     def _page(
         self, who: Identity, request: SearchRequest, options: Options, size: int, cookie: bytes
     ) -> tuple[Entries, bytes]:
