@@ -35,6 +35,9 @@ def ldap() -> None:
 @click.option("--certificate", type=FILE, help="PEM file for ldaps and StartTLS.")
 @click.option("--key", type=FILE, help="PEM file with the certificate's key, where it is not in the same file.")
 @click.option("--client-ca", type=FILE, help="PEM file of those who sign clients' certificates.")
+@click.option(
+    "--authz-regexp", multiple=True, nargs=2, metavar="PATTERN DN", help="As whom SASL EXTERNAL binds; may be given again."
+)
 def serve(
     listen: tuple[str, ...],
     ldapi: Path | None,
@@ -48,6 +51,7 @@ def serve(
     certificate: Path | None,
     key: Path | None,
     client_ca: Path | None,
+    authz_regexp: tuple[tuple[str, str], ...],
 ) -> int:
     """Serve a directory in memory until interrupted. Prints the URL of each address as soon as it answers there.
 
@@ -73,7 +77,8 @@ def serve(
         urls.append(f"ldapi://{quote(str(ldapi.absolute()), safe='')}")
     stops = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    with Server(directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=_tls(certificate, key, client_ca)) as server:
+    tls = _tls(certificate, key, client_ca)
+    with Server(directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=tls, authz=authz_regexp) as server:
         for url in server.urls:
             click.echo(url)
         signal.sigwait(stops)
