@@ -8,6 +8,7 @@ from itertools import count
 
 from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.faults import Faults
 from nova_fakes.ldap import passwords
 from nova_fakes.ldap.access import ANONYMOUS, Access, AccessRule, Identity
 from nova_fakes.ldap.administrative import Administrative
@@ -16,9 +17,12 @@ from nova_fakes.ldap.checking import Checker
 from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import GENERATED, Entry, Values, seconds
 from nova_fakes.ldap.filters import Equality
+from nova_fakes.ldap.history import History, Snapshot
 from nova_fakes.ldap.indexes import Indexes
 from nova_fakes.ldap.matching import asserted_key, compile_filter
 from nova_fakes.ldap.offered import CONTROLS, EXTENSIONS, MECHANISMS, TREE_DELETE
+from nova_fakes.ldap.operation_log import KEPT, OperationLog
+from nova_fakes.ldap.operations import Operations, operation
 from nova_fakes.ldap.options import NONE, Change, Entries, Modification, Options, ReadEntry, SearchRequest
 from nova_fakes.ldap.referrals import is_alias, is_referral, referral_error
 from nova_fakes.ldap.results import LdapError, ResultCode
@@ -55,6 +59,8 @@ class Directory:
     :param size_limit: how many entries a search gives to whoever is not the root DN
     :param check_schema: False to take entries whatever their object classes demand and allow
     :param tree_delete: whether the control for deleting subtrees is offered; slapd does not offer it
+    :param faults: rules of what goes wrong; the directory has its own where none are given
+    :param keep_operations: how many operations the log keeps
     :raises InvalidInput: where the suffix or the root DN is not a DN
     """
 
@@ -71,6 +77,8 @@ class Directory:
         size_limit: int = SIZE_LIMIT,
         check_schema: bool = True,
         tree_delete: bool = False,
+        faults: Faults | None = None,
+        keep_operations: int = KEPT,
     ) -> None:
         self.schema = schema if schema is not None else Schema()
         self.suffix = self._named("suffix", suffix)
@@ -92,6 +100,10 @@ class Directory:
         )
         self.root: Entry | None = None
         self.indexes = Indexes(self.schema, self.entries)
+        self.history = History(self)
+        self.log = OperationLog(self.schema.dn, keep_operations)
+        self.operations = Operations(self.suffix.text, self.clock, self.history, self.log, faults)
+        self.faults = self.operations.faults
         self._has_referrals = False
         self._interned: dict[bytes, bytes] = {}
         self._changes = Changes(self.schema, self.checker)
@@ -177,8 +189,32 @@ class Directory:
         """Return whom a DN stands for."""
         return Identity(dn, bool(dn.rdns) and dn.key == self.root_dn.key)
 
+    # -- versions ----------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return the entries as they are, to go back to; it costs what changes afterwards."""
+        with self.operations.atomic():
+            return self.history.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the entries what they were; snapshots that were taken later can be gone to again.
+
+        :raises InvalidInput: it is of another directory
+        """
+        with self.operations.atomic():
+            self.history.restore(snapshot)
+
+    def reset(self) -> None:
+        """Drop all entries, fault rules and what the log has."""
+        with self.operations.atomic():
+            if self.root is not None:
+                self._unlink(self.root)
+        self.faults.clear()
+        self.log.clear()
+
     # -- binding -----------------------------------------------------------
 
+    @operation("bind")
     def bind(self, text: str, password: bytes) -> Identity:
         """Check a name and a password.
 
@@ -233,6 +269,7 @@ class Directory:
             return entry.dn(), selection.read(entry)
         return entry.dn(), selection.read(entry, lambda one, type_: self.access.allows(who, one, type_.name, "read"))
 
+    @operation("add")
     def add(
         self, who: Identity, text: str, attributes: Iterable[tuple[str, Iterable[bytes]]], options: Options = NONE
     ) -> Outcome:
@@ -329,20 +366,31 @@ class Directory:
 
     def _link(self, entry: Entry, parent: Entry | None) -> None:
         """Put an entry into the tree and the indexes."""
+        self.history.note(entry)
         self._has_referrals = self._has_referrals or is_referral(entry)
-        if parent is None:
-            self.root = entry
-        else:
-            self._move(entry, parent)
+        entry.parent = parent
+        self.attach(entry)
         self.indexes.change(entry, {}, entry.attributes)
 
     def _unlink(self, entry: Entry) -> None:
         """Take an entry out of the tree, with all below it, and out of the indexes."""
-        for one in entry.subtree():
+        for one in reversed([*entry.subtree()]):
+            self.history.note(one)
+            self.detach(one)
             self.indexes.change(one, one.attributes, {})
-        self._detach(entry)
 
-    def _detach(self, entry: Entry) -> None:
+    def attach(self, entry: Entry) -> None:
+        """Put an entry under its parent; one without is the topmost."""
+        parent = entry.parent
+        if parent is None:
+            self.root = entry
+            return
+        if parent.children is None:
+            parent.children = {}
+        parent.children[entry.key] = entry
+
+    def detach(self, entry: Entry) -> None:
+        """Take an entry from under its parent; it keeps what is below it."""
         if entry.parent is None:
             self.root = None
         elif entry.parent.children is not None:
@@ -360,6 +408,7 @@ class Directory:
     def _read_before(self, who: Identity, entry: Entry, options: Options) -> ReadEntry | None:
         return self.read(who, entry, options.pre_read) if options.pre_read is not None else None
 
+    @operation("delete")
     def delete(self, who: Identity, text: str, options: Options = NONE) -> Outcome:
         """Delete an entry.
 
@@ -382,6 +431,7 @@ class Directory:
         outcome.pre_read = before
         return outcome
 
+    @operation("modify")
     def modify(
         self, who: Identity, text: str, modifications: Sequence[Modification], options: Options = NONE
     ) -> Outcome:
@@ -406,6 +456,7 @@ class Directory:
         before = self._read_before(who, entry, options)
         attributes = self._changes.apply(entry.attributes, checked, options.permissive)
         self.checker.entry(attributes, dn.rdns[0], entry)
+        self.history.note(entry)
         self._replace(who, entry, attributes)
         return self._outcome(who, entry, options, before)
 
@@ -414,6 +465,7 @@ class Directory:
         self.indexes.change(entry, old, attributes)
         self._stamp(who, entry)
 
+    @operation("rename")
     def rename(
         self,
         who: Identity,
@@ -453,9 +505,11 @@ class Directory:
         before = self._read_before(who, entry, options)
         attributes = self._changes.renamed(entry.attributes, dn.rdns[0], named.rdns[0], delete_old)
         self.checker.entry(attributes, named.rdns[0], entry)
-        self._detach(entry)
+        self.history.note(entry)
+        self.detach(entry)
         entry.name(named.rdns[0])
-        self._move(entry, parent)
+        entry.parent = parent
+        self.attach(entry)
         self._replace(who, entry, attributes)
         return self._outcome(who, entry, options, before)
 
@@ -482,12 +536,7 @@ class Directory:
                 raise LdapError(ResultCode.OTHER, "new superior is a referral")
         return parent
 
-    def _move(self, entry: Entry, parent: Entry) -> None:
-        entry.parent = parent
-        if parent.children is None:
-            parent.children = {}
-        parent.children[entry.key] = entry
-
+    @operation("passwd")
     def change_password(self, who: Identity, text: str | None, old: bytes | None, new: bytes | None) -> bytes | None:
         """Change a password (RFC 3062) and return the one that was made up where none was given.
 
@@ -519,6 +568,7 @@ class Directory:
 
     # -- reading -----------------------------------------------------------
 
+    @operation("compare")
     def compare(self, who: Identity, text: str, name: str, value: bytes, options: Options = NONE) -> bool:
         """Tell whether an entry has a value.
 
@@ -549,6 +599,7 @@ class Directory:
             raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE)
         return bool(compile_filter(Equality(attribute.name, value), self.schema)(entry, None))
 
+    @operation("search")
     def search(self, who: Identity, request: SearchRequest, options: Options = NONE) -> Entries:
         """Find entries.
 

@@ -6,9 +6,11 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.directory import Directory
+from nova_fakes.ldap.entry import Entry
 from nova_fakes.ldap.options import Options
 
 __all__ = ["dump", "load", "read", "write"]
@@ -19,6 +21,7 @@ Record = tuple[str, list[tuple[str, list[bytes]]]]
 LINE = re.compile(r"([^:]+):(:?) *(.*)", re.DOTALL)
 SAFE = re.compile(rb"(?![ :<])[\x01-\x09\x0b\x0c\x0e-\x7f]*(?<! )")
 WIDTH = 76
+BY_NUMBER = attrgetter("id")
 
 
 def read(text: str) -> Iterator[Record]:
@@ -104,7 +107,17 @@ def dump(directory: Directory, *, operational: bool = True) -> str:
     """
     root = directory.identity(directory.root_dn)
     names = ("*", "+") if operational else ("*",)
-    read_as_root = (directory.read(root, entry, names) for entry in directory.entries())
+    read_as_root = (directory.read(root, entry, names) for entry in _in_order(directory.root))
     return write(
         (dn, [one for one in attributes.items() if one[0].lower() not in DERIVED]) for dn, attributes in read_as_root
     )
+
+
+def _in_order(top: Entry | None) -> Iterator[Entry]:
+    """Give entries, parents first, those under one parent in the order in which they were added."""
+    pending = [top] if top is not None else []
+    while pending:
+        entry = pending.pop()
+        yield entry
+        if entry.children:
+            pending.extend(sorted(entry.children.values(), key=BY_NUMBER, reverse=True))
