@@ -98,9 +98,13 @@ def test_two_directories_do_not_share_snapshots(directory: Directory) -> None:
 
 
 def test_operations_in_one_context_hold_together_or_not_at_all(directory: Directory, root: Identity) -> None:
+    def work() -> None:
+        with directory.operations.atomic():
+            directory.delete(root, f"uid=ann,{PEOPLE}")
+            directory.rename(root, f"uid=bob,{PEOPLE}", "uid=a")
+            directory.delete(root, f"uid=ann,{PEOPLE}")
+
     before = version(directory, root)
-    with pytest.raises(LdapError, match="no such object"), directory.operations.atomic():
-        directory.delete(root, f"uid=ann,{PEOPLE}")
-        directory.rename(root, f"uid=bob,{PEOPLE}", "uid=a")
-        directory.delete(root, f"uid=ann,{PEOPLE}")
+    with pytest.raises(LdapError, match="no such object"):
+        work()
     assert version(directory, root) == before
