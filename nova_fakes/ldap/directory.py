@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from pathlib import Path
 
 from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import InvalidInput
@@ -29,6 +30,7 @@ from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute, Schema
 from nova_fakes.ldap.searching import Search
 from nova_fakes.ldap.selection import Selection
+from nova_fakes.ldap.store import Store
 
 __all__ = ["Directory", "Outcome"]
 
@@ -61,7 +63,9 @@ class Directory:
     :param tree_delete: whether the control for deleting subtrees is offered; slapd does not offer it
     :param faults: rules of what goes wrong; the directory has its own where none are given
     :param keep_operations: how many operations the log keeps
-    :raises InvalidInput: where the suffix or the root DN is not a DN
+    :param persist: an SQLite file, made where there is none, in which the entries outlive the process; close the
+        directory when it is no longer needed
+    :raises InvalidInput: where the suffix or the root DN is not a DN, or the file cannot be used
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Directory:
         tree_delete: bool = False,
         faults: Faults | None = None,
         keep_operations: int = KEPT,
+        persist: str | Path | None = None,
     ) -> None:
         self.schema = schema if schema is not None else Schema()
         self.suffix = self._named("suffix", suffix)
@@ -111,6 +116,8 @@ class Directory:
         self._change_number = count()
         self._object_class = self.schema.attribute("objectClass")
         self._password = self.schema.attribute("userPassword")
+        self._store = Store(Path(persist), self) if persist is not None else None
+        self.history.keeper = self._store
 
     def _named(self, field: str, text: str) -> Dn:
         try:
@@ -190,6 +197,23 @@ class Directory:
         return Identity(dn, bool(dn.rdns) and dn.key == self.root_dn.key)
 
     # -- versions ----------------------------------------------------------
+
+    def adopt(self, entries: Iterable[Entry]) -> None:
+        """Take the entries of an earlier process, each with its parent, in the order of their numbers."""
+        last = last_change = 0
+        for entry in entries:
+            entry.structural = self.checker.structural(entry.attributes)
+            self._has_referrals = self._has_referrals or is_referral(entry)
+            self.attach(entry)
+            last, last_change = entry.id, max(last_change, entry.change)
+        self._numbers = count(last + 1)
+        self._change_number = count(last_change + 1)
+
+    def close(self) -> None:
+        """Close the file in which the entries outlive the process, if there is one."""
+        if self._store is not None:
+            self._store.close()
+            self._store = self.history.keeper = None
 
     def snapshot(self) -> Snapshot:
         """Return the entries as they are, to go back to; it costs what changes afterwards."""

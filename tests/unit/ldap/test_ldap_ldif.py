@@ -149,7 +149,7 @@ def test_all_of_a_text_is_done_or_nothing(directory: Directory) -> None:
     with pytest.raises(LdapError) as raised:
         load(directory, f"{STORY}-\n\ndn: uid=nobody,{PEOPLE}\nchangetype: delete\n")
     assert raised.value.code is ResultCode.NO_SUCH_OBJECT
-    assert raised.value.text == f"LDIF line 47, dn: uid=nobody,{PEOPLE}"
+    assert raised.value.text == f"LDIF line 45, dn: uid=nobody,{PEOPLE}"
     assert dump(directory) == before
 
 
