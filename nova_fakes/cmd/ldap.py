@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import ssl
 from collections.abc import Iterable
@@ -93,6 +94,8 @@ def serve(
         _fill(directory, ldif)
         if plan is not None:
             plan.put_in_force(directory.faults)
+        # The entries stay: the collector need not look through them again and again.
+        gc.freeze()
         stops = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, stops)
         with Server(directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=tls) as server:

@@ -15,7 +15,7 @@ from nova_fakes.ldap.results import ResultCode
 
 __all__ = ["KEPT", "Operation", "OperationLog"]
 
-KEPT = 10_000
+KEPT = 5_000
 SHOWN = 20
 SECRET = ("passwd", "bind")
 
@@ -72,7 +72,7 @@ def describe(operation: Operation) -> str:
 def _named(part: object) -> str:
     if isinstance(part, Modification):
         return f"{part.change.name.lower()} {part.attribute}"
-    return str(part[0]) if isinstance(part, tuple) else ""
+    return ""
 
 
 class OperationLog:

@@ -212,4 +212,7 @@ def _call(name: str, args: tuple[Any, ...], named: dict[str, Any]) -> Call:
         request: SearchRequest = args[1] if len(args) > 1 else named["request"]
         return Call(name, who, request.base, request)
     dn = args[1] if len(args) > 1 else named["text"]
+    if name == "add":
+        # Values would be kept as long as the log keeps the operation.
+        return Call(name, who, dn)
     return Call(name, who, dn if dn is not None else who.dn.text, (*args[2:], *named.values()))

@@ -157,8 +157,8 @@ class Schema:
         self.rules: dict[str, MatchingRule] = {}
         for known in (*RULES, *self._naming_rules()):
             self.rules[known.oid] = self.rules[known.name.lower()] = known
-        self.dn = lru_cache(16384)(self._dn)
-        self.dn_key = lru_cache(16384)(self._dn_key)
+        self.dn = lru_cache(4096)(self._dn)
+        self.dn_key = lru_cache(4096)(self._dn_key)
         for name in ("system", *shipped):
             source = DEFINITIONS / f"{name}.schema"
             if not source.is_file():

@@ -327,7 +327,7 @@ class Session:
         name, attributes = messages.expect(message.content, 2)[:2]
         who, dn = self._who(asked), messages.text_of(name[1])
         given = messages.read_attributes(attributes[1])
-        call = Call("add", who, dn, (given,))
+        call = Call("add", who, dn)
         return self._change(message, call, lambda: self.directory.add(who, dn, given, asked.options))
 
     def _delete(self, message: Message, asked: Asked) -> Iterator[Part]:
