@@ -103,6 +103,7 @@ class Directory:
             MECHANISMS,
             self.clock.now(),
         )
+        # For connections in several threads.
         self.root: Entry | None = None
         self.indexes = Indexes(self.schema, self.entries)
         self.history = History(self)

@@ -7,7 +7,7 @@ pretty spelling of their syntax, and each RDN has a key by which the attributes'
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["Ava", "Dn", "InvalidDn", "Rdn", "escape", "parse_parts"]
 
@@ -199,3 +199,12 @@ def _escaped(text: str, position: int) -> tuple[bytes, int]:
     if pair[:1] in ESCAPABLE and pair:
         return pair[0].encode(), position + 1
     raise InvalidDn(text)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what python-ldap has in its module of this name."""
+    from importlib import import_module
+
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(import_module("nova_fakes.ldap.client.dn"), name)

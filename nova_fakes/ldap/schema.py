@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.definitions import Definition, read_statements
@@ -369,3 +369,12 @@ class Schema:
 
 # Rules that attribute types name and that compare nothing.
 NOT_COMPARED = frozenset({"presentationAddressMatch", "protocolInformationMatch", "caseIgnoreListSubstringsMatch"})
+
+
+def __getattr__(name: str) -> Any:
+    """Return what python-ldap has in its module of this name."""
+    from importlib import import_module
+
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(import_module("nova_fakes.ldap.client.schema"), name)

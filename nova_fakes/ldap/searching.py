@@ -249,9 +249,7 @@ class Search:
         with uncollected(len(entries)):
             self._read(entries, selection, value_filter, result)
 
-    def _read(
-        self, entries: Iterable[Entry], selection: Selection, value_filter: ValueFilter, result: Entries
-    ) -> None:
+    def _read(self, entries: Iterable[Entry], selection: Selection, value_filter: ValueFilter, result: Entries) -> None:
         above: Entry | None = None
         tail = ""
         for entry in entries:

@@ -264,6 +264,13 @@ class Session:
         for urls in result.references:
             yield messages.write_message(message.number, messages.write_reference(urls))
 
+    def find(self, request: SearchRequest) -> Entries:
+        """Search without controls, and without messages: for clients in the same process.
+
+        :raises LdapError: where it cannot be searched
+        """
+        return self.directory.search(self.identity, request)
+
     def _page(
         self, who: Identity, request: SearchRequest, options: Options, size: int, cookie: bytes
     ) -> tuple[Entries, bytes]:
