@@ -197,6 +197,11 @@ class Schema:
         yield rule("2.5.13.0", "objectIdentifierMatch", "38", EQUALITY, self._oid_key)
 
     def _dn(self, text: str) -> Dn:
+        # What many names have in common is read once, and kept once.
+        if "\\" not in text and '"' not in text:
+            lower, _, upper = text.partition(",")
+            if upper.strip(" ") and lower.strip(" "):
+                return Dn.below(lower, self.dn(upper), self)
         return Dn.parse(text, self)
 
     def _dn_key(self, value: bytes) -> str:
