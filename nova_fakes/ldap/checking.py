@@ -170,7 +170,7 @@ class Checker:
         :raises LdapError: OBJECT_CLASS_VIOLATION, NO_OBJECT_CLASS_MODS, CONSTRAINT_VIOLATION or NAMING_VIOLATION
         """
         if not self.enforce:
-            return self._lenient_structural(attributes)
+            return self.structural(attributes)
         for attribute, values in attributes.items():
             if len(values) > 1 and attribute.type.single_value:
                 text = f"attribute '{attribute.name}' cannot have multiple values"
@@ -189,7 +189,8 @@ class Checker:
         class_set.check(attributes)
         return class_set.structural
 
-    def _lenient_structural(self, attributes: dict[Attribute, Values]) -> ObjectClass | None:
+    def structural(self, attributes: dict[Attribute, Values]) -> ObjectClass | None:
+        """Return the structural class of an entry; None where its classes have none."""
         try:
             return self.class_set(attributes.get(self.object_class, ())).structural
         except LdapError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from pathlib import Path
 
 from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.faults import Faults
 from nova_fakes.ldap import passwords
 from nova_fakes.ldap.access import ANONYMOUS, Access, AccessRule, Identity
 from nova_fakes.ldap.administrative import Administrative
@@ -17,15 +18,19 @@ from nova_fakes.ldap.checking import Checker
 from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import GENERATED, Entry, Values, seconds
 from nova_fakes.ldap.filters import Equality
+from nova_fakes.ldap.history import History, Snapshot
 from nova_fakes.ldap.indexes import Indexes
 from nova_fakes.ldap.matching import asserted_key, compile_filter
 from nova_fakes.ldap.offered import CONTROLS, EXTENSIONS, MECHANISMS, TREE_DELETE
+from nova_fakes.ldap.operation_log import KEPT, OperationLog
+from nova_fakes.ldap.operations import Operations, operation
 from nova_fakes.ldap.options import NONE, Change, Entries, Modification, Options, ReadEntry, SearchRequest
 from nova_fakes.ldap.referrals import is_alias, is_referral, referral_error
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute, Schema
 from nova_fakes.ldap.searching import Search
 from nova_fakes.ldap.selection import Selection
+from nova_fakes.ldap.store import Store
 
 __all__ = ["Directory", "Outcome"]
 
@@ -56,7 +61,11 @@ class Directory:
     :param size_limit: how many entries a search gives to whoever is not the root DN
     :param check_schema: False to take entries whatever their object classes demand and allow
     :param tree_delete: whether the control for deleting subtrees is offered; slapd does not offer it
-    :raises InvalidInput: where the suffix or the root DN is not a DN
+    :param faults: rules of what goes wrong; the directory has its own where none are given
+    :param keep_operations: how many operations the log keeps
+    :param persist: an SQLite file, made where there is none, in which the entries outlive the process; close the
+        directory when it is no longer needed
+    :raises InvalidInput: where the suffix or the root DN is not a DN, or the file cannot be used
     """
 
     def __init__(
@@ -72,6 +81,9 @@ class Directory:
         size_limit: int = SIZE_LIMIT,
         check_schema: bool = True,
         tree_delete: bool = False,
+        faults: Faults | None = None,
+        keep_operations: int = KEPT,
+        persist: str | Path | None = None,
     ) -> None:
         self.schema = schema if schema is not None else Schema()
         self.suffix = self._named("suffix", suffix)
@@ -92,9 +104,12 @@ class Directory:
             self.clock.now(),
         )
         # For connections in several threads.
-        self.lock = threading.RLock()
         self.root: Entry | None = None
         self.indexes = Indexes(self.schema, self.entries)
+        self.history = History(self)
+        self.log = OperationLog(self.schema.dn, keep_operations)
+        self.operations = Operations(self.suffix.text, self.clock, self.history, self.log, faults)
+        self.faults = self.operations.faults
         self._has_referrals = False
         self._interned: dict[bytes, bytes] = {}
         self._changes = Changes(self.schema, self.checker)
@@ -102,6 +117,8 @@ class Directory:
         self._change_number = count()
         self._object_class = self.schema.attribute("objectClass")
         self._password = self.schema.attribute("userPassword")
+        self._store = Store(Path(persist), self) if persist is not None else None
+        self.history.keeper = self._store
 
     def _named(self, field: str, text: str) -> Dn:
         try:
@@ -180,8 +197,49 @@ class Directory:
         """Return whom a DN stands for."""
         return Identity(dn, bool(dn.rdns) and dn.key == self.root_dn.key)
 
+    # -- versions ----------------------------------------------------------
+
+    def adopt(self, entries: Iterable[Entry]) -> None:
+        """Take the entries of an earlier process, each with its parent, in the order of their numbers."""
+        last = last_change = 0
+        for entry in entries:
+            entry.structural = self.checker.structural(entry.attributes)
+            self._has_referrals = self._has_referrals or is_referral(entry)
+            self.attach(entry)
+            last, last_change = entry.id, max(last_change, entry.change)
+        self._numbers = count(last + 1)
+        self._change_number = count(last_change + 1)
+
+    def close(self) -> None:
+        """Close the file in which the entries outlive the process, if there is one."""
+        if self._store is not None:
+            self._store.close()
+            self._store = self.history.keeper = None
+
+    def snapshot(self) -> Snapshot:
+        """Return the entries as they are, to go back to; it costs what changes afterwards."""
+        with self.operations.atomic():
+            return self.history.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the entries what they were; snapshots that were taken later can be gone to again.
+
+        :raises InvalidInput: it is of another directory
+        """
+        with self.operations.atomic():
+            self.history.restore(snapshot)
+
+    def reset(self) -> None:
+        """Drop all entries, fault rules and what the log has."""
+        with self.operations.atomic():
+            if self.root is not None:
+                self._unlink(self.root)
+        self.faults.clear()
+        self.log.clear()
+
     # -- binding -----------------------------------------------------------
 
+    @operation("bind")
     def bind(self, text: str, password: bytes) -> Identity:
         """Check a name and a password.
 
@@ -236,6 +294,7 @@ class Directory:
             return entry.dn(), selection.read(entry)
         return entry.dn(), selection.read(entry, lambda one, type_: self.access.allows(who, one, type_.name, "read"))
 
+    @operation("add")
     def add(
         self, who: Identity, text: str, attributes: Iterable[tuple[str, Iterable[bytes]]], options: Options = NONE
     ) -> Outcome:
@@ -332,20 +391,31 @@ class Directory:
 
     def _link(self, entry: Entry, parent: Entry | None) -> None:
         """Put an entry into the tree and the indexes."""
+        self.history.note(entry)
         self._has_referrals = self._has_referrals or is_referral(entry)
-        if parent is None:
-            self.root = entry
-        else:
-            self._move(entry, parent)
+        entry.parent = parent
+        self.attach(entry)
         self.indexes.change(entry, {}, entry.attributes)
 
     def _unlink(self, entry: Entry) -> None:
         """Take an entry out of the tree, with all below it, and out of the indexes."""
-        for one in entry.subtree():
+        for one in reversed([*entry.subtree()]):
+            self.history.note(one)
+            self.detach(one)
             self.indexes.change(one, one.attributes, {})
-        self._detach(entry)
 
-    def _detach(self, entry: Entry) -> None:
+    def attach(self, entry: Entry) -> None:
+        """Put an entry under its parent; one without is the topmost."""
+        parent = entry.parent
+        if parent is None:
+            self.root = entry
+            return
+        if parent.children is None:
+            parent.children = {}
+        parent.children[entry.key] = entry
+
+    def detach(self, entry: Entry) -> None:
+        """Take an entry from under its parent; it keeps what is below it."""
         if entry.parent is None:
             self.root = None
         elif entry.parent.children is not None:
@@ -363,6 +433,7 @@ class Directory:
     def _read_before(self, who: Identity, entry: Entry, options: Options) -> ReadEntry | None:
         return self.read(who, entry, options.pre_read) if options.pre_read is not None else None
 
+    @operation("delete")
     def delete(self, who: Identity, text: str, options: Options = NONE) -> Outcome:
         """Delete an entry.
 
@@ -385,6 +456,7 @@ class Directory:
         outcome.pre_read = before
         return outcome
 
+    @operation("modify")
     def modify(
         self, who: Identity, text: str, modifications: Sequence[Modification], options: Options = NONE
     ) -> Outcome:
@@ -409,6 +481,7 @@ class Directory:
         before = self._read_before(who, entry, options)
         attributes = self._changes.apply(entry.attributes, checked, options.permissive)
         self.checker.entry(attributes, dn.rdns[0], entry)
+        self.history.note(entry)
         self._replace(who, entry, attributes)
         return self._outcome(who, entry, options, before)
 
@@ -417,6 +490,7 @@ class Directory:
         self.indexes.change(entry, old, attributes)
         self._stamp(who, entry)
 
+    @operation("rename")
     def rename(
         self,
         who: Identity,
@@ -456,9 +530,11 @@ class Directory:
         before = self._read_before(who, entry, options)
         attributes = self._changes.renamed(entry.attributes, dn.rdns[0], named.rdns[0], delete_old)
         self.checker.entry(attributes, named.rdns[0], entry)
-        self._detach(entry)
+        self.history.note(entry)
+        self.detach(entry)
         entry.name(named.rdns[0])
-        self._move(entry, parent)
+        entry.parent = parent
+        self.attach(entry)
         self._replace(who, entry, attributes)
         return self._outcome(who, entry, options, before)
 
@@ -485,12 +561,7 @@ class Directory:
                 raise LdapError(ResultCode.OTHER, "new superior is a referral")
         return parent
 
-    def _move(self, entry: Entry, parent: Entry) -> None:
-        entry.parent = parent
-        if parent.children is None:
-            parent.children = {}
-        parent.children[entry.key] = entry
-
+    @operation("passwd")
     def change_password(self, who: Identity, text: str | None, old: bytes | None, new: bytes | None) -> bytes | None:
         """Change a password (RFC 3062) and return the one that was made up where none was given.
 
@@ -522,6 +593,7 @@ class Directory:
 
     # -- reading -----------------------------------------------------------
 
+    @operation("compare")
     def compare(self, who: Identity, text: str, name: str, value: bytes, options: Options = NONE) -> bool:
         """Tell whether an entry has a value.
 
@@ -552,6 +624,7 @@ class Directory:
             raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE)
         return bool(compile_filter(Equality(attribute.name, value), self.schema)(entry, None))
 
+    @operation("search")
     def search(self, who: Identity, request: SearchRequest, options: Options = NONE) -> Entries:
         """Find entries.
 

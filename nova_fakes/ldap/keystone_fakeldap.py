@@ -123,6 +123,9 @@ class FakeLdap(common.LDAPHandler):  # type: ignore[misc]
         self._ldap_options: dict[int, Any] = {ldap.OPT_DEREF: ldap.DEREF_NEVER}
         self._bound = ("", "")
         self._open: tuple[Any, ...] = ()
+        self.connected: Any = False
+        self.who: Any = None
+        self.cred: Any = None
         self.db = _shelve("fake://memory")
 
     def connect(
@@ -343,7 +346,7 @@ class FakeLdapPool(FakeLdap):
     def __init__(self, uri: str, retry_max: Any = None, retry_delay: Any = None, conn: Any = None) -> None:
         super().__init__(conn=conn)
         self.url = self._uri = uri
-        self.connected: Any = None
+        self.connected = None
         self.conn = self
 
     def get_lifetime(self) -> int:

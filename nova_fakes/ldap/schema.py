@@ -157,8 +157,8 @@ class Schema:
         self.rules: dict[str, MatchingRule] = {}
         for known in (*RULES, *self._naming_rules()):
             self.rules[known.oid] = self.rules[known.name.lower()] = known
-        self.dn = lru_cache(16384)(self._dn)
-        self.dn_key = lru_cache(16384)(self._dn_key)
+        self.dn = lru_cache(4096)(self._dn)
+        self.dn_key = lru_cache(4096)(self._dn_key)
         for name in ("system", *shipped):
             source = DEFINITIONS / f"{name}.schema"
             if not source.is_file():
@@ -197,6 +197,11 @@ class Schema:
         yield rule("2.5.13.0", "objectIdentifierMatch", "38", EQUALITY, self._oid_key)
 
     def _dn(self, text: str) -> Dn:
+        # What many names have in common is read once, and kept once.
+        if "\\" not in text and '"' not in text:
+            lower, _, upper = text.partition(",")
+            if upper.strip(" ") and lower.strip(" "):
+                return Dn.below(lower, self.dn(upper), self)
         return Dn.parse(text, self)
 
     def _dn_key(self, value: bytes) -> str:

@@ -10,17 +10,20 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap import ber
+from nova_fakes.ldap.access import ANONYMOUS
 from nova_fakes.ldap.ber import BerError
 from nova_fakes.ldap.directory import Directory
-from nova_fakes.ldap.results import ResultCode
-from nova_fakes.ldap.session import Session, disconnection
+from nova_fakes.ldap.operations import Call
+from nova_fakes.ldap.results import LdapError, ResultCode
+from nova_fakes.ldap.session import Part, Pause, Session, disconnection
+from nova_fakes.ldap.waiting import Waiting
 
 __all__ = ["Server"]
 
@@ -44,7 +47,9 @@ class _Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
-        self._is_upgrading = False
+        # While TLS begins, or a fault rule delays the connection, messages are not looked at.
+        self._is_held = False
+        self._paused: dict[int, Iterator[Part]] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or go on inside TLS."""
@@ -53,8 +58,24 @@ class _Connection(asyncio.Protocol):
             can_upgrade = self._server.tls is not None and transport.get_extra_info("sslcontext") is None
             start_tls = self._upgrade if can_upgrade else None
             external = self._server.mapped(_external(transport))
-            self._session = Session(self._server.directory, external=external, start_tls=start_tls)
+            self._session = Session(
+                self._server.directory, external=external, start_tls=start_tls, abandon=self._abandon
+            )
             self._server.connections.add(self)
+            self._admit(self._server.directory.operations.pauses(Call("connect", ANONYMOUS, "")))
+
+    def _admit(self, pauses: Iterator[float]) -> None:
+        """Take the connection on, late or not at all where a fault rule says so."""
+        try:
+            delay_s = next(pauses, None)
+        except LdapError:
+            self.close(abruptly=True)
+            return
+        self._is_held = delay_s is not None
+        if delay_s is not None:
+            self._server.waiting.begin(delay_s, lambda: self._admit(pauses))
+        else:
+            self._work()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client."""
@@ -70,30 +91,48 @@ class _Connection(asyncio.Protocol):
         if transport is None or session is None:
             return
         try:
-            while not self._is_upgrading and not transport.is_closing():
+            while not self._is_held and not transport.is_closing():
                 message = self._next_message(session)
                 if message is None:
                     return
-                self._answer(session, transport, message)
+                self._answer(session, transport, session.answer(message))
         except BerError as error:
             LOG.info("closing a connection: %s", error)
             transport.write(disconnection(ResultCode.PROTOCOL_ERROR, "decoding error"))
             transport.close()
 
-    def _answer(self, session: Session, transport: asyncio.Transport, message: bytes) -> None:
+    def _answer(self, session: Session, transport: asyncio.Transport, parts: Iterator[Part]) -> None:
+        """Send the parts of an answer up to its end, or up to a pause, after which it goes on."""
         pending: list[bytes] = []
         size = 0
-        with session.directory.lock:
-            for part in session.answer(message):
-                pending.append(part)
-                size += len(part)
-                if size > WRITE_CHUNK:
-                    transport.write(b"".join(pending))
-                    pending, size = [], 0
+        for part in parts:
+            if isinstance(part, Pause):
+                self._pause(part, parts)
+                break
+            pending.append(part)
+            size += len(part)
+            if size > WRITE_CHUNK:
+                transport.write(b"".join(pending))
+                pending, size = [], 0
         if pending:
             transport.write(b"".join(pending))
         if session.is_closed:
             transport.close()
+
+    def _pause(self, pause: Pause, parts: Iterator[Part]) -> None:
+        self._paused[pause.message] = parts
+        self._server.waiting.begin(pause.seconds, lambda: self._resume(pause.message, parts))
+
+    def _resume(self, number: int, parts: Iterator[Part]) -> None:
+        """Go on with an answer, if nobody has abandoned it and the client is still there."""
+        if self._paused.get(number) is not parts:
+            return
+        del self._paused[number]
+        if self._session is not None and self._transport is not None and not self._transport.is_closing():
+            self._answer(self._session, self._transport, parts)
+
+    def _abandon(self, number: int) -> None:
+        self._paused.pop(number, None)
 
     def _next_message(self, session: Session) -> bytes | None:
         """Return the content of the next message, or None where it has not come as a whole."""
@@ -114,7 +153,7 @@ class _Connection(asyncio.Protocol):
 
     def _upgrade(self) -> None:
         """Begin TLS once the answer that announces it has been written; what came in the clear after it is dropped."""
-        self._is_upgrading = True
+        self._is_held = True
         self._buffer.clear()
         if self._transport is not None:
             self._transport.pause_reading()
@@ -139,12 +178,17 @@ class _Connection(asyncio.Protocol):
             return
         self._transport = upgraded
         self._session.external = self._server.mapped(_external(upgraded))
-        self._is_upgrading = False
+        self._is_held = False
         self._work()
 
-    def close(self) -> None:
-        """Tell the client that the server ends, and close."""
-        if self._transport is not None and not self._transport.is_closing():
+    def close(self, *, abruptly: bool = False) -> None:
+        """Tell the client that the server ends, and close.
+
+        :param abruptly: without a word
+        """
+        if self._transport is not None and abruptly:
+            self._transport.abort()
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.write(disconnection(ResultCode.UNAVAILABLE, "server is shutting down"))
             self._transport.close()
 
@@ -210,6 +254,7 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._servers: list[asyncio.Server] = []
         self._paths: list[Path] = []
+        self.waiting = Waiting(directory.clock, self._loop)
         self._thread = threading.Thread(target=self._loop.run_forever, name="ldap", daemon=True)
 
     def mapped(self, dn: str | None) -> str | None:
@@ -235,6 +280,7 @@ class Server:
 
     def stop(self) -> None:
         """End all connections and listen no more."""
+        self.waiting.stop()
         self._call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_TIMEOUT_S)

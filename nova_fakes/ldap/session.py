@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from nova_fakes.ldap import ber, controls, messages
 from nova_fakes.ldap.access import ANONYMOUS, Identity
@@ -13,10 +14,28 @@ from nova_fakes.ldap.directory import Directory, Outcome
 from nova_fakes.ldap.filters import Equality
 from nova_fakes.ldap.messages import Control, Message
 from nova_fakes.ldap.offered import CANCEL, CHANGE_PASSWORD, DISCONNECTION, START_TLS, WHO_AM_I
+from nova_fakes.ldap.operations import Call
 from nova_fakes.ldap.options import Entries, Options, ReadEntry, Scope, SearchRequest
 from nova_fakes.ldap.results import LdapError, ResultCode
 
-__all__ = ["Session", "disconnection"]
+__all__ = ["Part", "Pause", "Session", "disconnection"]
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stands between the parts of an answer: what follows it comes so many seconds later.
+
+    :param message: number of the message that is answered
+    """
+
+    seconds: float
+    message: int
+
+
+Part = bytes | Pause
+"""A message that answers another, or a pause before it."""
 
 RESULT_TAGS = {
     messages.BIND: messages.BIND_RESULT,
@@ -45,21 +64,28 @@ class Session:
     :param directory: what it is a connection to
     :param external: DN that the transport vouches for: of the peer's process, or of the client's certificate
     :param start_tls: begins TLS on the transport; None where that cannot be
+    :param abandon: ends the answer to the message of a number, where it pauses
     """
 
     def __init__(
-        self, directory: Directory, *, external: str | None = None, start_tls: Callable[[], None] | None = None
+        self,
+        directory: Directory,
+        *,
+        external: str | None = None,
+        start_tls: Callable[[], None] | None = None,
+        abandon: Callable[[int], None] = lambda number: None,
     ) -> None:
         self.directory = directory
         self.external = external
         self.identity: Identity = ANONYMOUS
         self.is_closed = False
         self._start_tls = start_tls
+        self._abandon = abandon
         self._has_tls = False
         self._cookie = 0
         self._page_state: tuple[bytes, int, list[ReadEntry]] | None = None
         self._paged_count = 0
-        self._handlers: dict[int, Callable[[Message, Asked], Iterator[bytes]]] = {
+        self._handlers: dict[int, Callable[[Message, Asked], Iterator[Part]]] = {
             messages.BIND: self._bind,
             messages.SEARCH: self._search,
             messages.MODIFY: self._modify,
@@ -70,14 +96,14 @@ class Session:
             messages.EXTENDED: self._extended,
         }
 
-        self._extensions: dict[str, Callable[[Message, Asked, bytes | None], Iterator[bytes]]] = {
+        self._extensions: dict[str, Callable[[Message, Asked, bytes | None], Iterator[Part]]] = {
             WHO_AM_I: self._who_am_i,
             CHANGE_PASSWORD: self._change_password,
             CANCEL: self._cancel,
             START_TLS: self._begin_tls,
         }
 
-    def answer(self, data: bytes) -> Iterator[bytes]:
+    def answer(self, data: bytes) -> Iterator[Part]:
         """Do what a message asks and give the messages that answer it.
 
         :param data: the content of the LDAPMessage
@@ -87,9 +113,12 @@ class Session:
         if not 0 < message.number <= MAX_NUMBER:
             raise BerError("a request has a positive number")
         if message.operation == messages.UNBIND:
+            self.directory.operations.note(Call("unbind", self.identity, ""))
             self.is_closed = True
             return
         if message.operation == messages.ABANDON:
+            self.directory.operations.note(Call("abandon", self.identity, ""))
+            self._abandon(ber.to_integer(message.content))
             return
         handler = self._handlers.get(message.operation)
         if handler is None:
@@ -99,7 +128,23 @@ class Session:
             self._check_names((*(asked.options.pre_read or ()), *(asked.options.post_read or ())))
             yield from handler(message, asked)
         except LdapError as error:
+            yield from self._failure(message, error)
+
+    def _failure(self, message: Message, error: LdapError) -> Iterator[Part]:
+        """Answer with an error, after what a search had found before it; or end the connection."""
+        if error.partial is not None:
+            yield from self._found(message, error.partial)
+        if error.code is ResultCode.SERVER_DOWN:
+            self.is_closed = True
+        else:
             yield self._error(message, error)
+
+    def _perform(self, message: Message, call: Call, work: Callable[[], Result]) -> Generator[Pause, None, Result]:
+        """Do an operation of the directory, after the pauses that fault rules make."""
+        operations = self.directory.operations
+        for seconds in operations.pauses(call):
+            yield Pause(seconds, message.number)
+        return operations.carry_out(call, work)
 
     def _check_names(self, names: tuple[str, ...]) -> None:
         """Refuse unknown attributes, which only a search may ask for.
@@ -146,18 +191,22 @@ class Session:
 
     # -- bind --------------------------------------------------------------
 
-    def _bind(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _bind(self, message: Message, asked: Asked) -> Iterator[Part]:
         version, name, credentials = messages.expect(message.content, 3)[:3]
         self.identity = ANONYMOUS
         if ber.to_integer(version[1]) != 3:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "requested protocol version not supported")
-        if credentials[0] == 0x80:
-            self.identity = self.directory.bind(messages.text_of(name[1]), credentials[1])
-        elif credentials[0] == 0xA3:
-            self.identity = self._sasl(credentials[1])
-        else:
-            raise LdapError(ResultCode.AUTH_METHOD_NOT_SUPPORTED, "unknown authentication method")
+        call = Call("bind", ANONYMOUS, messages.text_of(name[1]))
+        self.identity = yield from self._perform(message, call, lambda: self._known(call.dn, *credentials))
         yield self._success(message)
+
+    def _known(self, name: str, kind: int, credentials: bytes) -> Identity:
+        """Return who shows credentials of a kind."""
+        if kind == 0x80:
+            return self.directory.bind(name, credentials)
+        if kind == 0xA3:
+            return self._sasl(credentials)
+        raise LdapError(ResultCode.AUTH_METHOD_NOT_SUPPORTED, "unknown authentication method")
 
     def _sasl(self, content: bytes) -> Identity:
         """Bind by SASL: EXTERNAL (RFC 4422 appendix A) or PLAIN (RFC 4616)."""
@@ -189,23 +238,31 @@ class Session:
 
     # -- search ------------------------------------------------------------
 
-    def _search(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _search(self, message: Message, asked: Asked) -> Iterator[Part]:
         request = messages.read_search(message.content)
         who = self._who(asked)
         answers: list[Control] = []
-        if asked.page is not None:
-            result, cookie = self._page(who, request, asked.options, *asked.page)
-            answers.append(controls.paged_response(cookie))
-        else:
-            result = self.directory.search(who, request, asked.options)
+        call = Call("search", who, request.base, request)
+        result = yield from self._perform(message, call, lambda: self._look(who, request, asked, answers))
         if asked.options.sort:
             answers.append(controls.sort_response(ResultCode.SUCCESS))
-        number = message.number
-        for dn, attributes in result.found:
-            yield messages.write_message(number, messages.write_entry(dn, attributes))
-        for urls in result.references:
-            yield messages.write_message(number, messages.write_reference(urls))
+        yield from self._found(message, result)
         yield self._success(message, answers, ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS)
+
+    def _look(self, who: Identity, request: SearchRequest, asked: Asked, answers: list[Control]) -> Entries:
+        """Search, for a page or for all; the cookie of the next page is added to the answers."""
+        if asked.page is None:
+            return self.directory.search(who, request, asked.options)
+        result, cookie = self._page(who, request, asked.options, *asked.page)
+        answers.append(controls.paged_response(cookie))
+        return result
+
+    def _found(self, message: Message, result: Entries) -> Iterator[bytes]:
+        """Write what a search has found."""
+        for dn, attributes in result.found:
+            yield messages.write_message(message.number, messages.write_entry(dn, attributes))
+        for urls in result.references:
+            yield messages.write_message(message.number, messages.write_reference(urls))
 
     def find(self, request: SearchRequest) -> Entries:
         """Search without controls, and without messages: for clients in the same process.
@@ -269,47 +326,60 @@ class Session:
     def _changed(self, message: Message, outcome: Outcome) -> bytes:
         return self._success(message, controls.read_entry_response(outcome.pre_read, outcome.post_read))
 
-    def _add(self, message: Message, asked: Asked) -> Iterator[bytes]:
-        name, attributes = messages.expect(message.content, 2)[:2]
-        given = messages.read_attributes(attributes[1])
-        yield self._changed(
-            message, self.directory.add(self._who(asked), messages.text_of(name[1]), given, asked.options)
-        )
-
-    def _delete(self, message: Message, asked: Asked) -> Iterator[bytes]:
-        name = messages.text_of(message.content)
-        yield self._changed(message, self.directory.delete(self._who(asked), name, asked.options))
-
-    def _modify(self, message: Message, asked: Asked) -> Iterator[bytes]:
-        name, changes = messages.expect(message.content, 2)[:2]
-        given = messages.read_modifications(changes[1])
-        yield self._changed(
-            message, self.directory.modify(self._who(asked), messages.text_of(name[1]), given, asked.options)
-        )
-
-    def _rename(self, message: Message, asked: Asked) -> Iterator[bytes]:
-        name, rdn, delete_old, *more = messages.expect(message.content, 3)
-        outcome = self.directory.rename(
-            self._who(asked),
-            messages.text_of(name[1]),
-            messages.text_of(rdn[1]),
-            delete_old=delete_old[1] != b"\x00",
-            new_superior=messages.text_of(more[0][1]) if more else None,
-            options=asked.options,
-        )
+    def _change(self, message: Message, call: Call, work: Callable[[], Outcome]) -> Iterator[Part]:
+        outcome = yield from self._perform(message, call, work)
         yield self._changed(message, outcome)
 
-    def _compare(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _add(self, message: Message, asked: Asked) -> Iterator[Part]:
+        name, attributes = messages.expect(message.content, 2)[:2]
+        who, dn = self._who(asked), messages.text_of(name[1])
+        given = messages.read_attributes(attributes[1])
+        call = Call("add", who, dn)
+        return self._change(message, call, lambda: self.directory.add(who, dn, given, asked.options))
+
+    def _delete(self, message: Message, asked: Asked) -> Iterator[Part]:
+        who, dn = self._who(asked), messages.text_of(message.content)
+        call = Call("delete", who, dn)
+        return self._change(message, call, lambda: self.directory.delete(who, dn, asked.options))
+
+    def _modify(self, message: Message, asked: Asked) -> Iterator[Part]:
+        name, changes = messages.expect(message.content, 2)[:2]
+        who, dn = self._who(asked), messages.text_of(name[1])
+        given = messages.read_modifications(changes[1])
+        call = Call("modify", who, dn, (given,))
+        return self._change(message, call, lambda: self.directory.modify(who, dn, given, asked.options))
+
+    def _rename(self, message: Message, asked: Asked) -> Iterator[Part]:
+        name, rdn, delete_old, *more = messages.expect(message.content, 3)
+        who, dn, new_rdn = self._who(asked), messages.text_of(name[1]), messages.text_of(rdn[1])
+        superior = messages.text_of(more[0][1]) if more else None
+        return self._change(
+            message,
+            Call("rename", who, dn, (new_rdn, superior)),
+            lambda: self.directory.rename(
+                who,
+                dn,
+                new_rdn,
+                delete_old=delete_old[1] != b"\x00",
+                new_superior=superior,
+                options=asked.options,
+            ),
+        )
+
+    def _compare(self, message: Message, asked: Asked) -> Iterator[Part]:
         name, assertion = messages.expect(message.content, 2)[:2]
         attribute, value = messages.expect(assertion[1], 2)[:2]
-        same = self.directory.compare(
-            self._who(asked), messages.text_of(name[1]), messages.text_of(attribute[1]), value[1], asked.options
+        who, dn, compared = self._who(asked), messages.text_of(name[1]), messages.text_of(attribute[1])
+        same = yield from self._perform(
+            message,
+            Call("compare", who, dn, (compared,)),
+            lambda: self.directory.compare(who, dn, compared, value[1], asked.options),
         )
         yield self._success(message, code=ResultCode.COMPARE_TRUE if same else ResultCode.COMPARE_FALSE)
 
     # -- extended ----------------------------------------------------------
 
-    def _extended(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _extended(self, message: Message, asked: Asked) -> Iterator[Part]:
         found = dict(messages.expect(message.content, 1))
         oid, value = found.get(0x80, b"").decode("latin-1"), found.get(0x81)
         extension = self._extensions.get(oid)
@@ -321,24 +391,28 @@ class Session:
         more = [] if value is None else [ber.octets(value, 0x8B)]
         return messages.write_message(message.number, messages.write_result(messages.EXTENDED_RESULT, more=more))
 
-    def _who_am_i(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[bytes]:
+    def _who_am_i(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[Part]:
         if value is not None:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "no request data expected")
-        dn = self._who(asked).dn
+        who = self._who(asked)
+        dn = yield from self._perform(message, Call("whoami", who, ""), lambda: who.dn)
         yield self._respond(message, messages.encode_text(f"dn:{dn.text}") if dn.rdns else b"")
 
-    def _change_password(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[bytes]:
+    def _change_password(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[Part]:
         try:
             found = dict(ber.elements(ber.one(value, ber.SEQUENCE))) if value else {}
         except BerError:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "data decoding error") from None
-        name = found.get(0x80)
-        made = self.directory.change_password(
-            self._who(asked), messages.text_of(name) if name else None, found.get(0x81), found.get(0x82)
+        name = messages.text_of(found[0x80]) if found.get(0x80) else None
+        who = self._who(asked)
+        made = yield from self._perform(
+            message,
+            Call("passwd", who, name if name is not None else who.dn.text),
+            lambda: self.directory.change_password(who, name, found.get(0x81), found.get(0x82)),
         )
         yield self._respond(message, None if made is None else ber.sequence((ber.octets(made, 0x80),)))
 
-    def _cancel(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[bytes]:
+    def _cancel(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[Part]:
         """Operations end before the next message is read, so that there is never one to cancel (RFC 3909)."""
         try:
             ber.to_integer(ber.one(ber.one(value or b"", ber.SEQUENCE), ber.INTEGER))
@@ -346,13 +420,14 @@ class Session:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "message ID parse failed") from None
         yield self._error(message, LdapError(ResultCode.NO_SUCH_OPERATION, "message ID not found"))
 
-    def _begin_tls(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[bytes]:
+    def _begin_tls(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[Part]:
         if value is not None:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "no request data expected")
         if self._start_tls is None:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "unsupported extended operation")
         if self._has_tls:
             raise LdapError(ResultCode.OPERATIONS_ERROR, "TLS already started")
+        yield from self._perform(message, Call("starttls", self.identity, ""), lambda: None)
         self._has_tls = True
         self.identity = ANONYMOUS
         yield messages.write_message(

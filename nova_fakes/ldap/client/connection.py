@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nova_fakes.exceptions import InvalidInput
@@ -32,7 +32,7 @@ from nova_fakes.ldap.messages import Control
 from nova_fakes.ldap.options import Deref, Scope, SearchRequest
 from nova_fakes.ldap.registry import Registry, current, uris
 from nova_fakes.ldap.results import LdapError
-from nova_fakes.ldap.session import Session
+from nova_fakes.ldap.session import Part, Pause, Session
 
 __all__ = ["Connection"]
 
@@ -73,6 +73,7 @@ class Connection:
         self._is_valid = True
         self._is_lost = False
         self._waiting: deque[Answer | Found] = deque()
+        self._paused: dict[int, tuple[float, Session, Iterator[Part]]] = {}
 
     # -- the connection ----------------------------------------------------
 
@@ -81,6 +82,7 @@ class Connection:
         self._session = None
         self._is_lost = True
         self._waiting.clear()
+        self._paused.clear()
 
     def _open(self) -> Session:
         """Return the session; connect first where there is none.
@@ -123,12 +125,39 @@ class Connection:
         session = self._open()
         self._number += 1
         request = messages.write_message(self._number, operation, controls)
-        directory = session.directory
-        with directory.lock:
-            self._waiting.extend(map(read_answer, session.answer(ber.one(request, ber.SEQUENCE))))
+        self._receive(session, self._number, session.answer(ber.one(request, ber.SEQUENCE)))
+        return self._number
+
+    def _receive(self, session: Session, request: int, parts: Iterator[Part]) -> None:
+        """Take the parts of an answer up to its end, or up to a pause, after which the rest comes."""
+        for part in parts:
+            if isinstance(part, Pause):
+                due_s = session.directory.clock.monotonic() + part.seconds
+                self._paused[request] = (due_s, session, parts)
+                break
+            self._waiting.append(read_answer(part))
         if session.is_closed:
             self._session, self._is_lost = None, True
-        return self._number
+            self._paused.clear()
+
+    def _wait(self, timeout_s: float) -> float | None:
+        """Let the first of the answers that pause go on, when its time has come.
+
+        :param timeout_s: how long to wait, less than 0 for as long as it takes
+        :returns: what is left of that; None where no answer pauses, or none goes on in time
+        """
+        if not self._paused:
+            return None
+        request, (due_s, session, parts) = min(self._paused.items(), key=lambda one: one[1][0])
+        clock = session.directory.clock
+        pause_s = max(due_s - clock.monotonic(), 0.0)
+        if 0 <= timeout_s < pause_s:
+            clock.sleep(timeout_s)
+            return None
+        clock.sleep(pause_s)
+        del self._paused[request]
+        self._receive(session, request, parts)
+        return timeout_s if timeout_s < 0 else timeout_s - pause_s
 
     def unbind_ext(self, server: Controls = None, client: Controls = None) -> None:
         """End the connection; it cannot be used again."""
@@ -184,7 +213,7 @@ class Connection:
             raise self._failed(local_error("FILTER_ERROR")) from None
         if server is None:
             server = self._options.get(constants.OPT_SERVER_CONTROLS)
-        if server or wanted_scope not in SCOPES:
+        if server or wanted_scope not in SCOPES or session.directory.faults.active:
             time_limit = options.get(self._options, constants.OPT_TIMELIMIT) if timeout < 0 else max(1, int(timeout))
             return self._exchange(requests.search(request, wanted_scope, time_limit), controls_of(server))
         return self._find(session, request)
@@ -193,8 +222,7 @@ class Connection:
         """Search without writing messages: what most searches are should cost no more than the directory's own work."""
         self._number += 1
         try:
-            with session.directory.lock:
-                found = session.find(request)
+            found = session.find(request)
         except LdapError as error:
             self._waiting.append(refused_search(self._number, error))
             return self._number
@@ -265,6 +293,7 @@ class Connection:
         wanted = number(msgid)
         self._send(ber.integer(wanted, messages.ABANDON), server, client)
         self._waiting = deque(answer for answer in self._waiting if answer.number != wanted)
+        self._paused.pop(wanted, None)
 
     # -- requests that wait ------------------------------------------------
 
@@ -349,7 +378,7 @@ class Connection:
         :raises TIMEOUT: where nothing comes, unless the timeout is 0
         :raises LDAPError: where the operation has failed
         """
-        taken = self._taken(number(msgid), number(all))
+        taken = self._taken(number(msgid), number(all), timeout)
         if not taken:
             if timeout != 0:
                 raise CLASSES["TIMEOUT"]
@@ -378,8 +407,18 @@ class Connection:
         name = result.more.get(0x8A)
         return last.kind, controls, (None if name is None else messages.text_of(name), result.more.get(0x8B))
 
-    def _taken(self, wanted: int, how_many: int) -> list[Answer | Found]:
-        """Take answers from those that wait."""
+    def _taken(self, wanted: int, how_many: int, timeout_s: float = -1) -> list[Answer | Found]:
+        """Take answers, those that pause when their time has come; none where that is too late."""
+        left_s: float | None = timeout_s
+        while left_s is not None:
+            taken = self._arrived(wanted, how_many)
+            if taken:
+                return taken
+            left_s = self._wait(left_s)
+        return []
+
+    def _arrived(self, wanted: int, how_many: int) -> list[Answer | Found]:
+        """Take answers from those that are there."""
         if wanted != constants.RES_ANY:
             numbers = [wanted]
         else:
@@ -391,8 +430,9 @@ class Connection:
             if there and (how_many == constants.MSG_RECEIVED or there[-1].is_final):
                 self._waiting = deque(answer for answer in self._waiting if answer.number != one)
                 return there
-        if not self._waiting and self._is_lost:
+        if self._is_lost:
             self._is_lost = False
+            self._waiting.clear()
             raise self._failed(local_error("SERVER_DOWN"))
         return []
 

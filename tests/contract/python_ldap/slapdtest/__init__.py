@@ -18,8 +18,8 @@ from urllib.parse import quote_plus
 
 os.environ["LDAPNOINIT"] = "1"
 
-from nova_fakes.ldap.directory import Directory  # noqa: E402
-from nova_fakes.ldap.server import Server  # noqa: E402
+from nova_fakes.ldap.directory import Directory
+from nova_fakes.ldap.server import Server
 
 __all__ = [
     "SlapdObject", "SlapdTestCase", "SysLogHandler", "requires_init_fd", "requires_ldapi", "requires_sasl",
