@@ -6,8 +6,8 @@ Names, defaults and what the tests call are the same; entries are added by the c
 import os
 import shutil
 import socket
-import ssl
 import subprocess
+import sys
 import tempfile
 import unittest
 from collections.abc import Sequence
@@ -18,8 +18,6 @@ from urllib.parse import quote_plus
 
 os.environ["LDAPNOINIT"] = "1"
 
-from nova_fakes.ldap.directory import Directory
-from nova_fakes.ldap.server import Server
 
 __all__ = [
     "SlapdObject", "SlapdTestCase", "SysLogHandler", "requires_init_fd", "requires_ldapi", "requires_sasl",
@@ -29,6 +27,7 @@ __all__ = [
 # The tests' own certificates.
 CERTIFICATES = Path(os.environ["PYTHON_LDAP_SOURCE"]) / "Lib" / "slapdtest" / "certs"
 HOST = "127.0.0.1"
+COMMAND = "import sys; from nova_fakes.cmd.main import main; sys.exit(main())"
 
 
 def every(test: Any) -> Any:
@@ -77,19 +76,11 @@ class SlapdObject:
         self.cafile, self.servercert = str(CERTIFICATES / "ca.pem"), str(CERTIFICATES / "server.pem")
         self.serverkey = str(CERTIFICATES / "server.key")
         self.clientcert, self.clientkey = str(CERTIFICATES / "client.pem"), str(CERTIFICATES / "client.key")
-        self.directory = Directory(self.suffix, root_dn=self.root_dn, root_password=self.root_pw)
-        self._proc: Server | None = None
+        self._proc: subprocess.Popen[str] | None = None
 
     @property
     def root_dn(self) -> str:
         return f"cn={self.root_cn},{self.suffix}"
-
-    def _tls(self) -> ssl.SSLContext:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(self.servercert, self.serverkey)
-        tls.load_verify_locations(self.cafile)
-        tls.verify_mode = ssl.CERT_OPTIONAL
-        return tls
 
     def start(self) -> None:
         if self._proc is None:
@@ -97,19 +88,35 @@ class SlapdObject:
 
     def _start_slapd(self) -> None:
         own = rf"gidNumber={os.getgid()}\+uidNumber={os.getuid()},cn=peercred,cn=external,cn=auth"
-        self._proc = Server(
-            self.directory, (self.ldap_uri, self.ldapi_uri), tls=self._tls(), authz=[(own, self.root_dn)]
-        )
-        self._proc.start()
+        options = {
+            "--listen": self.ldap_uri,
+            "--ldapi": f"{self.testrundir}/ldapi",
+            "--persist": f"{self.testrundir}/entries.sqlite",
+            "--suffix": self.suffix,
+            "--root-dn": self.root_dn,
+            "--root-password": self.root_pw,
+            "--certificate": self.servercert,
+            "--key": self.serverkey,
+            "--client-ca": self.cafile,
+        }
+        command = [sys.executable, "-c", COMMAND, "ldap", "serve", "--authz-regexp", own, self.root_dn]
+        command += [word for option in options.items() for word in option]
+        self._proc = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # It prints an address as soon as it answers there.
+        told = [self._proc.stdout.readline() for _ in ("ldap", "ldapi")] if self._proc.stdout else []
+        if not all(told):
+            raise RuntimeError("the server has not started")
 
     resume = _start_slapd
 
     def terminate(self) -> None:
         if self._proc is not None:
-            self._proc.stop()
+            self._proc.terminate()
 
     def wait(self) -> None:
-        self._proc = None
+        if self._proc is not None:
+            self._proc.communicate()
+            self._proc = None
 
     def stop(self) -> None:
         self.terminate()
