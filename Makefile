@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 # How many test processes work side by side, each in namespaces of its own.
 WORKERS ?= 2
 # The long tests first, so that no worker is left alone with one at the end.
-PYTEST = $(PYTHON) -m pytest --dist loadfile --tx '$(WORKERS)*popen//python=scripts/apart $(PYTHON)'
+PYTEST = $(PYTHON) -m pytest --dist loadfile --no-loadscope-reorder --tx '$(WORKERS)*popen//python=scripts/apart $(PYTHON)'
 TESTS := tests/contract tests/functional tests/net tests/unit
 # Passed on to what the target runs:  make demo ARGS="--servers 8",  make test ARGS="-k ledger"
 ARGS ?=
