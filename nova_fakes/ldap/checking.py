@@ -191,7 +191,7 @@ class Checker:
         if not self.enforce:
             if is_new:
                 self.add_naming_values(attributes, rdn)
-            return self._lenient_structural(attributes)
+            return self.structural(attributes)
         classes = attributes.get(self.object_class, ())
         for attribute, values in attributes.items():
             self._refuse_misplaced(attribute.type, classes)
@@ -228,7 +228,8 @@ class Checker:
             text = f'attribute "{type_.name}" only allowed in the {place}'
             raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, text)
 
-    def _lenient_structural(self, attributes: dict[Attribute, Values]) -> ObjectClass | None:
+    def structural(self, attributes: dict[Attribute, Values]) -> ObjectClass | None:
+        """Return the structural class of an entry; None where its classes have none."""
         try:
             return self.class_set(attributes.get(self.object_class, ())).structural
         except LdapError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from nova_fakes.ldap import ber, messages, offered
 from nova_fakes.ldap.access import Identity
@@ -366,3 +367,12 @@ def read_entry_response(before: ReadEntry | None, after: ReadEntry | None) -> li
         if entry is not None:
             made.append(Control(oid, value=messages.write_entry(*entry)))
     return made
+
+
+def __getattr__(name: str) -> Any:
+    """Return what python-ldap has in its module of this name."""
+    from importlib import import_module
+
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(import_module("nova_fakes.ldap.client.controls"), name)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from nova_fakes.clock import Clock, SystemClock
+from nova_fakes.faults import Faults
 from nova_fakes.ldap import passwords
 from nova_fakes.ldap.access import ANONYMOUS, Access, AccessRule, Identity
 from nova_fakes.ldap.administrative import Administrative
@@ -13,14 +15,18 @@ from nova_fakes.ldap.checking import Checker
 from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import Entry
 from nova_fakes.ldap.filters import Equality
+from nova_fakes.ldap.history import Snapshot
 from nova_fakes.ldap.matching import asserted_key, compile_filter
 from nova_fakes.ldap.offered import CONTROLS, EXTENSIONS, MECHANISMS, SYNC, TREE_DELETE
+from nova_fakes.ldap.operation_log import KEPT, OperationLog
+from nova_fakes.ldap.operations import Operations, operation
 from nova_fakes.ldap.options import NONE, Change, Entries, Modification, Options, Outcome, ReadEntry, SearchRequest
 from nova_fakes.ldap.overlays import MemberOf, Overlay, ReferentialIntegrity
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Schema
 from nova_fakes.ldap.searching import Search
 from nova_fakes.ldap.selection import Selection
+from nova_fakes.ldap.store import Store
 from nova_fakes.ldap.synchronization import Provider
 from nova_fakes.ldap.tree import Tree
 from nova_fakes.ldap.updates import Updates
@@ -49,7 +55,11 @@ class Directory(Tree):
     :param integrity: attributes whose values follow the entries that they name, as by slapd's overlay refint
     :param sync: whether copies of the directory can be kept up to date (RFC 4533), as by slapd's overlay syncprov
     :param session_log: how many deletions are remembered for those copies
-    :raises InvalidInput: where the suffix or the root DN is not a DN
+    :param faults: rules of what goes wrong; the directory has its own where none are given
+    :param keep_operations: how many operations the log keeps
+    :param persist: an SQLite file, made where there is none, in which the entries outlive the process; close the
+        directory when it is no longer needed
+    :raises InvalidInput: where the suffix or the root DN is not a DN, or the file cannot be used
     """
 
     def __init__(
@@ -69,6 +79,9 @@ class Directory(Tree):
         integrity: Iterable[str] = (),
         sync: bool = False,
         session_log: int = 0,
+        faults: Faults | None = None,
+        keep_operations: int = KEPT,
+        persist: str | Path | None = None,
     ) -> None:
         super().__init__(schema if schema is not None else Schema(), suffix)
         self.root_dn = self._named("root_dn", root_dn if root_dn is not None else f"cn=admin,{suffix}")
@@ -79,12 +92,15 @@ class Directory(Tree):
         self.rng = rng if rng is not None else random.Random()
         self.access = Access(access, lambda text: self._named("access", text).key)
         self.checker = Checker(self.schema, check_schema)
-        self.provider = Provider(self.defer, session_log) if sync else None
+        self.provider = Provider(self.history.defer, session_log) if sync else None
         offered = [*CONTROLS, *([TREE_DELETE] if tree_delete else []), *([SYNC] if sync else [])]
         self.administrative = Administrative(
             self.schema, self.suffix, offered, EXTENSIONS, MECHANISMS, self.clock.now()
         )
         self.updates = Updates(self)
+        self.log = OperationLog(self.schema.dn, keep_operations)
+        self.operations = Operations(self.suffix.text, self.clock, self.history, self.log, faults)
+        self.faults = self.operations.faults
         self.overlays: list[Overlay] = [] if self.provider is None else [self.provider]
         if member_of:
             self.overlays.append(MemberOf(self))
@@ -92,13 +108,52 @@ class Directory(Tree):
         if followed:
             self.overlays.append(ReferentialIntegrity(self, followed))
         self._password = self.schema.attribute("userPassword")
+        self._store = Store(Path(persist), self) if persist is not None else None
+        self.history.keeper = self._store
 
     def identity(self, dn: Dn) -> Identity:
         """Return whom a DN stands for."""
         return Identity(dn, bool(dn.rdns) and dn.key == self.root_dn.key)
 
+    # -- versions ----------------------------------------------------------
+
+    def adopt(self, entries: Iterable[Entry]) -> None:
+        """Take the entries of an earlier process, each with its parent, in the order of their numbers."""
+        for entry in entries:
+            entry.structural = self.checker.structural(entry.attributes)
+            self.attach(entry)
+            self.updates.number_after(entry)
+
+    def close(self) -> None:
+        """Close the file in which the entries outlive the process, if there is one."""
+        if self._store is not None:
+            self._store.close()
+            self._store = self.history.keeper = None
+
+    def snapshot(self) -> Snapshot:
+        """Return the entries as they are, to go back to; it costs what changes afterwards."""
+        with self.operations.atomic():
+            return self.history.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the entries what they were; snapshots that were taken later can be gone to again.
+
+        :raises InvalidInput: it is of another directory
+        """
+        with self.operations.atomic():
+            self.history.restore(snapshot)
+
+    def reset(self) -> None:
+        """Drop all entries, fault rules and what the log has."""
+        with self.operations.atomic():
+            if self.root is not None:
+                self.unlink(self.root)
+        self.faults.clear()
+        self.log.clear()
+
     # -- binding -----------------------------------------------------------
 
+    @operation("bind")
     def bind(self, text: str, password: bytes) -> Identity:
         """Check a name and a password.
 
@@ -129,6 +184,7 @@ class Directory(Tree):
 
     # -- changing ----------------------------------------------------------
 
+    @operation("add")
     def add(
         self, who: Identity, text: str, attributes: Iterable[tuple[str, Iterable[bytes]]], options: Options = NONE
     ) -> Outcome:
@@ -139,6 +195,7 @@ class Directory(Tree):
         """
         return self.updates.add(who, text, attributes, options)()
 
+    @operation("delete")
     def delete(self, who: Identity, text: str, options: Options = NONE) -> Outcome:
         """Delete an entry.
 
@@ -146,6 +203,7 @@ class Directory(Tree):
         """
         return self.updates.delete(who, text, options)()
 
+    @operation("modify")
     def modify(
         self, who: Identity, text: str, modifications: Sequence[Modification], options: Options = NONE
     ) -> Outcome:
@@ -155,6 +213,7 @@ class Directory(Tree):
         """
         return self.updates.modify(who, text, modifications, options)()
 
+    @operation("rename")
     def rename(
         self,
         who: Identity,
@@ -195,6 +254,7 @@ class Directory(Tree):
             return entry.dn(), selection.read(entry)
         return entry.dn(), selection.read(entry, lambda one, type_: self.access.allows(who, one, type_.name, "read"))
 
+    @operation("passwd")
     def change_password(self, who: Identity, text: str | None, old: bytes | None, new: bytes | None) -> bytes | None:
         """Change a password (RFC 3062) and return the one that was made up where none was given.
 
@@ -230,6 +290,7 @@ class Directory(Tree):
 
     # -- reading -----------------------------------------------------------
 
+    @operation("compare")
     def compare(self, who: Identity, text: str, name: str, value: bytes, options: Options = NONE) -> bool:
         """Tell whether an entry has a value.
 
@@ -261,6 +322,7 @@ class Directory(Tree):
             raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE)
         return bool(compile_filter(Equality(attribute.name, value), self.schema)(entry, None))
 
+    @operation("search")
     def search(self, who: Identity, request: SearchRequest, options: Options = NONE) -> Entries:
         """Find entries.
 

@@ -17,14 +17,15 @@ from nova_fakes.ldap.offered import (
     START_TRANSACTION,
     WHO_AM_I,
 )
+from nova_fakes.ldap.operations import Call
 from nova_fakes.ldap.results import LdapError, ResultCode
 
 if TYPE_CHECKING:
-    from nova_fakes.ldap.session import Session
+    from nova_fakes.ldap.session import Part, Session
 
 __all__ = ["Extensions"]
 
-Handler = Callable[[Message, Identity, bytes | None], Iterator[bytes]]
+Handler = Callable[[Message, Identity, bytes | None], "Iterator[Part]"]
 
 
 class Extensions:
@@ -46,7 +47,7 @@ class Extensions:
             END_TRANSACTION: self._end_transaction,
         }
 
-    def answer(self, message: Message, oid: str, value: bytes | None, who: Identity) -> Iterator[bytes]:
+    def answer(self, message: Message, oid: str, value: bytes | None, who: Identity) -> Iterator[Part]:
         """Do an extended operation and give the messages that answer it.
 
         :param who: as whom it is done
@@ -69,22 +70,26 @@ class Extensions:
         if value is not None:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "no request data expected")
 
-    def _who_am_i(self, message: Message, who: Identity, value: bytes | None) -> Iterator[bytes]:
+    def _who_am_i(self, message: Message, who: Identity, value: bytes | None) -> Iterator[Part]:
         self._refuse_data(value)
-        yield self._respond(message, messages.encode_text(f"dn:{who.dn.text}") if who.dn.rdns else b"")
+        dn = yield from self._session.perform(message, Call("whoami", who, ""), lambda: who.dn)
+        yield self._respond(message, messages.encode_text(f"dn:{dn.text}") if dn.rdns else b"")
 
-    def _change_password(self, message: Message, who: Identity, value: bytes | None) -> Iterator[bytes]:
+    def _change_password(self, message: Message, who: Identity, value: bytes | None) -> Iterator[Part]:
         try:
             found = dict(ber.elements(ber.one(value, ber.SEQUENCE))) if value else {}
         except BerError:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "data decoding error") from None
-        name = found.get(0x80)
-        made = self._session.directory.change_password(
-            who, messages.text_of(name) if name else None, found.get(0x81), found.get(0x82)
+        name = messages.text_of(found[0x80]) if found.get(0x80) else None
+        directory = self._session.directory
+        made = yield from self._session.perform(
+            message,
+            Call("passwd", who, name if name is not None else who.dn.text),
+            lambda: directory.change_password(who, name, found.get(0x81), found.get(0x82)),
         )
         yield self._respond(message, None if made is None else ber.sequence((ber.octets(made, 0x80),)))
 
-    def _cancel(self, message: Message, who: Identity, value: bytes | None) -> Iterator[bytes]:
+    def _cancel(self, message: Message, who: Identity, value: bytes | None) -> Iterator[Part]:
         """End another operation of the connection, which then answers that it was cancelled (RFC 3909)."""
         if value is None:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "no message ID supplied")
@@ -103,24 +108,25 @@ class Extensions:
             yield messages.write_message(number, result)
         yield self._respond(message)
 
-    def _begin_tls(self, message: Message, who: Identity, value: bytes | None) -> Iterator[bytes]:
+    def _begin_tls(self, message: Message, who: Identity, value: bytes | None) -> Iterator[Part]:
         self._refuse_data(value)
         if self._start_tls is None:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "unsupported extended operation")
         if self._has_tls:
             raise LdapError(ResultCode.OPERATIONS_ERROR, "TLS already started")
+        yield from self._session.perform(message, Call("starttls", self._session.identity, ""), lambda: None)
         self._has_tls = True
         self._session.identity = ANONYMOUS
         yield self._respond(message, oid=START_TLS)
         self._start_tls()
 
-    def _start_transaction(self, message: Message, who: Identity, value: bytes | None) -> Iterator[bytes]:
+    def _start_transaction(self, message: Message, who: Identity, value: bytes | None) -> Iterator[Part]:
         """Begin a transaction (RFC 5805); as in slapd its identifier is empty, and a connection has one at a time."""
         self._refuse_data(value)
         self._session.transaction.begin()
         yield self._respond(message, b"")
 
-    def _end_transaction(self, message: Message, who: Identity, value: bytes | None) -> Iterator[bytes]:
+    def _end_transaction(self, message: Message, who: Identity, value: bytes | None) -> Iterator[Part]:
         if value is None:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "request data expected")
         if not value:

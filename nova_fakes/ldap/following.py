@@ -27,24 +27,27 @@ class Followers:
         self._wake = wake
         self._going_on: dict[int, Subscription] = {}
 
-    def answer(self, number: int, who: Identity, request: SearchRequest, asked: Asked) -> Iterator[bytes]:
-        """Give the messages that bring a copy up to date; then end the search, or let it go on.
+    def begin(self, number: int, who: Identity, request: SearchRequest, asked: Asked) -> Refresh:
+        """Find out what brings a copy up to date; where the search shall go on, follow from there.
 
         :raises LdapError: what slapd answers where it cannot search
         """
         provider, wanted = self._directory.provider, asked.sync
         if provider is None or wanted is None:
-            return
+            return Refresh()
         search = self._directory.prepared(who, request, asked.options)
-        subscription = None
-        if wanted.persist:
-            subscription = Subscription(provider, search, wanted.cookie or SyncCookie(), self._wake)
+        if not wanted.persist:
+            return provider.refresh(search, wanted)
+        subscription = Subscription(provider, search, wanted.cookie or SyncCookie(), self._wake)
         refresh = provider.refresh(search, wanted)
-        if subscription is not None:
-            subscription.begin()
-            self._going_on[number] = subscription
+        subscription.begin()
+        self._going_on[number] = subscription
+        return refresh
+
+    def answer(self, number: int, refresh: Refresh) -> Iterator[bytes]:
+        """Give the messages that bring a copy up to date; then end the search, or let it go on."""
         yield from self._steps(number, refresh)
-        if subscription is not None:
+        if number in self._going_on:
             yield refresh_done(number, refresh.cookie, refresh.deletes)
             return
         done = messages.write_result(messages.SEARCH_DONE)

@@ -39,8 +39,10 @@ class Listings:
         self._paged_count = 0
         self._lists: dict[bytes, list[Entry]] = {}
 
-    def search(self, who: Identity, request: SearchRequest, asked: Asked) -> tuple[Entries, list[Control]]:
-        """Do a search and return what is to be given of it, with the controls of its result.
+    def search(self, who: Identity, request: SearchRequest, asked: Asked, answers: list[Control]) -> Entries:
+        """Do a search and return what is to be given of it.
+
+        :param answers: where the controls of its result are added
 
         :raises LdapError: what slapd answers where it cannot search
         """
@@ -50,8 +52,7 @@ class Listings:
             page = None
         self._refuse(options, page is not None, asked.window)
         if asked.window is not None and not self._directory.is_administrative(request.base):
-            return self._windowed(who, request, options, asked.window)
-        answers: list[Control] = []
+            return self._windowed(who, request, options, asked.window, answers)
         if page is not None and not self._directory.is_administrative(request.base):
             result, cookie = self._paged(who, request, options, *page)
             answers.append(paged_response(cookie))
@@ -59,7 +60,7 @@ class Listings:
             result = self._directory.search(who, request, options)
         if options.sort and not result.is_cut and not self._directory.is_administrative(request.base):
             answers.insert(0, sort_response(ResultCode.SUCCESS))
-        return result, answers
+        return result
 
     def _refuse(self, options: Options, is_paged: bool, window: Window | None) -> None:
         if window is not None and not options.sort:
@@ -132,8 +133,8 @@ class Listings:
     # -- windows -----------------------------------------------------------
 
     def _windowed(
-        self, who: Identity, request: SearchRequest, options: Options, window: Window
-    ) -> tuple[Entries, list[Control]]:
+        self, who: Identity, request: SearchRequest, options: Options, window: Window, answers: list[Control]
+    ) -> Entries:
         """Return a part of the sorted entries, and tell where it is."""
         search = self._directory.prepared(who, request, options)
         result = Entries()
@@ -148,9 +149,9 @@ class Listings:
         entries = self._lists.get(context, [])
         target, first, count = self._placed(entries, options, window, context)
         search.give([one for one in entries[first : first + count] if self._is_there(one)], result)
-        if result.is_cut:
-            return result, []
-        return result, [sort_response(ResultCode.SUCCESS), window_response(target, len(entries), 0, context)]
+        if not result.is_cut:
+            answers += [sort_response(ResultCode.SUCCESS), window_response(target, len(entries), 0, context)]
+        return result
 
     def _is_there(self, entry: Entry) -> bool:
         while entry.parent is not None:

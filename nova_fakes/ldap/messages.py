@@ -48,7 +48,7 @@ def read_message(data: bytes) -> Message:
 
     :raises BerError: where it is not one
     """
-    parts = list(ber.elements(data))
+    parts = ber.elements(data)
     if len(parts) < 2 or parts[0][0] != ber.INTEGER:
         raise BerError("a message has a number and an operation")
     controls: tuple[Control, ...] = ()
@@ -59,7 +59,7 @@ def read_message(data: bytes) -> Message:
 
 
 def _control(content: bytes) -> Control:
-    parts = list(ber.elements(content))
+    parts = ber.elements(content)
     if not parts:
         raise BerError("a control has an OID")
     critical, value = False, None
@@ -81,7 +81,7 @@ def expect(content: bytes, count: int) -> list[Element]:
 
     :raises BerError: where there are fewer
     """
-    parts = list(ber.elements(content))
+    parts = ber.elements(content)
     if len(parts) < count:
         raise BerError("something is missing in a request")
     return parts

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.certificates import asserted_serial_and_issuer, serial_and_issuer
@@ -170,8 +170,8 @@ class Schema:
         self.rules: dict[str, MatchingRule] = {}
         for known in (*RULES, *self._naming_rules()):
             self.rules[known.oid] = self.rules[known.name.lower()] = known
-        self.dn = lru_cache(16384)(self._dn)
-        self.dn_key = lru_cache(16384)(self._dn_key)
+        self.dn = lru_cache(4096)(self._dn)
+        self.dn_key = lru_cache(4096)(self._dn_key)
         for name in ("system", *shipped):
             source = DEFINITIONS / f"{name}.schema"
             if not source.is_file():
@@ -227,6 +227,11 @@ class Schema:
             return text.lower()
 
     def _dn(self, text: str) -> Dn:
+        # What many names have in common is read once, and kept once.
+        if "\\" not in text and '"' not in text:
+            lower, _, upper = text.partition(",")
+            if upper.strip(" ") and lower.strip(" "):
+                return Dn.below(lower, self.dn(upper), self)
         return Dn.parse(text, self)
 
     def _dn_key(self, value: bytes) -> str:
@@ -410,3 +415,12 @@ class Schema:
 
 # Rules that attribute types name and that compare nothing.
 NOT_COMPARED = frozenset({"presentationAddressMatch", "protocolInformationMatch"})
+
+
+def __getattr__(name: str) -> Any:
+    """Return what python-ldap has in its module of this name."""
+    from importlib import import_module
+
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(import_module("nova_fakes.ldap.client.schema"), name)

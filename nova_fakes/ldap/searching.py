@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from nova_fakes.ldap import filters
 from nova_fakes.ldap.access import Identity
 from nova_fakes.ldap.entry import Entry, Values
 from nova_fakes.ldap.filters import Filter
+from nova_fakes.ldap.garbage import uncollected
 from nova_fakes.ldap.matching import Matcher, compile_filter
 from nova_fakes.ldap.options import Deref, Entries, Options, Scope, SearchRequest
 from nova_fakes.ldap.referrals import continuation, is_alias, is_referral
@@ -268,9 +269,13 @@ class Search:
             return None
         return entry
 
-    def give(self, entries: Iterable[Entry], result: Entries) -> None:
+    def give(self, entries: Sequence[Entry], result: Entries) -> None:
         """Put what is asked for of some entries into a result."""
         value_filter = self._value_filter()
+        with uncollected(len(entries)):
+            self._read(entries, value_filter, result)
+
+    def _read(self, entries: Iterable[Entry], value_filter: ValueFilter, result: Entries) -> None:
         above: Entry | None = None
         tail = ""
         for entry in entries:

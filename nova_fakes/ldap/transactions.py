@@ -70,7 +70,7 @@ class Transaction:
             raise LdapError(ResultCode.OPERATIONS_ERROR, "no updates to commit")
         number = 0
         try:
-            with self._directory.atomic():
+            with self._directory.operations.atomic():
                 for number, step in steps:  # noqa: B007
                     step()
         except LdapError as error:

@@ -1,13 +1,13 @@
-"""The tree of entries: names are found in it; entries come, move and go, each step so that it can be undone."""
+"""The tree of entries: names are found in it; entries come, move and go, and what was is kept, to undo it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.dn import Dn, Rdn
 from nova_fakes.ldap.entry import Entry, Values
+from nova_fakes.ldap.history import History
 from nova_fakes.ldap.indexes import Indexes
 from nova_fakes.ldap.options import NONE, Options
 from nova_fakes.ldap.referrals import is_referral, referral_error
@@ -29,10 +29,9 @@ class Tree:
         self.suffix = self._named("suffix", suffix)
         self.root: Entry | None = None
         self.indexes = Indexes(schema, self.entries)
+        self.history = History(self)
         self._has_referrals = False
         self._interned: dict[bytes, bytes] = {}
-        self._undo: list[Callable[[], None]] | None = None
-        self._deferred: list[Callable[[], None]] = []
 
     def _named(self, field: str, text: str) -> Dn:
         try:
@@ -113,83 +112,42 @@ class Tree:
 
     # -- changes -----------------------------------------------------------
 
-    @contextmanager
-    def atomic(self) -> Iterator[None]:
-        """Undo all changes of the tree that are made inside where an error leaves it."""
-        if self._undo is not None:
-            yield
-            return
-        self._undo = []
-        try:
-            yield
-        except BaseException:
-            steps, self._undo = self._undo, None
-            self._deferred.clear()
-            for step in reversed(steps):
-                step()
-            raise
-        self._undo = None
-        deferred, self._deferred = self._deferred, []
-        for notify in deferred:
-            notify()
-
-    def defer(self, notify: Callable[[], None]) -> None:
-        """Call a function once what has been changed will stay: now, unless more changes are to be made with it."""
-        if self._undo is None:
-            notify()
-        else:
-            self._deferred.append(notify)
-
-    def _undo_by(self, step: Callable[[], None]) -> None:
-        if self._undo is not None:
-            self._undo.append(step)
-
     def interned(self, value: bytes) -> bytes:
         """Return one and the same object for equal values that very many entries have."""
         return self._interned.setdefault(value, value)
 
     def link(self, entry: Entry, parent: Entry | None) -> None:
-        """Put an entry, with all below it, into the tree and the indexes."""
-        self._attach(entry, parent)
-        for one in entry.subtree():
-            self._has_referrals = self._has_referrals or is_referral(one)
-            self.indexes.change(one, {}, one.attributes)
-        self._undo_by(lambda: self.unlink(entry))
+        """Put an entry into the tree and the indexes."""
+        self.history.note(entry)
+        entry.parent = parent
+        self.attach(entry)
+        self.indexes.change(entry, {}, entry.attributes)
 
     def unlink(self, entry: Entry) -> None:
         """Take an entry out of the tree, with all below it, and out of the indexes."""
-        parent = entry.parent
-        for one in entry.subtree():
+        for one in reversed([*entry.subtree()]):
+            self.history.note(one)
+            self.detach(one)
             self.indexes.change(one, one.attributes, {})
-        self._detach(entry)
-        self._undo_by(lambda: self.link(entry, parent))
 
     def move(self, entry: Entry, rdn: Rdn, parent: Entry | None) -> None:
         """Give an entry another name, another parent, or both; the topmost stays the topmost."""
-        before = entry.rdn, entry.key, entry.parent
-        self._detach(entry)
+        self.history.note(entry)
+        self.detach(entry)
         entry.name(rdn)
-        self._attach(entry, parent)
-        self._undo_by(lambda: self._move_back(entry, *before))
-
-    def _move_back(self, entry: Entry, rdn: str, key: str, parent: Entry | None) -> None:
-        self._detach(entry)
-        entry.rdn, entry.key = rdn, key
-        self._attach(entry, parent)
+        entry.parent = parent
+        self.attach(entry)
 
     def replace(self, entry: Entry, attributes: dict[Attribute, Values]) -> None:
         """Give an entry other attributes."""
+        self.history.note(entry)
         old, entry.attributes = entry.attributes, attributes
         self.indexes.change(entry, old, attributes)
-        stamps = entry.modifier, entry.modified_s, entry.change, entry.structural
-        self._undo_by(lambda: self._put_back(entry, old, stamps))
 
-    def _put_back(self, entry: Entry, attributes: dict[Attribute, Values], stamps: tuple[object, ...]) -> None:
-        self.replace(entry, attributes)
-        entry.modifier, entry.modified_s, entry.change, entry.structural = stamps  # type: ignore[assignment]
-
-    def _attach(self, entry: Entry, parent: Entry | None) -> None:
-        entry.parent = parent
+    def attach(self, entry: Entry) -> None:
+        """Put an entry under its parent; one without is the topmost."""
+        self._has_referrals = self._has_referrals or is_referral(entry)
+        parent = entry.parent
         if parent is None:
             self.root = entry
             return
@@ -197,7 +155,8 @@ class Tree:
             parent.children = {}
         parent.children[entry.key] = entry
 
-    def _detach(self, entry: Entry) -> None:
+    def detach(self, entry: Entry) -> None:
+        """Take an entry from under its parent; it keeps what is below it."""
         if entry.parent is None:
             self.root = None
         elif entry.parent.children is not None:

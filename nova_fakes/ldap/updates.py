@@ -38,6 +38,14 @@ class Updates:
         self._changes = Changes(directory.schema, directory.checker)
         self._numbers = count(1)
         self._change_number = count()
+        self._last_number = self._last_change = 0
+
+    def number_after(self, entry: Entry) -> None:
+        """Number what comes after an entry of an earlier process, and its changes after those of the entry."""
+        self._numbers = count(max(entry.id, self._last_number) + 1)
+        self._last_number = max(entry.id, self._last_number)
+        self._last_change = max(entry.change, self._last_change)
+        self._change_number = count(self._last_change + 1)
 
     # -- what all have in common -------------------------------------------
 
