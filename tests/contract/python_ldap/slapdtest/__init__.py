@@ -76,6 +76,7 @@ class SlapdObject:
         self.cafile, self.servercert = str(CERTIFICATES / "ca.pem"), str(CERTIFICATES / "server.pem")
         self.serverkey = str(CERTIFICATES / "server.key")
         self.clientcert, self.clientkey = str(CERTIFICATES / "client.pem"), str(CERTIFICATES / "client.key")
+        self._schemas: list[Path] = []
         self._proc: subprocess.Popen[str] | None = None
 
     @property
@@ -100,7 +101,8 @@ class SlapdObject:
             "--client-ca": self.cafile,
         }
         command = [sys.executable, "-c", COMMAND, "ldap", "serve", "--authz-regexp", own, self.root_dn]
-        command += [word for option in options.items() for word in option]
+        command += ["--allow-bind-v2", *(word for option in options.items() for word in option)]
+        command += [word for path in self._schemas for word in ("--schema", str(path))]
         self._proc = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         # It prints an address as soon as it answers there.
         told = [self._proc.stdout.readline() for _ in ("ldap", "ldapi")] if self._proc.stdout else []
@@ -145,6 +147,12 @@ class SlapdObject:
 
     def ldapdelete(self, dn: str, recursive: bool = False, extra_args: Sequence[str] | None = None) -> None:
         self._command("ldapdelete", [*(extra_args or ()), *(["-r"] if recursive else []), dn])
+
+    def slapadd(self, ldif: str, extra_args: Sequence[str] | None = None) -> None:
+        """Add to the configuration: there it can be schema only."""
+        path = Path(self.testrundir) / f"{len(self._schemas)}.ldif"
+        path.write_text(ldif)
+        self._schemas.append(path)
 
     def __enter__(self) -> "SlapdObject":
         self.start()
