@@ -19,7 +19,7 @@ from nova_fakes.virt.vif.gathering import GatheringWorker
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
 
-__all__ = ["Fabric"]
+__all__ = ["Fabric", "outcome"]
 
 T = TypeVar("T")
 #: What is done in stages: it hands on what is done together with others', and is resumed when that is done.
@@ -130,7 +130,7 @@ class Fabric:
         :returns: of each call what it returned or the exception that it raised; one that fails stops no other
         """
 
-        return self._outside(lambda: [_outcome(call) for call in calls])
+        return self._outside(lambda: [outcome(call) for call in calls])
 
     def host_of(self, instance: str) -> str | None:
         """Return the host on which the instance is, None where it is not on the fabric."""
@@ -372,7 +372,8 @@ class Fabric:
             delete(self._wiring.socket, devname)
 
 
-def _outcome(call: Callable[[], object]) -> object:
+def outcome(call: Callable[[], object]) -> object:
+    """Make a call, and return what it returned or the exception that it raised."""
     try:
         return call()
     except Exception as error:
