@@ -132,6 +132,14 @@ class Fabric:
 
         return self._outside(lambda: [outcome(call) for call in calls])
 
+    def settle(self, timeout_s: float = 60.0) -> bool:
+        """Wait until the kernel has removed all interfaces of what was unplugged; False where it takes longer.
+
+        `unplug` does not wait for that: the kernel deletes many at once, later.
+        """
+        with self._outside(self._wiring.watch) as departures:
+            return departures.wait(timeout_s)
+
     def host_of(self, instance: str) -> str | None:
         """Return the host on which the instance is, None where it is not on the fabric."""
         found = self._wiring.instances.get(instance)
