@@ -4,6 +4,7 @@ A VIF that asks for the hybrid plug (``ovs_hybrid_plug``) gets a Linux bridge be
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 from nova_fakes.virt.vif.base import RealizerDescription
@@ -53,6 +54,22 @@ class OVSRealizer(BridgeRealizer):
             live_migration=True,
             summary="a network namespace for each instance, veth pairs into an Open vSwitch, native or hybrid",
         )
+
+    @staticmethod
+    def make_fabric(
+        ledger: Ledger,
+        directory: Path | None,
+        namespace: str | None,
+        socket: str | os.PathLike[str] = SYSTEM_SOCKET,
+    ) -> Fabric:
+        """Make what the realizers of several hosts share, as `fabric`; see `registry.fabric`.
+
+        On the machine's switch; with a namespace on a switch of our own, whose run directory is beside the ledger.
+        """
+        if namespace is None:
+            return SwitchFabric(ledger, directory=directory, socket=socket)
+        state = Path(tempfile.gettempdir()) if ledger.path is None else ledger.path.parent
+        return SwitchFabric(ledger, directory=directory, namespace=namespace, switch_directory=state / "ovs")
 
     def _make_fabric(self, ledger: Ledger, directory: Path) -> Fabric:
         return SwitchFabric(ledger, directory=directory, socket=self._socket)

@@ -56,6 +56,8 @@ class SwitchWiring(Wiring):
     :param revive: called where the switch does not answer; tells whether it may do so now
     """
 
+    gathered = (plan.AddPorts,)
+
     def __init__(
         self,
         ledger: Ledger,
@@ -139,6 +141,14 @@ class SwitchWiring(Wiring):
                 return [error]
             return [failure for operation in operations for failure in self.commit([operation])]
         return [self._outcome(attachments, errors) for attachments, _detachments in changes]
+
+    def wait_for_switch(self) -> None:
+        """Wait until the switch has applied every change; from any thread.
+
+        :raises OvsdbUnavailable: it does not within its deadline
+        """
+        with self._switch.connect() as connection:
+            connection.commit([])
 
     def register(self, instance: Instance, vif_id: str, link: Link) -> None:
         """Take a link into the books."""
