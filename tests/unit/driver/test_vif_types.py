@@ -46,6 +46,6 @@ def test_an_attachment_is_refused_and_the_guest_is_as_before(realizing, kind):
 def test_anything_that_cannot_be_used_lets_nova_compute_start_too(driver):
     instance = make_instance()
     spawn(driver, instance, [make_vif(1)])
+    network = {**make_vif(1)["network"], "meta": {"mtu": "big"}}
     with pytest.raises(exception.VirtualInterfacePlugException, match="mtu"):
-        network = {**make_vif(1)["network"], "meta": {"mtu": "big"}}
         driver.plug_vifs(instance, [{**make_vif(1), "network": network}])
