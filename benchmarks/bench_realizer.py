@@ -36,7 +36,8 @@ GATEWAYS = ("10.0.255.254", "fd00::ffff")
 
 
 def vif(number):
-    addresses = (f"10.0.{number >> 8}.{(number & 255) + 1}", f"fd00::1:{number:x}")
+    host = number + 1
+    addresses = (f"10.0.{host >> 8}.{host & 255}", f"fd00::1:{host:x}")
     subnets = [
         {"cidr": cidr, "gateway": {"address": gateway}, "ips": [{"address": address}]}
         for cidr, gateway, address in zip(("10.0.0.0/16", "fd00::/64"), GATEWAYS, addresses, strict=True)

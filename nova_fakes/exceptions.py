@@ -164,12 +164,16 @@ class KernelRefused(RealizerError):
     :param failed: the positions of all refused messages in their batch
     """
 
+    #: What was said of each refused message of the batch, by its position.
+    each: Mapping[int, "KernelRefused"]
+
     def __init__(self, doing: str, code: int, text: str, failed: tuple[int, ...] = ()) -> None:
         super().__init__(f"the kernel refused to {doing}: {text} (errno {code})")
         self.doing = doing
         self.text = text
         self.errno = code
         self.failed = failed
+        self.each = {}
 
 
 class AgentError(RealizerError):

@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from bursts import Burst
 
 from nova_fakes.exceptions import InvalidInput, OvsdbUnavailable, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
@@ -283,34 +284,6 @@ def test_an_abandoned_migration_leaves_the_destination_as_it_was(hosts, fabric, 
     hosts[1].prepare_migration(uuids[0], [vif])
     hosts[1].abort_migration(uuids[0], [vif])
     assert everything(fabric, own_switch(fabric)) == before
-
-
-class Burst:
-    """Plugs that come while the fabric is busy: they queue up, and go together."""
-
-    def __init__(self, fabric):
-        self._fabric = fabric
-        self.errors = {}
-
-    def run(self, calls):
-        go, busy = threading.Event(), threading.Event()
-        worker = self._fabric._worker
-        holder = threading.Thread(target=lambda: worker.call(lambda: (busy.set(), go.wait())))
-        holder.start()
-        busy.wait()
-        threads = [threading.Thread(target=self._call, args=item) for item in calls.items()]
-        for thread in threads:
-            thread.start()
-        eventually(lambda: worker.waiting() == len(calls))
-        go.set()
-        for thread in [*threads, holder]:
-            thread.join()
-
-    def _call(self, name, call):
-        try:
-            call()
-        except Exception as error:
-            self.errors[name] = error
 
 
 def test_a_burst_of_fifty_ports_is_one_transaction(hosts, fabric, make_ovs_vif, uuids):

@@ -15,9 +15,9 @@ from nova_fakes.exceptions import InvalidInput, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters
 from nova_fakes.virt.vif.bridges import delete
+from nova_fakes.virt.vif.gathering import GatheringWorker
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
-from nova_fakes.virt.vif.worker import Worker
 
 __all__ = ["Fabric"]
 
@@ -130,10 +130,7 @@ class Fabric:
         :returns: of each call what it returned or the exception that it raised; one that fails stops no other
         """
 
-        def run() -> list[object]:
-            return [_outcome(call) for call in calls]
-
-        return self._worker.call(run)
+        return self._outside(lambda: [_outcome(call) for call in calls])
 
     def host_of(self, instance: str) -> str | None:
         """Return the host on which the instance is, None where it is not on the fabric."""
@@ -173,8 +170,8 @@ class Fabric:
         self._wiring = self._make_wiring(quiet)
         self._adopt()
 
-    def _make_worker(self) -> Worker:
-        return Worker("fabric")
+    def _make_worker(self) -> GatheringWorker:
+        return GatheringWorker("fabric", lambda burst: self._wiring.commit(burst), idle=lambda: self._wiring.leave())
 
     def _make_wiring(self, quiet: bool) -> Wiring:
         return Wiring(self.ledger, self.directory, self.path, quiet, self._gateway_neighbours)
@@ -243,20 +240,22 @@ class Fabric:
         return self._worker.call(run)
 
     def _perform(self, instance: str, steps: Callable[[], Steps]) -> None:
-        """Do something that concerns one instance, in the worker."""
+        """Do something that concerns one instance, in the worker; what it hands on together with others'."""
 
-        def run() -> None:
-            for _gathered in steps():
-                raise AssertionError("a fabric of Linux bridges gathers nothing")
+        def whole() -> Steps:
+            try:
+                yield from steps()
+            finally:
+                self._wiring.let_go(instance)
 
-        self._outside(run)
+        self._worker.gather(instance, whole())
 
     def _execute(self, operations: Iterable[plan.Operation]) -> None:
         plan.execute(operations, self._wiring, self.before)
 
     def _stages(self, operations: Iterable[plan.Operation]) -> Steps:
         """Apply a plan, handing on what is done together with others' plans."""
-        return plan.stages(operations, self._wiring, self.before)
+        return plan.stages(operations, self._wiring, self.before, self._wiring.gathered)
 
     def _plug_operations(
         self, instance: str, host: str, planned: Sequence[plan.Interface], *, up: bool, new: bool

@@ -114,7 +114,7 @@ def _u32(value: int) -> bytes:
 class Template:
     """A message whose shape is fixed: `fill` packs the values into it."""
 
-    __slots__ = ("_constants", "_pack", "_places", "summary")
+    __slots__ = ("_constants", "_names", "_pack", "_slots", "summary")
 
     def __init__(self, summary: str, kind: int, flags: int, *parts: _Part | bytes) -> None:
         whole = _join(bytes(_HEADER.size), *parts)
@@ -123,14 +123,15 @@ class Template:
         # One struct for the whole message, what is constant in it included: packing it is a single call.
         layout = "="
         self._constants: list[int | bytes] = []
-        self._places: dict[str, list[int]] = {}
+        self._slots: list[str] = []
         end = 0
         for slot_name, offset, form in sorted(whole.slots, key=lambda slot: slot[1]):
             layout += f"{offset - end}s{form.format[1:]}"
-            self._places.setdefault(slot_name, []).append(len(self._constants) + 1)
+            self._slots.append(slot_name)
             self._constants += [data[end:offset], 0]
             end = offset + form.size
         self._constants.append(data[end:])
+        self._names = frozenset(self._slots)
         self._pack = struct.Struct(f"{layout}{len(data) - end}s").pack
 
     def fill(self, **values: int | bytes) -> "Message":
@@ -138,19 +139,18 @@ class Template:
 
         Every slot needs its value.
         """
+        if len(values) != len(self._names):
+            raise KeyError(f"{self.summary!r} takes {sorted(self._names)}, not {sorted(values)}")
         arguments = self._constants.copy()
-        places = self._places
-        for slot_name, value in values.items():
-            for place in places[slot_name]:
-                arguments[place] = value
-        return Message(self, bytearray(self._pack(*arguments)))
+        arguments[1::2] = [values[slot_name] for slot_name in self._slots]
+        return Message(self, self._pack(*arguments))
 
 
 class Message(NamedTuple):
     """A filled template, ready to be sent."""
 
     template: Template
-    data: bytearray
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,10 +357,14 @@ class Socket:
         if not messages:
             return
         first = self._sequence + 1
-        for message in messages:
-            self._sequence += 1
-            _SEQUENCE.pack_into(message.data, _SEQUENCE_OFFSET, self._sequence & 0xFFFFFFFF)
-        self._socket.send(b"".join([message.data for message in messages]))
+        sequence, place = self._sequence, _SEQUENCE_OFFSET
+        batch = bytearray().join([data for _template, data in messages])
+        for _template, data in messages:
+            sequence += 1
+            _SEQUENCE.pack_into(batch, place, sequence & 0xFFFFFFFF)
+            place += len(data)
+        self._sequence = sequence
+        self._socket.send(batch)
         refusals: dict[int, tuple[int, bytes]] = {}
         while True:
             try:
@@ -372,8 +376,11 @@ class Socket:
                 if kind == _NLMSG_ERROR and (code := -struct.unpack_from("=i", body)[0]) and position < len(messages):
                     refusals[position] = (code, body)
         if refusals:
-            position = min(refusals)
-            raise _refusal(messages[position].template.summary, *refusals[position], failed=tuple(sorted(refusals)))
+            failed = tuple(sorted(refusals))
+            each = {place: _refusal(messages[place].template.summary, *refusals[place], failed) for place in failed}
+            error = each[failed[0]]
+            error.each = each
+            raise error
 
     def link(self, devname: str) -> Link | None:
         """Look an interface up by name; None where there is none."""
@@ -415,8 +422,9 @@ class Socket:
 
     def _request(self, message: Message) -> list[tuple[int, bytes]]:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        _SEQUENCE.pack_into(message.data, _SEQUENCE_OFFSET, self._sequence)
-        self._socket.send(message.data)
+        data = bytearray(message.data)
+        _SEQUENCE.pack_into(data, _SEQUENCE_OFFSET, self._sequence)
+        self._socket.send(data)
         answers: list[tuple[int, bytes]] = []
         dump = struct.unpack_from("=H", message.data, 6)[0] & _DUMP == _DUMP
         while True:

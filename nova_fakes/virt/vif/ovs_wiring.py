@@ -56,6 +56,8 @@ class SwitchWiring(Wiring):
     :param revive: called where the switch does not answer; tells whether it may do so now
     """
 
+    gathered = (plan.AddPorts,)
+
     def __init__(
         self,
         ledger: Ledger,

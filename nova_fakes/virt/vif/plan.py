@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
-from nova_fakes.virt.vif.base import VIF, Subnet
+from nova_fakes.virt.vif.base import VIF, Route
 
 __all__ = [
     "AddPorts",
@@ -385,46 +385,70 @@ def interface(vif: VIF, ordinal: int) -> Interface:
     routes: dict[tuple[bytes, int, int], GuestRoute] = {}
     neighbours: list[GuestNeighbour] = []
     for position, subnet in enumerate(vif.subnets):
-        network, prefix_length = _network(subnet.cidr)
-        ipv6 = len(network) == _IPV6_BYTES
-        if ipv6 and vif.mtu < _IPV6_MIN_MTU:
+        shared = _shared(vif.network_id, subnet.cidr, subnet.gateway, subnet.routes, ordinal * _METRIC_STEP + position)
+        if shared.ipv6 and vif.mtu < _IPV6_MIN_MTU:
             raise InvalidInput(f"mtu of VIF {vif.id}", vif.mtu, f"IPv6 needs {_IPV6_MIN_MTU} bytes (RFC 8200 §5)")
         own = [_packed(address) for address in subnet.addresses]
-        addresses += [GuestAddress(address, prefix_length) for address in own]
+        addresses += [GuestAddress(address, shared.prefix_length) for address in own]
         if not own:
             continue  # a gateway that no address of ours can reach
-        metric = ordinal * _METRIC_STEP + position + (_IPV6_METRIC if ipv6 else 0)
-        for route in _routes(subnet, metric):
+        for key, route in shared.routes:
             if route.nexthop not in own:
-                routes.setdefault((route.destination, route.prefix_length, route.metric), route)
-        gateway = None if subnet.gateway is None else _packed(subnet.gateway)
+                routes.setdefault(key, route)
         # An appliance that holds the gateway's address itself must not have a neighbour of that name.
-        if gateway is not None and gateway not in own:
-            neighbours.append(GuestNeighbour(gateway, _gateway_mac(vif.network_id, str(subnet.gateway))))
+        if shared.neighbour is not None and shared.neighbour.address not in own:
+            neighbours.append(shared.neighbour)
     # Direct routes first: the kernel refuses a nexthop that it cannot reach yet.
-    ordered = sorted(routes.values(), key=lambda route: -route.prefix_length)
+    ordered = sorted(routes.values(), key=_longest_prefix_first)
     return Interface(vif, ordinal, tuple(addresses), tuple(ordered), tuple(neighbours))
 
 
-def _routes(subnet: Subnet, metric: int) -> Iterable[GuestRoute]:
+def _longest_prefix_first(route: GuestRoute) -> int:
+    return -route.prefix_length
+
+
+class _SharedSubnet(NamedTuple):
+    """What the instances of a subnet have in common; each route with what tells it from others."""
+
+    ipv6: bool
+    prefix_length: int
+    routes: tuple[tuple[tuple[bytes, int, int], GuestRoute], ...]
+    neighbour: GuestNeighbour | None
+
+
+@lru_cache(maxsize=1024)
+def _shared(
+    network_id: str, cidr: str, gateway: str | None, host_routes: tuple[Route, ...], precedence: int
+) -> _SharedSubnet:
+    network, prefix_length = _network(cidr)
+    ipv6 = len(network) == _IPV6_BYTES
+    metric = precedence + (_IPV6_METRIC if ipv6 else 0)
+    routes = tuple(
+        ((route.destination, route.prefix_length, route.metric), route)
+        for route in _routes(cidr, gateway, host_routes, metric)
+    )
+    neighbour = None if gateway is None else GuestNeighbour(_packed(gateway), _gateway_mac(network_id, gateway))
+    return _SharedSubnet(ipv6, prefix_length, routes, neighbour)
+
+
+def _routes(cidr: str, gateway: str | None, host_routes: tuple[Route, ...], metric: int) -> Iterable[GuestRoute]:
     """List the host routes, then the default route by the gateway unless a host route already is one.
 
     Neutron's DHCP agent leaves the gateway out in that case too (RFC 3442: with classless routes a client ignores the
     router option).
     """
     has_default = False
-    for route in subnet.routes:
+    for route in host_routes:
         destination, prefix_length = _network(route.destination)
         has_default = has_default or prefix_length == 0
-        yield _route(destination, prefix_length, route.nexthop, subnet, metric)
-    if subnet.gateway is not None and not has_default:
-        nexthop = _packed(subnet.gateway)
-        yield _route(bytes(len(nexthop)), 0, subnet.gateway, subnet, metric)
+        yield _route(destination, prefix_length, route.nexthop, cidr, metric)
+    if gateway is not None and not has_default:
+        yield _route(bytes(len(_packed(gateway))), 0, gateway, cidr, metric)
 
 
-def _route(destination: bytes, prefix_length: int, nexthop: str, subnet: Subnet, metric: int) -> GuestRoute:
+def _route(destination: bytes, prefix_length: int, nexthop: str, cidr: str, metric: int) -> GuestRoute:
     via = _packed(nexthop)
-    network, length = _network(subnet.cidr)
+    network, length = _network(cidr)
     outside = (int.from_bytes(via) ^ int.from_bytes(network)) >> (8 * len(via) - length) != 0
     link_local = len(via) == _IPV6_BYTES and via[0] == 0xFE and via[1] & 0xC0 == 0x80
     return GuestRoute(destination, prefix_length, via, metric, outside and not link_local)
