@@ -61,7 +61,8 @@ class BridgeRealizer:
     @staticmethod
     def make_fabric(ledger: Ledger, directory: Path | None, namespace: str | None) -> Fabric:
         """Make what the realizers of several hosts share, as `fabric`; see `registry.fabric`."""
-        return Fabric(ledger, directory=directory, namespace=namespace)
+        # With a namespace the network is our own; without, Neutron's routers have MACs of theirs.
+        return Fabric(ledger, directory=directory, namespace=namespace, gateway_neighbours=namespace is not None)
 
     def describe(self) -> RealizerDescription:
         """Tell that normal VIFs become real interfaces."""
@@ -128,7 +129,7 @@ class BridgeRealizer:
             self._own_ledger.close()
 
     def _make_fabric(self, ledger: Ledger, directory: Path) -> Fabric:
-        return Fabric(ledger, directory=directory)
+        return Fabric(ledger, directory=directory, gateway_neighbours=False)
 
 
 def _default_state(host: str) -> Path:

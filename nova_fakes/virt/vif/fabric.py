@@ -17,6 +17,7 @@ from nova_fakes.virt.vif.base import VIF, InterfaceCounters
 from nova_fakes.virt.vif.bridges import delete
 from nova_fakes.virt.vif.gathering import GatheringWorker
 from nova_fakes.virt.vif.ledger import Entry, Ledger
+from nova_fakes.virt.vif.steps import MtuChange, SetMtu
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
 
 __all__ = ["Fabric"]
@@ -290,8 +291,10 @@ class Fabric:
             known = [plan.interface(vif, seats[vif.id].ordinal) for vif in vifs if vif.id in seats]
             self._wiring.do(plan.ConfigureGuest(uuid, tuple(known), loopback=True))
             instance.adopted = False
+        operations: list[plan.Operation] = [*_mtu_changes(instance, vifs)]
         if planned:
-            yield from self._stages(self._plug_operations(uuid, host, planned, up=instance.up, new=False))
+            operations += self._plug_operations(uuid, host, planned, up=instance.up, new=False)
+        yield from self._stages(operations)
 
     def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None) -> Steps:
         instance = self._wiring.instances.get(uuid)
@@ -370,6 +373,20 @@ class Fabric:
         # In a namespace that others use, nothing of ours may linger until the kernel gets round to it.
         for devname in self._wiring.leaving & {link.name for link in self._wiring.socket.links()}:
             delete(self._wiring.socket, devname)
+
+
+def _mtu_changes(instance: Instance, vifs: Sequence[VIF]) -> tuple[SetMtu, ...]:
+    """Return the step that gives what the instance has the MTUs of these VIFs; none where it has them.
+
+    :raises InvalidInput: an MTU cannot carry the VIF's addresses
+    """
+    changes = []
+    for vif in vifs:
+        link = instance.links.get(vif.id)
+        if link is not None and link.mtu != vif.mtu:
+            plan.interface(vif, link.seat.ordinal)
+            changes.append(MtuChange(vif.id, link.mtu, vif.mtu))
+    return (SetMtu(instance.uuid, tuple(changes)),) if changes else ()
 
 
 def _outcome(call: Callable[[], object]) -> object:

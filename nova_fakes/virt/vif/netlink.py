@@ -27,7 +27,9 @@ __all__ = [
     "LINK_ATTACH",
     "LINK_DOWN",
     "LINK_GROUP",
+    "LINK_MTU",
     "LINK_UP",
+    "MTU_INDEX",
     "NEIGHBOUR4",
     "NEIGHBOUR6",
     "NO_AUTOCONF",
@@ -238,6 +240,8 @@ LINK_ATTACH = Template(
 )
 LINK_UP = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(flags=_u32(UP)), _IFNAME)
 LINK_DOWN = Template("take an interface down", _RTM_SETLINK, 0, _ifinfo(flags=_u32(0)), _IFNAME)
+LINK_MTU = Template("set an MTU", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_MTU, _slot("mtu", "I")))
+MTU_INDEX = Template("set an MTU", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i")), _attr(_IFLA_MTU, _slot("mtu", "I")))
 LINK_ALIAS = Template(
     "mark an interface", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_IFALIAS, _slot("alias", "64s"))
 )

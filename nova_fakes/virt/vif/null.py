@@ -57,7 +57,8 @@ class NullRealizer:
         with self._lock:
             have = self._plans.get(instance, {})
             added = plan.interfaces(vifs, {vif_id: interface.seat for vif_id, interface in have.items()})
-            self._plans[instance] = {**have, **{interface.vif.id: interface for interface in added}}
+            again = [plan.interface(vif, have[vif.id].ordinal) for vif in vifs if vif.id in have]
+            self._plans[instance] = {**have, **{interface.vif.id: interface for interface in (*again, *added)}}
             self._up.setdefault(instance, up)
 
     def unplug(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:

@@ -6,6 +6,7 @@ A VIF that asks for the hybrid plug (``ovs_hybrid_plug``) gets a Linux bridge be
 import os
 from pathlib import Path
 
+from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
@@ -52,5 +53,33 @@ class OVSRealizer(BridgeRealizer):
             addressing=addressing,
         )
 
+    @staticmethod
+    def make_fabric(
+        ledger: Ledger,
+        directory: Path | None,
+        namespace: str | None,
+        *,
+        socket: str | os.PathLike[str] = SYSTEM_SOCKET,
+        switch_directory: str | os.PathLike[str] | None = None,
+    ) -> SwitchFabric:
+        """Make what the realizers of several hosts share, as `fabric`; see `registry.fabric`.
+
+        :param socket: the database of the machine's switch
+        :param switch_directory: where a switch of our own has its files; None uses the machine's
+        :raises InvalidInput: a namespace for a switch that is not in it, or a switch of our own without one
+        """
+        if namespace is not None and switch_directory is None:
+            raise InvalidInput(
+                "namespace", namespace, "the machine's switch is in its own; give a switch_directory for one of ours"
+            )
+        return SwitchFabric(
+            ledger,
+            directory=directory,
+            namespace=namespace,
+            switch_directory=switch_directory,
+            socket=socket,
+            gateway_neighbours=switch_directory is not None,
+        )
+
     def _make_fabric(self, ledger: Ledger, directory: Path) -> Fabric:
-        return SwitchFabric(ledger, directory=directory, socket=self._socket)
+        return SwitchFabric(ledger, directory=directory, socket=self._socket, gateway_neighbours=False)

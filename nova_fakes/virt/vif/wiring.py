@@ -16,6 +16,7 @@ from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.interior import guest_messages
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 from nova_fakes.virt.vif.stays import Stays
+from nova_fakes.virt.vif.steps import SetMtu
 
 __all__ = ["Instance", "Link", "Wiring"]
 
@@ -31,6 +32,11 @@ class Link:
     network_id: str
     seat: plan.Seat
     entry: Entry
+
+    @property
+    def mtu(self) -> int:
+        """Its MTU, bytes."""
+        return int(str(self.entry.attributes["mtu"]))
 
 
 @dataclass(slots=True)
@@ -120,6 +126,8 @@ class Wiring:
                 self._stays.reach(instance.uuid, instance.path).socket.send(
                     list(guest_messages(operation, self._gateway_neighbours))
                 )
+            case SetMtu():
+                self._set_mtu(operation)
             case plan.MoveLinks():
                 self._move(operation)
             case plan.Announce(uuid):
@@ -140,6 +148,8 @@ class Wiring:
             case plan.MoveLinks(uuid, source, destination, interfaces):
                 self._move(plan.MoveLinks(uuid, destination, source, interfaces))
                 self._stays.announce(uuid)  # whatever was announced so far points to the wrong bridge
+            case SetMtu():
+                self.do(operation.reverse())
             case plan.ConfigureGuest() | plan.Announce():
                 return  # the one goes with the links, the other is followed by an announcement of the way back
 
@@ -343,6 +353,7 @@ class Wiring:
             network=vif.network_id,
             ordinal=interface.ordinal,
             mac=vif.address,
+            mtu=vif.mtu,
             **self._facts(interface),
         )
         self._devnames[devname] = vif.id
@@ -377,6 +388,33 @@ class Wiring:
         yield from preparation
         if preparation and flags:
             yield netlink.LINK_UP.fill(devname=devname)
+
+    def _set_mtu(self, operation: SetMtu) -> None:
+        instance = self.instances[operation.instance]
+        try:
+            self._send_mtus(instance, {one.vif_id: one.after for one in operation.changes})
+        except KernelRefused:
+            self._send_mtus(instance, {one.vif_id: one.before for one in operation.changes})
+            raise
+
+    def _send_mtus(self, instance: Instance, mtus: Mapping[str, int]) -> None:
+        outside = [
+            netlink.LINK_MTU.fill(devname=netlink.name(devname), mtu=mtu)
+            for vif_id, mtu in mtus.items()
+            for devname in self._host_devices(vif_id, instance.links[vif_id])
+        ]
+        inside = [
+            netlink.MTU_INDEX.fill(index=instance.links[vif_id].seat.index, mtu=mtu) for vif_id, mtu in mtus.items()
+        ]
+        self.socket.send(outside)
+        self._stays.reach(instance.uuid, instance.path).socket.send(inside)
+        for vif_id, mtu in mtus.items():
+            link = instance.links[vif_id]
+            link.entry = self._ledger.note(link.entry, mtu=mtu)
+
+    def _host_devices(self, vif_id: str, link: Link) -> Sequence[str]:
+        """Return the names of the devices of the hosts' side that carry a VIF's frames."""
+        return (link.devname,)
 
     def _move(self, operation: plan.MoveLinks) -> None:
         instance = self.instances[operation.instance]
