@@ -215,6 +215,8 @@ class Fabric:
                 found = self._adopt_link(entry) if role == "vif" else self._wiring.bridges.adopt(entry)
                 if not found:
                     self.ledger.done(entry)
+        self._wiring.resume_leases()
+        self._wiring.leave()
 
     def _adopt_link(self, entry: Entry) -> bool:
         link, facts = self._wiring.socket.link(entry.name), entry.attributes
@@ -302,6 +304,7 @@ class Fabric:
             return
         networks = {link.network_id for link in instance.links.values()}
         going = list(instance.links) if vifs is None else [vif.id for vif in vifs if vif.id in instance.links]
+        self._wiring.leases.stop(going)  # while the server can still hear it
         yield from self._detach(instance, going)
         if vifs is None:
             self._wiring.forget(instance)
@@ -321,6 +324,8 @@ class Fabric:
         self._wiring.socket.send(
             [template.fill(devname=netlink.name(link.devname)) for link in instance.links.values()]
         )
+        if up and not instance.up:
+            self._wiring.leases.reboot(instance.links)
         instance.up = up
 
     def _counters(self, uuid: str) -> dict[str, InterfaceCounters]:

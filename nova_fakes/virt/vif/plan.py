@@ -21,6 +21,7 @@ from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
 
 __all__ = [
     "METADATA",
+    "METRIC_STEP",
     "AddPorts",
     "Announce",
     "ConfigureGuest",
@@ -55,7 +56,7 @@ _FIRST_INDEX = 2
 #: What the kernel gives an IPv6 route without a metric of its own (IP6_RT_PRIO_USER, ``include/uapi/linux/route.h``).
 _IPV6_METRIC = 1024
 #: Room between two interfaces' metrics for the subnets of one.
-_METRIC_STEP = 100
+METRIC_STEP = 100
 _IPV6_MIN_MTU = 1280
 #: Where instances ask for their metadata.
 METADATA = "169.254.169.254/32"
@@ -405,7 +406,7 @@ def interface(vif: VIF, ordinal: int) -> Interface:
     neighbours: list[GuestNeighbour] = []
     for position, subnet in enumerate(vif.subnets):
         host_routes = subnet.routes if subnet.dhcp_server is None else _with_metadata(subnet)
-        shared = _shared(vif.network_id, subnet.cidr, subnet.gateway, host_routes, ordinal * _METRIC_STEP + position)
+        shared = _shared(vif.network_id, subnet.cidr, subnet.gateway, host_routes, ordinal * METRIC_STEP + position)
         if shared.ipv6 and vif.mtu < _IPV6_MIN_MTU:
             raise InvalidInput(f"mtu of VIF {vif.id}", vif.mtu, f"IPv6 needs {_IPV6_MIN_MTU} bytes (RFC 8200 §5)")
         if vif.addressing == "dhcp" and not shared.ipv6:

@@ -8,15 +8,18 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
+from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.interior import guest_messages
+from nova_fakes.virt.vif.leases import Leases
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 from nova_fakes.virt.vif.stays import Stays
-from nova_fakes.virt.vif.steps import SetMtu
+from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
 
 __all__ = ["Instance", "Link", "Wiring"]
 
@@ -93,6 +96,7 @@ class Wiring:
         self._stays = Stays()
         self._devnames: dict[str, str] = {}
         self._macs: dict[tuple[str, str], str] = {}
+        self.leases = Leases(SystemClock(), Random(int.from_bytes(os.urandom(8))))
         self.socket = netlink.Socket()
         self.bridges: NetworkBridges = self._make_bridges(quiet)
         self.instances: dict[str, Instance] = {}
@@ -103,6 +107,7 @@ class Wiring:
 
     def close(self) -> None:
         """Leave whatever the thread is in and give the descriptors up."""
+        self.leases.close()
         self._stays.close()
         self.socket.close()
 
@@ -128,6 +133,10 @@ class Wiring:
                 )
             case SetMtu():
                 self._set_mtu(operation)
+            case AskForLeases(uuid, interfaces):
+                self._enter(self.instances[uuid])
+                for one in interfaces:
+                    self.leases.ask(one.vif.id, one.seat, one.vif.mtu)
             case plan.MoveLinks():
                 self._move(operation)
             case plan.Announce(uuid):
@@ -150,6 +159,8 @@ class Wiring:
                 self._stays.announce(uuid)  # whatever was announced so far points to the wrong bridge
             case SetMtu():
                 self.do(operation.reverse())
+            case AskForLeases(_uuid, interfaces):
+                self.leases.stop([one.vif.id for one in interfaces])
             case plan.ConfigureGuest() | plan.Announce():
                 return  # the one goes with the links, the other is followed by an announcement of the way back
 
@@ -201,6 +212,7 @@ class Wiring:
 
     def forget(self, instance: Instance) -> None:
         """Take the instance's namespace away; the kernel deletes the interfaces, many instances' at once."""
+        self.leases.stop(instance.links)
         self.let_go(instance.uuid)
         namespaces.remove(instance.path)
         with self._ledger.together():
@@ -213,7 +225,9 @@ class Wiring:
 
     def remove_links(self, instance: Instance, vif_ids: Iterable[str]) -> None:
         """Delete some of the instance's interfaces."""
-        for vif_id in vif_ids:
+        going = list(vif_ids)
+        self.leases.stop(going)
+        for vif_id in going:
             delete(self.socket, instance.links[vif_id].devname)
             self._unregister(instance, vif_id)
 
@@ -229,6 +243,15 @@ class Wiring:
             finally:
                 os.close(fd)
         return instance.nsid
+
+    def resume_leases(self) -> None:
+        """Start the DHCP clients of instances that an earlier process left: their leases would run out."""
+        for instance in self.instances.values():
+            for vif_id, link in instance.links.items():
+                if link.entry.attributes.get("asks"):
+                    self._enter(instance)
+                    self.leases.ask(vif_id, link.seat, link.mtu, known=True)
+            self.let_go(instance.uuid)
 
     def _unregister(self, instance: Instance, vif_id: str) -> Link:
         link = instance.links.pop(vif_id)
@@ -354,6 +377,7 @@ class Wiring:
             ordinal=interface.ordinal,
             mac=vif.address,
             mtu=vif.mtu,
+            asks=interface.asks,
             **self._facts(interface),
         )
         self._devnames[devname] = vif.id
