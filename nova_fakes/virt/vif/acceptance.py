@@ -63,7 +63,7 @@ class Acceptance:
     :param vif_types: those that it makes
     :param vnic_types: likewise
     :param allow_substitute: make a plain port of a VIF that it cannot make
-    :param host_addressing: of VIFs that say nothing of it
+    :param host_addressing: of VIFs that say nothing of it; None leaves that open
     :raises InvalidInput: an option cannot be used
     """
 
@@ -74,12 +74,12 @@ class Acceptance:
         vnic_types: frozenset[str] = frozenset({"normal"}),
         *,
         allow_substitute: bool | str = False,
-        host_addressing: str = "static",
+        host_addressing: str | None = "static",
     ) -> None:
         self._name = name
         self._own_types, self._own_vnic_types = vif_types, vnic_types
         self._substitutes = flag(allow_substitute, "allow_substitute")
-        self._addressing = addressing(host_addressing, "addressing")
+        self._addressing = None if host_addressing is None else addressing(host_addressing, "addressing")
 
     @property
     def vif_types(self) -> frozenset[str]:

@@ -21,12 +21,20 @@ class NullRealizer:
     :param host: the name of the hypervisor, for the plans
     :param fabric: accepted because every realizer is made with the same options; there is nothing to share
     :param addressing: ``dhcp`` plans a DHCP client instead of IPv4 addresses, for VIFs that say nothing of it
+    :param allow_substitute: accepted likewise; nothing has to be substituted
     :raises InvalidInput: the addressing is none
     """
 
     name = "null"
 
-    def __init__(self, host: str = "localhost", fabric: object = None, *, addressing: str = "static") -> None:
+    def __init__(
+        self,
+        host: str = "localhost",
+        fabric: object = None,
+        *,
+        addressing: str = "static",
+        allow_substitute: bool | str = False,
+    ) -> None:
         self._acceptance = Acceptance(self.name, VIF_TYPES, VNIC_TYPES, host_addressing=addressing)
         self.host = host
         self.fabric = fabric

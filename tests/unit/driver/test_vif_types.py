@@ -1,10 +1,15 @@
 """What nova hears of VIFs that nobody can plug: the exception of its own VIF driver (nova/virt/libvirt/vif.py)."""
 
+import nova.conf
 import pytest
 from driver_kit import make_instance, make_vif, spawn
 from nova import exception
 
+from nova_fakes.exceptions import InvalidInput
+from nova_fakes.virt.driver import setup
+from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.null import NullRealizer
+from nova_fakes.virt.vif.steps import AskForLeases
 
 UNBOUND = ("unbound", "binding_failed")
 
@@ -49,3 +54,44 @@ def test_anything_that_cannot_be_used_lets_nova_compute_start_too(driver):
     network = {**make_vif(1)["network"], "meta": {"mtu": "big"}}
     with pytest.raises(exception.VirtualInterfacePlugException, match="mtu"):
         driver.plug_vifs(instance, [{**make_vif(1), "network": network}])
+
+
+@pytest.fixture
+def realized():
+    """Return the realizer that the configuration gives a host."""
+    changed = set()
+
+    def realized(**options):
+        for name, value in options.items():
+            nova.conf.CONF.set_override(name, value, group="nova_fakes")
+            changed.add(name)
+        return setup.hypervisor_from_conf("h1").realizer
+
+    yield realized
+    for name in changed:
+        nova.conf.CONF.clear_override(name, group="nova_fakes")
+
+
+def test_the_configuration_chooses_the_addressing(realized):
+    realizer = realized(vif_addressing="dhcp")
+    realizer.plug("i", [VIF.from_network_info(make_vif(1))])
+    assert isinstance(realizer.operations("i")[-1], AskForLeases)
+
+
+def test_the_fleet_file_chooses_it_for_a_host(realized, tmp_path):
+    file = tmp_path / "fleet.toml"
+    file.write_text('[[host]]\nname = "h1"\nvif_addressing = "dhcp"\n')
+    realizer = realized(fleet_file=str(file))
+    realizer.plug("i", [VIF.from_network_info(make_vif(1))])
+    assert isinstance(realizer.operations("i")[-1], AskForLeases)
+    file.write_text('[[host]]\nname = "h1"\nvif_addressing = "slaac"\n')
+    with pytest.raises(InvalidInput, match="use one of static, dhcp"):
+        realized()
+
+
+def test_the_configuration_allows_substitutes(realized, tmp_path):
+    agent = {"socket": str(tmp_path / "none"), "deadline_s": "0.1"}
+    realizer = realized(vif_realizer="remote", vif_realizer_options=agent, vif_allow_substitute=True)
+    wanted = VIF.from_network_info({**make_vif(1), "type": "hw_veb", "vnic_type": "direct"})
+    (told,) = realizer._told([wanted])
+    assert (told.type, told.vnic_type, told.addressing) == ("other", "normal", None)
