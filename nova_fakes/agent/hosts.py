@@ -22,7 +22,7 @@ class Hosts:
     :param ledger: where what is made is written down first
     :param directory: where namespaces get their names, ``/run/netns`` where None
     :param namespace: the name of a namespace for the hosts' side of it all; None: the process's own
-    :param options: further options of the realizer, or of what the hosts' realizers share
+    :param options: further options of the realizer
     :raises InvalidInput: the realizer has no such option
     :raises RealizerError: the realizer cannot be made here
     """
@@ -38,11 +38,11 @@ class Hosts:
     ) -> None:
         self.name = name
         self._options: dict[str, object] = dict(options or {})
-        shared = {key: self._options.pop(key) for key in registry.fabric_options(name) & self._options.keys()}
         registry.check_options(name, host="localhost", **self._options)
-        self.fabric = registry.fabric(name, ledger, directory=directory, namespace=namespace, **shared)
+        self.fabric = registry.fabric(name, ledger, directory=directory, namespace=namespace, **self._options)
         if self.fabric is not None:
             self._options["fabric"] = self.fabric
+            registry.check_options(name, host="localhost", **self._options)
         self._lock = threading.Lock()
         self._realizers: dict[str, Realizer] = {}
 

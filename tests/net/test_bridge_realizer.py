@@ -398,6 +398,26 @@ def test_a_bridge_that_goes_within_a_burst_is_made_again(hosts, make_vif, fabric
     assert answers(hosts[0].namespace("comes"), "10.0.0.7")
 
 
+def test_a_hundred_that_go_at_once_are_waited_for_by_those_who_ask(hosts, make_vif, fabric):
+    vifs = {f"i{n}": make_vif(n) for n in range(2, 102)}
+    fabric.together([lambda i=i, v=v: hosts[0].plug(i, [v]) for i, v in vifs.items()])
+    assert {vif.devname for vif in vifs.values()} <= devices(fabric.path)
+    fabric.together([lambda i=i: hosts[0].unplug(i) for i in vifs])
+    assert fabric.instances() == ()
+    assert fabric.settle()
+    assert not {vif.devname for vif in vifs.values()} & devices(fabric.path)
+    assert fabric.settle(0)  # nothing is on its way any more
+
+
+def test_what_somebody_holds_open_does_not_go_in_time(hosts, make_vif, uuids, fabric):
+    hosts[0].plug(uuids[0], [make_vif(5)])
+    held = namespaces.open_namespace(hosts[0].namespace(uuids[0]))
+    hosts[0].unplug(uuids[0])
+    assert not fabric.settle(0.05)
+    os.close(held)
+    assert fabric.settle()
+
+
 def test_equal_names_on_two_hosts_do_not_clash(hosts, make_vif, uuids, answers):
     hosts[0].plug(uuids[0], [make_vif(5, devname="tap0")])
     hosts[1].plug(uuids[1], [make_vif(6, devname="tap0")])

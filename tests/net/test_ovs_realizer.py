@@ -300,6 +300,10 @@ def test_a_burst_of_fifty_ports_is_one_transaction(hosts, fabric, make_ovs_vif, 
     burst.run({n: lambda n=n: hosts[n % 3].unplug(f"i{n}") for n in range(2, 52)})
     assert burst.errors == {}
     assert len(switch.ports()) == 2  # the bridge's own, and the first
+    assert hosts[0].settle()
+    with switch.connect() as connection:
+        (row,) = connection.select("Open_vSwitch", [], "next_cfg", "cur_cfg")
+    assert row["cur_cfg"] == row["next_cfg"]
 
 
 def test_in_a_burst_one_instances_fault_is_not_the_others(hosts, fabric, make_ovs_vif):

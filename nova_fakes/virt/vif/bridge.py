@@ -122,6 +122,10 @@ class BridgeRealizer:
         """Return the path of the namespace of an instance on this host, None where it is not here."""
         return self.fabric.namespace(instance) if self.fabric.host_of(instance) == self.host else None
 
+    def settle(self, timeout_s: float = 60.0) -> bool:
+        """Wait until nothing of what was unplugged is left; False where it takes longer."""
+        return self.fabric.settle(timeout_s)
+
     def close(self) -> None:
         """Close a fabric of one's own; a shared one is its owner's to close."""
         if self._own_ledger is not None:

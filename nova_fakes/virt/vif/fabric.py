@@ -20,7 +20,7 @@ from nova_fakes.virt.vif.ledger import Entry, Ledger
 from nova_fakes.virt.vif.steps import MtuChange, SetMtu
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
 
-__all__ = ["Fabric"]
+__all__ = ["Fabric", "outcome"]
 
 T = TypeVar("T")
 #: What is done in stages: it hands on what is done together with others', and is resumed when that is done.
@@ -131,7 +131,15 @@ class Fabric:
         :returns: of each call what it returned or the exception that it raised; one that fails stops no other
         """
 
-        return self._outside(lambda: [_outcome(call) for call in calls])
+        return self._outside(lambda: [outcome(call) for call in calls])
+
+    def settle(self, timeout_s: float = 60.0) -> bool:
+        """Wait until the kernel has removed all interfaces of what was unplugged; False where it takes longer.
+
+        `unplug` does not wait for that: the kernel deletes many at once, later.
+        """
+        with self._outside(self._wiring.watch) as departures:
+            return departures.wait(timeout_s)
 
     def host_of(self, instance: str) -> str | None:
         """Return the host on which the instance is, None where it is not on the fabric."""
@@ -394,7 +402,8 @@ def _mtu_changes(instance: Instance, vifs: Sequence[VIF]) -> tuple[SetMtu, ...]:
     return (SetMtu(instance.uuid, tuple(changes)),) if changes else ()
 
 
-def _outcome(call: Callable[[], object]) -> object:
+def outcome(call: Callable[[], object]) -> object:
+    """Make a call, and return what it returned or the exception that it raised."""
     try:
         return call()
     except Exception as error:

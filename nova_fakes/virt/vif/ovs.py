@@ -4,9 +4,9 @@ A VIF that asks for the hybrid plug (``ovs_hybrid_plug``) gets a Linux bridge be
 """
 
 import os
+import tempfile
 from pathlib import Path
 
-from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
@@ -58,28 +58,17 @@ class OVSRealizer(BridgeRealizer):
         ledger: Ledger,
         directory: Path | None,
         namespace: str | None,
-        *,
         socket: str | os.PathLike[str] = SYSTEM_SOCKET,
-        switch_directory: str | os.PathLike[str] | None = None,
-    ) -> SwitchFabric:
+    ) -> Fabric:
         """Make what the realizers of several hosts share, as `fabric`; see `registry.fabric`.
 
-        :param socket: the database of the machine's switch
-        :param switch_directory: where a switch of our own has its files; None uses the machine's
-        :raises InvalidInput: a namespace for a switch that is not in it, or a switch of our own without one
+        On the machine's switch; with a namespace on a switch of our own, whose run directory is beside the ledger.
         """
-        if namespace is not None and switch_directory is None:
-            raise InvalidInput(
-                "namespace", namespace, "the machine's switch is in its own; give a switch_directory for one of ours"
-            )
-        return SwitchFabric(
-            ledger,
-            directory=directory,
-            namespace=namespace,
-            switch_directory=switch_directory,
-            socket=socket,
-            gateway_neighbours=switch_directory is not None,
-        )
+        if namespace is None:
+            # The network is not ours alone: Neutron's routers have MACs of theirs.
+            return SwitchFabric(ledger, directory=directory, socket=socket, gateway_neighbours=False)
+        state = Path(tempfile.gettempdir()) if ledger.path is None else ledger.path.parent
+        return SwitchFabric(ledger, directory=directory, namespace=namespace, switch_directory=state / "ovs")
 
     def _make_fabric(self, ledger: Ledger, directory: Path) -> Fabric:
         return SwitchFabric(ledger, directory=directory, socket=self._socket, gateway_neighbours=False)

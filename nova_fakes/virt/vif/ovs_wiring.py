@@ -149,6 +149,14 @@ class SwitchWiring(Wiring):
             return [failure for operation in operations for failure in self.commit([operation])]
         return [self._outcome(attachments, errors) for attachments, _detachments in changes]
 
+    def wait_for_switch(self) -> None:
+        """Wait until the switch has applied every change; from any thread.
+
+        :raises OvsdbUnavailable: it does not within its deadline
+        """
+        with self._switch.connect() as connection:
+            connection.commit([])
+
     def register(self, instance: Instance, vif_id: str, link: Link) -> None:
         """Take a link into the books."""
         super().register(instance, vif_id, link)

@@ -15,7 +15,7 @@ from nova_fakes.exceptions import InvalidInput, RealizerError, UnknownRealizer
 from nova_fakes.virt.vif.base import Realizer
 from nova_fakes.virt.vif.ledger import Ledger
 
-__all__ = ["GROUP", "SharedFabric", "check_options", "fabric", "fabric_options", "load", "names"]
+__all__ = ["GROUP", "SharedFabric", "check_options", "fabric", "load", "names"]
 
 GROUP = "nova_fakes.vif_realizers"
 
@@ -65,16 +65,6 @@ def check_options(name: str, **options: object) -> None:
         raise InvalidInput(f"option of the VIF realizer {name}", ", ".join(unknown), f"it takes {known or 'none'}")
 
 
-def fabric_options(name: str) -> frozenset[str]:
-    """Return the options that concern what the realizers of that name share, and not one of them.
-
-    :raises UnknownRealizer: no installed package offers it
-    """
-    make = getattr(_factory(name), "make_fabric", None)
-    parameters = () if make is None else signature(make).parameters.values()
-    return frozenset(one.name for one in parameters if one.kind is Parameter.KEYWORD_ONLY)
-
-
 def fabric(
     name: str, ledger: Ledger, *, directory: Path | None = None, namespace: str | None = None, **options: object
 ) -> SharedFabric | None:
@@ -83,15 +73,15 @@ def fabric(
     :param ledger: where what it makes is written down first
     :param directory: where namespaces get their names, ``/run/netns`` where None
     :param namespace: the name of a namespace for the hosts' side of it all; None: the process's own
-    :param options: some of `fabric_options`
+    :param options: those of the realizer; `make_fabric` gets the ones that it takes
     :raises UnknownRealizer: no installed package offers it
-    :raises InvalidInput: an option cannot be used
     :raises RealizerError: it cannot be made here
     """
     make = getattr(_factory(name), "make_fabric", None)
     if make is None:
         return None
-    made: SharedFabric = make(ledger, directory, namespace, **options)
+    taken = {key: value for key, value in options.items() if key in signature(make).parameters}
+    made: SharedFabric = make(ledger, directory, namespace, **taken)
     return made
 
 

@@ -15,6 +15,7 @@ from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
+from nova_fakes.virt.vif.departures import Departures
 from nova_fakes.virt.vif.interior import guest_messages
 from nova_fakes.virt.vif.leases import Leases
 from nova_fakes.virt.vif.ledger import Entry, Ledger
@@ -230,6 +231,12 @@ class Wiring:
         for vif_id in going:
             delete(self.socket, instance.links[vif_id].devname)
             self._unregister(instance, vif_id)
+
+    def watch(self) -> Departures:
+        """Return a watch on the devices that are on their way out, for any thread; the caller closes it."""
+        departures = Departures(self.leaving)
+        self.leaving &= departures.waiting
+        return departures
 
     def number(self, instance: Instance) -> int:
         """Return the number under which the hosts' namespace knows the instance's.
