@@ -6,7 +6,8 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
 
     NovaFakesError
     ├── InvalidInput              a field, its value and what to do about it
-    │   └── UnknownRealizer
+    │   ├── UnknownRealizer
+    │   └── VIFTypeRefused        a port that is bound to no host, or of a type that cannot be made here
     ├── NotFound
     │   ├── HostNotFound
     │   ├── GuestNotFound
@@ -67,6 +68,10 @@ class InvalidInput(NovaFakesError):
 
 class UnknownRealizer(InvalidInput):
     """No VIF realizer is registered under that name."""
+
+
+class VIFTypeRefused(InvalidInput):
+    """A port is bound to no host, or its type or VNIC type is none that the realizer can make."""
 
 
 class NotFound(NovaFakesError):
