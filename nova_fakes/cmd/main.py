@@ -53,7 +53,8 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay, ldap, rabbit
+    demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay, ldap,
+    rabbit,
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)
