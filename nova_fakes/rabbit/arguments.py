@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nova_fakes.rabbit import erlang
 from nova_fakes.rabbit.errors import SoftError, internal_error
 from nova_fakes.rabbit.tables import TYPE_NAMES, Table, Value
 
@@ -214,31 +215,40 @@ def _max_age(value: Value, arguments: Table) -> str | None:
 
 
 def _offset(value: Value, arguments: Table) -> str | None:
-    if stream_offset(value) is not None:
-        return None
-    content = f'<<"{value[1]}">>' if value[0] in "Sx" else value[1]
-    return f"{{invalid_stream_offset_arg,{{{TYPE_NAMES[value[0]]},{content}}}}}"
+    if value[0] == "S" and value[1] not in ("first", "last", "next") and max_age_s(value[1]) is None:
+        return f"{{invalid_stream_offset_arg,{{longstr,{erlang.content(value)}}}}}"
+    stream_offset(value)
+    return None
 
 
 def max_age_s(text: str) -> int | None:
-    """Return the seconds of a number with a unit, Y, M, D, h, m or s; None where it is none."""
+    """Return the seconds of a number with a unit, Y, M, D, h, m or s; None where it is none.
+
+    :raises HardError: there is no number at all, over which RabbitMQ crashes
+    """
+    if not text[:1].isdecimal():
+        raise internal_error()
     found = _MAX_AGE.fullmatch(text)
     if found is None or int(found[1]) == 0:
         return None
     return int(found[1]) * _UNITS_S[found[2]]
 
 
-def stream_offset(value: Value) -> tuple[str, int] | None:
-    """Return where a stream is read from: first, last, next, offset N, timestamp T, ago S (seconds); None: unknown."""
+def stream_offset(value: Value) -> tuple[str, int]:
+    """Return where a stream is read from: first, last, next, offset N, timestamp T, ago S (seconds).
+
+    :raises HardError: it is none of these, over which RabbitMQ crashes
+    """
     kind, content = value
     if content in ("first", "last", "next"):
         return str(content), 0
     if kind == "T":
         return "timestamp", content
     if kind == "S":
-        ago_s = max_age_s(content)
-        return None if ago_s is None else ("ago", ago_s)
-    return ("offset", content) if kind in _INTEGERS else None
+        return "ago", max_age_s(content) or 0
+    if kind not in _INTEGERS:
+        raise internal_error()
+    return "offset", content
 
 
 _CHECKS: dict[str, Check] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from nova_fakes.rabbit import erlang
 from nova_fakes.rabbit.errors import SoftError
 from nova_fakes.rabbit.message import Message
 from nova_fakes.rabbit.tables import TYPE_NAMES, Table, sorted_octets
@@ -131,12 +132,13 @@ class _HeadersRouter(_FanoutRouter):
     by_key = False
 
     def check(self, arguments: Table) -> None:
-        kind, content = arguments.get("x-match", ("S", "all"))
-        if kind != "S":
-            text = f"Invalid x-match field type {TYPE_NAMES[kind]} (value {str(content).lower()}); expected longstr"
+        value = arguments.get("x-match", ("S", "all"))
+        shown = erlang.content(value)
+        if value[0] != "S":
+            text = f"Invalid x-match field type {TYPE_NAMES[value[0]]} (value {shown}); expected longstr"
             raise SoftError("PRECONDITION_FAILED", text)
-        if content not in MATCHES:
-            text = f'Invalid x-match field value <<"{content}">>; expected all, any, all-with-x, or any-with-x'
+        if value[1] not in MATCHES:
+            text = f"Invalid x-match field value {shown}; expected all, any, all-with-x, or any-with-x"
             raise SoftError("PRECONDITION_FAILED", text)
 
     def match(self, routing_key: str, message: Message) -> Iterable[Binding]:

@@ -93,6 +93,8 @@ class Channel(Publishing):
         if prefetch_size:
             raise HardError("NOT_IMPLEMENTED", f"prefetch_size!=0 ({prefetch_size})")
         if is_global:
+            if not self.limit:
+                self.limited = len(self._unacked)
             self.limit = prefetch_count
         else:
             self._prefetch = prefetch_count
@@ -205,6 +207,8 @@ class Channel(Publishing):
         """Refuse a delivery, or all up to it (basic.nack)."""
         self._observe("basic.nack", delivery_tag=delivery_tag, multiple=multiple, requeue=requeue)
         items = self._collect(delivery_tag, multiple)
+        for _tag, _entry, queue, _consumer in items:
+            queue.check_reject()
         answer = REQUEUE if requeue else DISCARD
         if self.held is not None:
             self._answers.append((answer, items))

@@ -165,7 +165,7 @@ class Declarations:
             queue = self._declare(name, durable, exclusive, auto_delete, arguments or {})
         queue.touch()
         self.last_queue = name
-        return Declared(name, queue.count(), len(queue.consumers))
+        return Declared(name, queue.count(), queue.consumer_count())
 
     def _new_queue_name(self, name: str, arguments: Table) -> str:
         if not name:

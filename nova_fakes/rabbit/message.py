@@ -52,7 +52,7 @@ class Entry:
     :param expires_s: when it ends, by the clock's :meth:`monotonic`; None: never
     """
 
-    __slots__ = ("deliveries", "expires_s", "message", "position", "record", "redelivered")
+    __slots__ = ("deliveries", "expires_s", "message", "original", "position", "record", "redelivered")
 
     def __init__(self, message: Message, position: int, expires_s: float | None = None) -> None:
         self.message = message
@@ -61,5 +61,7 @@ class Entry:
         self.redelivered = False
         #: How often it came back from a consumer; quorum queues count it.
         self.deliveries = 0
+        #: The message without what its queue writes into it; None: it is as it was published.
+        self.original: Message | None = None
         #: What a store that keeps it knows it by; None: it is in memory alone.
         self.record: object = None

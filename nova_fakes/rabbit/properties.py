@@ -100,8 +100,6 @@ def _read(raw: bytes) -> dict[str, Any]:
         return {}
     try:
         (flags,) = _FLAGS.unpack_from(raw)
-        if flags & 0b11:
-            raise MalformedTable("no property has the two lowest flags")
         fields: dict[str, Any] = {}
         position = 2
         for index, name in enumerate(NAMES):

@@ -79,6 +79,9 @@ class Publishing(Declarations):
             self._check_user_id(properties.user_id)
         if properties.expiration is not None:
             _check_expiration(properties.expiration)
+        if properties.delivery_mode not in (None, 1, 2):
+            text = f"invalid message: {{delivery_mode_unknown,{properties.delivery_mode}}}"
+            raise SoftError("PRECONDITION_FAILED", text)
         message = Message(exchange, routing_key, properties, body, address)
         if properties.carries_routes:
             _check_routes(message)

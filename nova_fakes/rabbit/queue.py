@@ -297,6 +297,10 @@ class Queue:
         self.ready_bytes = 0
         return count
 
+    def consumer_count(self) -> int:
+        """Return how many consumers there are."""
+        return len(self.consumers)
+
     def count(self) -> int:
         """Return how many messages wait now."""
         self.drop_expired()
@@ -315,6 +319,9 @@ class Queue:
 
     def check_get(self) -> None:
         """Refuse basic.get where the queue cannot be read so."""
+
+    def check_reject(self) -> None:
+        """Refuse basic.nack and basic.reject where nothing can be given back."""
 
     def check_delete(self, if_unused: bool, if_empty: bool) -> None:
         """Refuse a deletion whose conditions do not hold."""

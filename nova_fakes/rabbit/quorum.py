@@ -6,7 +6,6 @@ Source: RabbitMQ 3.10, `rabbit_quorum_queue` and `rabbit_fifo`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
 from nova_fakes.rabbit.errors import HardError, SoftError
 from nova_fakes.rabbit.message import Entry, Message
@@ -17,33 +16,16 @@ __all__ = ["QuorumQueue"]
 COUNT_HEADER = "x-delivery-count"
 
 
-class _Returning:
-    """Entries in the order in which they came; what came back goes before them, in the order of its return."""
-
-    def __init__(self) -> None:
-        self._new: deque[Entry] = deque()
-        self._returned: deque[Entry] = deque()
-        self.append = self._new.append
-
-    def popleft(self) -> Entry:
-        return (self._returned or self._new).popleft()
+class _Appending(deque[Entry]):
+    """Entries in the order in which they came; what comes back goes behind them."""
 
     def head(self) -> Entry:
-        return (self._returned or self._new)[0]
+        """Return the next entry, which stays."""
+        return self[0]
 
     def put_back(self, entries: list[Entry]) -> None:
-        self._returned.extend(entries)
-
-    def clear(self) -> None:
-        self._new.clear()
-        self._returned.clear()
-
-    def __len__(self) -> int:
-        return len(self._new) + len(self._returned)
-
-    def __iter__(self) -> Iterator[Entry]:
-        yield from self._returned
-        yield from self._new
+        """Put entries back, in the order in which they were taken."""
+        self.extend(entries)
 
 
 class QuorumQueue(Queue):
@@ -53,18 +35,43 @@ class QuorumQueue(Queue):
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
-        self.backlog = _Returning()
+        self.backlog = _Appending()
+        self._gotten: set[Entry] = set()
 
     def is_kept(self, message: Message) -> bool:
         """Whether the message outlives the broker here: every one does."""
         return True
 
+    def get(self, no_ack: bool) -> Entry | None:
+        """Take the next entry for basic.get, with the count of its deliveries."""
+        entry = super().get(no_ack)
+        if entry is not None:
+            _count(entry)
+            if not no_ack:
+                self._gotten.add(entry)
+        return entry
+
+    def consumer_count(self) -> int:
+        """Return how many consumers there are; a message that was got and not answered has one of its own."""
+        return len(self.consumers) + len(self._gotten)
+
+    def settle(self, entry: Entry) -> None:
+        """Let an entry go that has been acknowledged."""
+        self._gotten.discard(entry)
+        super().settle(entry)
+
+    def reject(self, entry: Entry) -> None:
+        """Let an entry go that has been rejected for good."""
+        self._gotten.discard(entry)
+        super().reject(entry)
+
     def requeue(self, entries: list[Entry]) -> None:
-        """Put entries back before the others, counted; one that came back too often goes."""
+        """Put entries back behind the others, counted; one that came back too often goes."""
         limit = self.settings.delivery_limit
         poison: list[Entry] = []
         good: list[Entry] = []
         for entry in entries:
+            self._gotten.discard(entry)
             entry.deliveries += 1
             (poison if limit is not None and entry.deliveries > limit else good).append(entry)
         self.unacked -= len(poison)
@@ -72,12 +79,13 @@ class QuorumQueue(Queue):
             for entry in poison:
                 self._bury(entry, "delivery_limit")
         for entry in good:
-            headers = entry.message.properties.headers | {COUNT_HEADER: ("l", entry.deliveries)}
-            old = entry.message
-            entry.message = Message(
-                old.exchange, old.routing_key, old.properties.replace(headers=headers), old.body, old.address
-            )
+            _count(entry)
         super().requeue(good)
+
+    def _bury(self, entry: Entry, reason: str) -> None:
+        """Let an entry go, without the count."""
+        entry.message = entry.original or entry.message
+        super()._bury(entry, reason)
 
     def check_consumer(self, exclusive: bool, no_ack: bool, prefetch: int, limit: int) -> None:
         """Refuse a consumer of a channel whose prefetch counts over all its consumers."""
@@ -99,3 +107,11 @@ class QuorumQueue(Queue):
             if is_set:
                 what = f"queue.delete operations with {name} flag set are not supported by quorum queues"
                 raise HardError("NOT_IMPLEMENTED", f"cannot delete {self}. {what}")
+
+
+def _count(entry: Entry) -> None:
+    """Write into an entry's message how often it came back."""
+    old = entry.original = entry.original or entry.message
+    headers = old.properties.headers | {COUNT_HEADER: ("l", entry.deliveries)}
+    properties = old.properties.replace(headers=headers)
+    entry.message = Message(old.exchange, old.routing_key, properties, old.body, old.address)

@@ -5,7 +5,7 @@ Source: RabbitMQ 3.10, `rabbit_stream_queue`.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 
 from nova_fakes.rabbit.arguments import stream_offset
@@ -17,6 +17,7 @@ from nova_fakes.rabbit.queue import Queue
 __all__ = ["StreamQueue"]
 
 OFFSET_HEADER = "x-stream-offset"
+CHUNK_S = 0.02
 
 
 class StreamQueue(Queue):
@@ -29,6 +30,9 @@ class StreamQueue(Queue):
         self._log: deque[tuple[float, Message]] = deque()
         #: Offset of the first message that is still there.
         self.first_offset = 0
+        #: Where the chunks begin: what is written at about the same time is delivered together.
+        self._chunks: deque[int] = deque()
+        self._written_s = 0.0
         self._places: dict[Consumer, int] = {}
 
     @property
@@ -43,6 +47,10 @@ class StreamQueue(Queue):
     def publish(self, message: Message) -> bool:
         """Write a message to the log."""
         self.published += 1
+        now_s = self.vhost.broker.clock.monotonic()
+        if not self._chunks or now_s - self._written_s > CHUNK_S:
+            self._chunks.append(self.end_offset)
+        self._written_s = now_s
         self._log.append((self.vhost.broker.clock.now(), message))
         self.ready_bytes += len(message.body)
         self._retain()
@@ -60,6 +68,8 @@ class StreamQueue(Queue):
                 return
             self.ready_bytes -= len(self._log.popleft()[1].body)
             self.first_offset += 1
+            while len(self._chunks) > 1 and self._chunks[1] <= self.first_offset:
+                self._chunks.popleft()
 
     def check_consumer(self, exclusive: bool, no_ack: bool, prefetch: int, limit: int) -> None:
         """Refuse a consumer without a prefetch of its own or without acknowledgements."""
@@ -81,14 +91,14 @@ class StreamQueue(Queue):
         """Let a consumer read from where it asked."""
         super().add_consumer(consumer)
         offset = consumer.arguments.get(OFFSET_HEADER)
-        self._places[consumer] = self._place(("next", 0) if offset is None else stream_offset(offset) or ("next", 0))
+        self._places[consumer] = self._place(("next", 0) if offset is None else stream_offset(offset))
 
     def _place(self, offset: tuple[str, int]) -> int:
         kind, number = offset
         if kind == "first":
             return self.first_offset
         if kind == "last":
-            return max(self.first_offset, self.end_offset - 1)
+            return max(self.first_offset, self._chunks[-1] if self._chunks else 0)
         if kind == "offset":
             return max(self.first_offset, number)
         if kind == "next":
@@ -106,18 +116,23 @@ class StreamQueue(Queue):
         for consumer, place in list(self._places.items()):
             place = max(place, self.first_offset)
             while place < self.end_offset and consumer.can_take:
-                self._hand_over(consumer, self._entry(place))
-                place += 1
+                for offset in range(place, self._chunk_end(place)):
+                    self._hand_over(consumer, self._entry(offset))
+                place = self._chunk_end(place)
             if place < self.end_offset:
                 consumer.is_parked = True
             self._places[consumer] = place
+
+    def _chunk_end(self, offset: int) -> int:
+        index = bisect_right(self._chunks, offset)
+        return self._chunks[index] if index < len(self._chunks) else self.end_offset
 
     def _entry(self, offset: int) -> Entry:
         old = self._log[offset - self.first_offset][1]
         properties = old.properties.replace(headers=old.properties.headers | {OFFSET_HEADER: ("l", offset)})
         return Entry(Message(old.exchange, old.routing_key, properties, old.body, old.address), offset)
 
-    def reject(self, entry: Entry) -> None:
+    def check_reject(self) -> None:
         """Refuse: nothing leaves a stream so."""
         raise HardError("NOT_IMPLEMENTED", f"basic.nack and basic.reject not supported by stream queues {self}")
 
@@ -130,7 +145,14 @@ class StreamQueue(Queue):
         raise HardError("NOT_IMPLEMENTED", f"queue.purge not supported by stream queues {self}")
 
     def count(self) -> int:
-        """Return how many messages the log has."""
+        """Return 0, as the type does: nothing waits for anybody."""
+        return 0
+
+    def consumer_count(self) -> int:
+        """Return 0, as the type does."""
+        return 0
+
+    def __len__(self) -> int:
         self._retain()
         return len(self._log)
 
@@ -143,6 +165,7 @@ class StreamQueue(Queue):
         now_s = self.vhost.broker.clock.now()
         self._log = deque((now_s, entry.message) for entry in entries)
         self.first_offset = entries[0].position if entries else 0
+        self._chunks = deque([self.first_offset])
         self.ready_bytes = sum(len(entry.message.body) for entry in entries)
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ class VirtualHost:
     def check_exchange_type(self, type_: str) -> None:
         """Refuse a type of exchange that is not there."""
         if type_ not in ROUTERS:
-            raise HardError("COMMAND_INVALID", f"unknown exchange type '{type_}'")
+            raise HardError("COMMAND_INVALID", f"{'unknown' if type_ else 'invalid'} exchange type '{type_}'")
 
     def declare_exchange(
         self, name: str, type_: str, *, durable: bool, auto_delete: bool, internal: bool, arguments: Table

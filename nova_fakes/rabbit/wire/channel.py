@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from nova_fakes.rabbit import erlang
 from nova_fakes.rabbit.errors import AmqpError, HardError, MalformedTable, SoftError, internal_error
 from nova_fakes.rabbit.message import Message
 from nova_fakes.rabbit.wire.methods import METHODS, decode, encode
@@ -91,6 +92,10 @@ class WireChannel:
         elif self.channel is None:
             self._open(number)
         elif number == PUBLISH:
+            try:
+                self._connection.publication(payload[4:])
+            except MalformedTable:
+                raise _undecodable(payload[4:], number) from None
             self.content = _Content(payload[4:])
         else:
             self._run(self.channel, number, payload)
@@ -113,7 +118,7 @@ class WireChannel:
         try:
             fields = decode(number, payload[4:])
         except MalformedTable:
-            raise internal_error() from None
+            raise _undecodable(payload[4:], number) from None
         try:
             if number == GET:
                 self._get(channel, fields["queue"], fields["no_ack"])
@@ -176,12 +181,11 @@ class WireChannel:
         if content.properties is None:
             text = f"expected content header for class {BASIC}, got non content header frame instead"
             raise HardError("UNEXPECTED_FRAME", text, PUBLISH)
-        content.parts.append(payload)
         content.missing -= len(payload)
+        if content.missing >= 0:  # RabbitMQ waits for ever where it becomes less
+            content.parts.append(payload)
         if content.missing == 0:
             self._complete(content)
-        elif content.missing < 0:
-            raise MalformedTable("a content is longer than its header says")
 
     def _complete(self, content: _Content) -> None:
         self.content = None
@@ -201,6 +205,9 @@ class WireChannel:
             connection.published_while_blocked()
         try:
             exchange, routing_key, mandatory, immediate, address = connection.publication(fields)
+        except MalformedTable:
+            raise _undecodable(fields, PUBLISH) from None
+        try:
             read = connection.properties(properties)
         except MalformedTable:
             raise internal_error() from None
@@ -215,8 +222,6 @@ class WireChannel:
             raise
 
     def _unexpected_first(self) -> HardError:
-        if self.channel is None:
-            return HardError("CHANNEL_ERROR", "expected 'channel.open'", (0, 0))
         return HardError("UNEXPECTED_FRAME", "expected method frame, got non method frame instead", (0, 0))
 
     def _unexpected(self, what: str) -> HardError:
@@ -321,3 +326,7 @@ class WireChannel:
         self.content = None
         self.is_closing = True
         self.send("channel.close", error.code, error.text, 0, 0)
+
+
+def _undecodable(fields: bytes, number: tuple[int, int]) -> HardError:
+    return HardError("FRAME_ERROR", f"cannot decode {erlang.binary(fields)}", number)

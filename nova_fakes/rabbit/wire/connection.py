@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nova_fakes.rabbit import erlang
 from nova_fakes.rabbit.errors import AmqpError, HardError, MalformedTable
 from nova_fakes.rabbit.properties import Properties
 from nova_fakes.rabbit.wire.channel import FRAME_OVERHEAD, FrameKind, WireChannel, frame
@@ -152,12 +153,12 @@ class Connection:
             begin = position + 7
             stop = begin + size
             if size > self.frame_max:
-                raise _frame_error(kind, b"", f"{{frame_too_large,{size},{self.frame_max - FRAME_OVERHEAD}}}")
+                raise _frame_error(kind, b"", "frame_too_large", size, self.frame_max - FRAME_OVERHEAD)
             if stop >= end:
                 self._needed = size + FRAME_OVERHEAD
                 return data[position:]
             if data[stop] != 0xCE:
-                raise _frame_error(kind, data[begin:stop], f"{{invalid_frame_end_marker,{data[stop]}}}")
+                raise _frame_error(kind, data[begin:stop], "invalid_frame_end_marker", data[stop])
             if self.is_closed:
                 self._after_close(kind, number, data[begin:stop])
                 position = stop + 1
@@ -468,8 +469,10 @@ class Connection:
             self.is_closed = True
 
 
-def _frame_error(kind: int, payload: bytes, what: str) -> HardError:
-    return HardError("FRAME_ERROR", f"type {kind}, {_snippet(payload)}: {what}", (0, 0))
+def _frame_error(kind: int, payload: bytes, *what: str | int) -> HardError:
+    begin = f"type {kind}, {_snippet(payload)}: "
+    shown = str(what[0]) if len(what) == 1 else erlang.tuple_at(len(begin), *what)
+    return HardError("FRAME_ERROR", begin + shown, (0, 0))
 
 
 def _unexpected_frame(kind: int, payload: bytes) -> HardError:
@@ -478,11 +481,4 @@ def _unexpected_frame(kind: int, payload: bytes) -> HardError:
 
 def _snippet(payload: bytes) -> str:
     which = "all" if len(payload) <= 16 else "first 16"
-    return f"{which} octets = {_erlang(payload[:16])}"
-
-
-def _erlang(octets: bytes) -> str:
-    """Write octets as Erlang prints a binary."""
-    if octets and all(32 <= octet < 127 or octet in b"\n\r\t" for octet in octets):
-        return f'<<"{octets.decode()}">>'
-    return f"<<{','.join(map(str, octets))}>>"
+    return f"{which} octets = {erlang.binary(payload[:16])}"
