@@ -38,6 +38,7 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     │       ├── AgentBusy         too many requests wait there already
     │       └── DeadlineExceeded  there was no answer in time
     ├── ApiError                  an API fake refuses a request: HTTP status, message and kind
+    ├── StorageError              in nova_fakes.volume.errors: a volume store refuses something
     ├── LdapError                 in nova_fakes.ldap.results: a directory refuses an operation, with its result code
     ├── ScenarioError
     │   ├── StepFailed            a step of a scenario found something other than it should be
