@@ -7,6 +7,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from nova_fakes.exceptions import InvalidInput
@@ -14,6 +15,7 @@ from nova_fakes.volume import errors, images
 from nova_fakes.volume.attachments import AttachmentShelf
 from nova_fakes.volume.disk import SparseDisk
 from nova_fakes.volume.errors import TransferNotFound, TransferRefused, VolumeBusy
+from nova_fakes.volume.file_disk import FileDisk
 from nova_fakes.volume.medium import copy
 from nova_fakes.volume.records import Snapshot, Transfer, Volume
 
@@ -109,6 +111,64 @@ class VolumeStore(AttachmentShelf):
         """
         source, target = self.volume(source_id), self.volume(target_id)
         self._fill(target, source.disk, shared=False)
+
+    # Files
+
+    def put_in_file(self, volume_id: str, path: Path) -> None:
+        """Let a volume lie in an empty file of its size from now on (see :class:`LocalFiles`).
+
+        :raises WrongState: it is in use
+        """
+        volume = self.volume(volume_id)
+        with self._passing(volume, "exporting", "available", "reserved", "attaching"):
+            disk = FileDisk(path)
+            try:
+                self._fill_disk(volume, disk, volume.disk)
+            except BaseException:
+                disk.close()
+                raise
+            left, volume.disk = volume.disk, disk
+            if isinstance(left, SparseDisk):
+                left.release()
+
+    def take_from_file(self, volume_id: str) -> None:
+        """Let a volume lie in its pool again, with what its file holds.
+
+        :raises WrongState: it is in use
+        :raises InvalidInput: it lies there already
+        """
+        volume = self.volume(volume_id)
+        disk = volume.disk
+        if not isinstance(disk, FileDisk):
+            raise InvalidInput("volume_id", volume_id, "it lies in no file")
+        with self._passing(volume, "exporting", "available", "reserved", "attaching", "error"):
+            self._take(volume, disk)
+        disk.close()
+
+    def load_file(self, volume_id: str, path: Path) -> None:
+        """Take what a volume's file holds that a process has left which was killed; it may be attached."""
+        volume = self.volume(volume_id)
+        with FileDisk(path) as disk:
+            self._take(volume, disk)
+
+    def _take(self, volume: Volume, disk: FileDisk) -> None:
+        fresh = self._disk(f"{volume.id}@file", disk.size_bytes, self.pools[volume.pool].meter)
+        try:
+            self._fill_disk(volume, fresh, disk)
+            fresh.resize(volume.size_bytes)
+            with self.lock:
+                self._commit(shared=[(fresh.name, volume.id)])
+                left, volume.disk = volume.disk, fresh
+                fresh.name = volume.id
+                if isinstance(left, SparseDisk):
+                    left.release()
+        except BaseException:
+            self._drop_disk(fresh)
+            raise
+
+    def _fill_disk(self, volume: Volume, target: SparseDisk | FileDisk, source: SparseDisk | FileDisk) -> None:
+        for _copied in copy(source, target):
+            self._check("volume.copy", volume, volume.pool)
 
     def _settle(self, volume: Volume, pool: str, moved: list[tuple[Volume | Snapshot, SparseDisk]]) -> None:
         """Let a volume and its snapshots lie where their content has been copied to."""
