@@ -19,9 +19,11 @@ from nova_fakes.api.compute import (
     server_routes,
     user_routes,
 )
+from nova_fakes.api.compute.description import description
 from nova_fakes.api.compute.routing import mount
 from nova_fakes.api.compute.service import ComputeService
 from nova_fakes.api.compute.versions import MAXIMUM, MINIMUM, version_document, versions_document
+from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["ROUTES", "create_app"]
@@ -61,7 +63,7 @@ def create_app(service: ComputeService, tokens: TokenValidator) -> flask.Flask:
         tokens: who knows the tokens; the identity service.
     """
     app = wsgi.application(__name__, "compute", _render)
-    authenticate(app, tokens, public=("", "/v2.1"))
+    authenticate(app, tokens, public=("", "/v2.1", PATH))
 
     def prepare() -> None:
         flask.g.version = _version()
@@ -82,6 +84,7 @@ def create_app(service: ComputeService, tokens: TokenValidator) -> flask.Flask:
     app.add_url_rule("/", "versions", lambda: wsgi.reply(versions_document(wsgi.base_url())))
     app.add_url_rule("/v2.1", "version", lambda: wsgi.reply(version_document(wsgi.base_url())))
     mount(app, service, ROUTES)
+    publish(app, "compute", "{}.{}".format(*MAXIMUM), description(ROUTES))
     return app
 
 
