@@ -13,7 +13,7 @@ __all__ = ["description"]
 REFUSED = (400, 401, 403, 404, 409)
 _MADE = {"GET": (200,), "POST": (201,), "PUT": (204,), "PATCH": (200,), "DELETE": (204,)}
 _KINDS = {str: "string", bool: "boolean", dict: "object", list: "array", int: "integer"}
-_TEXT: Mapping[str, Any] = {"type": "string"}
+_TEXT: dict[str, Any] = {"type": "string"}
 _NAME: dict[str, Any] = {"id": _TEXT, "name": _TEXT, "domain": {"type": "object"}}
 _NAMED = {"type": "object", "properties": _NAME}
 _PROVEN = {"type": "object", "properties": {**_NAME, "password": _TEXT}}
@@ -64,6 +64,7 @@ _STATUSES = {
     ("PUT", "/v3/projects/<project_id>/tags/<tag>"): (201,),
     ("POST", "/v3/ec2tokens"): (200,),
     ("GET", "/v3/projects/<project_id>/tags/<tag>"): (204,),
+    ("GET", "/v3/limits/model"): (200,),
 }
 
 
@@ -76,7 +77,7 @@ def description(collections: Mapping[str, Collection]) -> Any:
 
     def describe(method: str, path: str) -> Operation:
         place = (method, path)
-        statuses = _STATUSES.get(place, _MADE[method])
+        statuses: tuple[int, ...] = _STATUSES.get(place, _MADE[method])
         if method == "GET" and ("/roles/<role_id>" in path or path.endswith("/users/<user_id>")) and "group" in path:
             statuses = (204,)
         if method == "GET" and path.endswith(("/roles/<role_id>", "/inherited_to_projects")):
@@ -104,13 +105,25 @@ def _body(collections: Mapping[str, Collection], method: str, path: str) -> Any:
         return _wrapped("user", {"type": "object", "required": list(texts), "properties": texts})
     if path.endswith("/tags"):
         return {"type": "object", "required": ["tags"], "properties": {"tags": {"type": "array", "items": _TEXT}}}
+    if path == "/v3/ec2tokens":
+        pair = {"type": "object", "properties": {"access": _TEXT, "signature": _TEXT, "params": {"type": "object"}}}
+        return _wrapped("credentials", pair)
+    if path.endswith("/OS-EC2"):
+        return {"type": "object", "required": ["tenant_id"], "properties": {"tenant_id": _TEXT}}
     parts = [part for part in path.split("/") if part and not part.startswith("<")]
     found = collections.get(parts[-1])
     if found is None or (method == "PUT" and parts[-1] != "regions"):
         return None
     new = method in ("POST", "PUT")
     fields = {name: one for name, one in found.fields.items() if new or not one.immutable}
-    properties = {name: _field(one) for name, one in fields.items()}
+    properties: dict[str, Any] = {name: _field(one) for name, one in fields.items()}
+    if new and parts[-1] in ("limits", "registered_limits"):
+        one = {"type": "object", "properties": properties}
+        return {
+            "type": "object",
+            "required": [parts[-1]],
+            "properties": {parts[-1]: {"type": "array", "items": one}},
+        }
     if parts[-1] == "users":
         properties["password"] = _TEXT
     required = [name for name, one in fields.items() if new and one.required and name != "user_id"]
