@@ -70,7 +70,7 @@ class Return:
     text: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Inbox:
     """A receiver and link in memory: keeps what it is told, for faces in the same process and for tests.
 
