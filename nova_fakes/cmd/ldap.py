@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import ssl
 from pathlib import Path
 from urllib.parse import quote
 
 import click
 
 from nova_fakes.cmd import exits
-from nova_fakes.exceptions import InvalidInput
+from nova_fakes.cmd.certificates import server_tls
 
 __all__ = ["ldap"]
 
@@ -73,22 +72,10 @@ def serve(
         urls.append(f"ldapi://{quote(str(ldapi.absolute()), safe='')}")
     stops = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    with Server(directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=_tls(certificate, key, client_ca)) as server:
+    with Server(
+        directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=server_tls("certificate", certificate, key, client_ca)
+    ) as server:
         for url in server.urls:
             click.echo(url)
         signal.sigwait(stops)
     return exits.OK
-
-
-def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
-    if certificate is None:
-        return None
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        tls.load_cert_chain(certificate, key)
-        if client_ca is not None:
-            tls.load_verify_locations(client_ca)
-            tls.verify_mode = ssl.CERT_OPTIONAL
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput("certificate", str(certificate), f"give PEM files that belong together ({error})") from None
-    return tls

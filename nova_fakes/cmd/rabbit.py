@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import ssl
 from pathlib import Path
 
 import click
 
 from nova_fakes.cmd import exits
+from nova_fakes.cmd.certificates import server_tls
 from nova_fakes.exceptions import InvalidInput
 
 __all__ = ["rabbit"]
@@ -55,22 +55,8 @@ def serve(
         broker.add_user(name, password, tags=("administrator",))
     stops = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    with Server(broker, listen or ("amqp://127.0.0.1:5672",), tls=_tls(tls, key, client_ca)) as server:
+    with Server(broker, listen or ("amqp://127.0.0.1:5672",), tls=server_tls("tls", tls, key, client_ca)) as server:
         for url in server.urls:
             click.echo(url)
         signal.sigwait(stops)
     return exits.OK
-
-
-def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
-    if certificate is None:
-        return None
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        tls.load_cert_chain(certificate, key)
-        if client_ca is not None:
-            tls.load_verify_locations(client_ca)
-            tls.verify_mode = ssl.CERT_OPTIONAL
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput("tls", str(certificate), f"give PEM files that belong together ({error})") from None
-    return tls

@@ -21,6 +21,7 @@ from nova_fakes.clock import ManualClock
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.faults import FaultRule
 from nova_fakes.rabbit import Broker, Properties, Server, SoftError
+from nova_fakes.rabbit.fixture import RabbitFixture, rabbit  # noqa: F401
 from nova_fakes.rabbit.wire.limits import Limits
 
 pika = pytest.importorskip("pika", reason="pika, of the group contract, is not installed: it is the client here")
@@ -260,6 +261,13 @@ def test_many_quick_connections_leave_nothing(server: Server) -> None:
                 client.sendall(HEADER)
     wait_for("their ends", lambda: not server.clients)
     assert not server.broker.sessions
+
+
+def test_a_fixture_serves_a_broker_during_a_test(rabbit: RabbitFixture) -> None:  # noqa: F811
+    connection = pika.BlockingConnection(pika.URLParameters(f"{rabbit.url}/%2F"))
+    connection.channel().queue_declare("q")
+    assert list(rabbit.broker.vhosts["/"].queues) == ["q"]
+    connection.close()
 
 
 def test_a_handshake_that_is_not_finished_ends(server: Server, clock: ManualClock) -> None:
