@@ -219,7 +219,7 @@ class Faults:
         """
         if not self.active:
             return
-        for delay_s, failure in self._strikes(operation, host, guest):
+        for delay_s, failure in self.strikes(operation, host, guest):
             if delay_s:
                 self._clock.sleep(delay_s)
             if failure is not None:
@@ -228,14 +228,19 @@ class Faults:
     def struck(self, operation: str, host: str) -> tuple[float, BaseException | None]:
         """Return what rules do to an operation, for a caller that cannot wait: the delay in seconds, and the error."""
         total_s = 0.0
-        for delay_s, failure in self._strikes(operation, host, None):
+        for delay_s, failure in self.strikes(operation, host):
             total_s += delay_s
             if failure is not None:
                 return total_s, failure
         return total_s, None
 
-    def _strikes(self, operation: str, host: str, guest: Target | None) -> Iterator[tuple[float, BaseException | None]]:
-        """Yield the delay and the error of each rule that strikes, one after another."""
+    def strikes(
+        self, operation: str, host: str, guest: Target | None = None
+    ) -> Iterator[tuple[float, BaseException | None]]:
+        """Give for each rule that strikes the delay, in seconds, and the failure, or None: for who waits by himself.
+
+        The rules behind one that fails the call are not asked: do not go on after a failure.
+        """
         uuid = None if guest is None else guest.uuid
         for standing in self._concerning(host):
             rule = standing.rule

@@ -9,6 +9,7 @@ import click
 import nova_fakes
 from nova_fakes.cmd import exits
 from nova_fakes.cmd.agent import agent, replay
+from nova_fakes.cmd.api import api
 from nova_fakes.cmd.demo import demo
 from nova_fakes.cmd.doctor import doctor
 from nova_fakes.cmd.events import events
@@ -55,6 +56,7 @@ def cli() -> None:
 _COMMANDS = (
     demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay, ldap,
     rabbit,
+    api,
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)
