@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nova_fakes.cmd import exits
+from nova_fakes.cmd.certificates import server_tls
 from nova_fakes.exceptions import InvalidInput
 
 if TYPE_CHECKING:
@@ -58,24 +58,14 @@ def serve(
     from nova_fakes.rabbit.server import Server
     from nova_fakes.rabbit.sqlite_store import SqliteStore
 
-    broker = Broker()
-    for vhost in vhosts:
-        broker.add_vhost(vhost)
-    if users:
-        broker.users.remove("guest")
-    for user in users or ("guest:guest",):
-        name, colon, password = user.partition(":")
-        if not colon or not name:
-            raise InvalidInput("user", user, "give NAME:PASSWORD")
-        broker.add_user(name, password, tags=("administrator",))
     stops = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    broker, certificate = Broker(), server_tls("tls", tls, key, client_ca)
     with ExitStack() as running:
         if persist is not None:
             running.enter_context(SqliteStore(persist)).load(broker)
-        server = running.enter_context(
-            Server(broker, listen or ("amqp://127.0.0.1:5672",), tls=_tls(tls, key, client_ca))
-        )
+        _let_in(broker, users, vhosts)
+        server = running.enter_context(Server(broker, listen or ("amqp://127.0.0.1:5672",), tls=certificate))
         urls = list(server.urls)
         if management is not None:
             urls.append(running.enter_context(_management(broker, management)))
@@ -85,6 +75,18 @@ def serve(
     return exits.OK
 
 
+def _let_in(broker: Broker, users: tuple[str, ...], vhosts: tuple[str, ...]) -> None:
+    """Make virtual hosts, and users who may do everything in all of them."""
+    for vhost in vhosts:
+        broker.add_vhost(vhost)
+    broker.users.remove("guest")
+    for user in users or ("guest:guest",):
+        name, colon, password = user.partition(":")
+        if not colon or not name:
+            raise InvalidInput("user", user, "give NAME:PASSWORD")
+        broker.add_user(name, password, tags=("administrator",))
+
+
 @contextmanager
 def _management(broker: Broker, address: str) -> Iterator[str]:
     """Serve the management API for a while; give its URL."""
@@ -92,17 +94,3 @@ def _management(broker: Broker, address: str) -> Iterator[str]:
 
     with ManagementServer(broker, address) as server:
         yield server.url
-
-
-def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
-    if certificate is None:
-        return None
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        tls.load_cert_chain(certificate, key)
-        if client_ca is not None:
-            tls.load_verify_locations(client_ca)
-            tls.verify_mode = ssl.CERT_OPTIONAL
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput("tls", str(certificate), f"give PEM files that belong together ({error})") from None
-    return tls
