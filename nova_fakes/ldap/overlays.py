@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import Entry, Values
 from nova_fakes.ldap.results import LdapError
@@ -125,13 +126,20 @@ class ReferentialIntegrity:
     A value stays where the entry that has it may not be without; so it is with slapd.
 
     :param attributes: names of attributes whose values are DNs
+    :raises InvalidInput: where one is not
     """
 
     def __init__(self, directory: Directory, attributes: Iterable[str]) -> None:
         self._directory = directory
         self._schema: Schema = directory.schema
-        self._attributes = [self._schema.attribute(name) for name in attributes]
+        self._attributes = [self._dn_valued(name) for name in attributes]
         self._dn = self._schema.dn(INTEGRITY_DN)
+
+    def _dn_valued(self, name: str) -> Attribute:
+        attribute = self._schema.find_attribute(name)
+        if attribute is None or not self._schema.is_dn_valued(attribute.type):
+            raise InvalidInput("integrity", name, "name attributes of the schema whose values are DNs, such as member")
+        return attribute
 
     def added(self, entry: Entry) -> None:
         """Do nothing: no value names what has just come."""

@@ -81,6 +81,12 @@ def test_references_follow_renames_moves_and_deletions() -> None:
     assert values(directory, f"cn=a,{GROUPS}", "member") == [f"uid=bob,{staff}"]
 
 
+@pytest.mark.parametrize("name", ["cn", "nosuch"])
+def test_only_references_can_follow(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        Directory(integrity=[name])
+
+
 def test_what_follows_from_an_undone_change_is_undone() -> None:
     directory, root = build(member_of=True, sync=True)
     assert directory.provider is not None
