@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Protocol
 
-__all__ = ["Ava", "Dn", "InvalidDn", "Rdn", "escape", "parse_parts"]
+__all__ = ["Ava", "Dn", "InvalidDn", "Rdn", "escape", "is_under", "parse_parts"]
 
 TYPE = re.compile(r" *([A-Za-z][A-Za-z0-9-]*(?:;[A-Za-z0-9;-]+)?|\d+(?:\.\d+)+) *= *")
 HEX = frozenset("0123456789abcdefABCDEF")
@@ -122,6 +122,16 @@ class Dn:
         return f"Dn({self.text!r})"
 
 
+def is_under(key: str, above: str, *, one_level: bool = False) -> bool:
+    """Tell by what two names compare by whether the first is under the second.
+
+    :param one_level: directly under it
+    """
+    if not above:
+        return bool(key) and (not one_level or "," not in key)
+    return key.endswith("," + above) and (not one_level or "," not in key[: -len(above) - 1])
+
+
 def _rdn(parts: list[tuple[str, bytes]], names: Names) -> Rdn:
     avas: list[Ava] = []
     for name, value in parts:
@@ -151,7 +161,7 @@ def parse_parts(text: str) -> list[list[tuple[str, bytes]]]:
     :raises InvalidDn: where the text is not a DN
     """
     rdns: list[list[tuple[str, bytes]]] = []
-    if not text.strip(" "):
+    if not text:
         return rdns
     current: list[tuple[str, bytes]] = []
     position = 0

@@ -9,7 +9,7 @@ it kept.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.entry import Entry
 
 if TYPE_CHECKING:
-    from nova_fakes.ldap.directory import Directory
+    from nova_fakes.ldap.tree import Tree
 
 __all__ = ["History", "Keeper", "Snapshot"]
 
@@ -53,11 +53,16 @@ class Snapshot:
 class History:
     """Follows the changes of a directory's entries."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
         self._pending: list[Was] = []
         self._newest: weakref.ref[Snapshot] | None = None
         self.keeper: Keeper | None = None
+        self._deferred: list[Callable[[], None]] = []
+
+    def defer(self, notify: Callable[[], None]) -> None:
+        """Call a function once what the operation changes holds; never where it is undone."""
+        self._deferred.append(notify)
 
     def note(self, entry: Entry) -> None:
         """Keep what an entry is, before the present operation changes it."""
@@ -69,7 +74,7 @@ class History:
             if siblings is None or siblings.get(entry.key) is not entry:
                 return False
             entry = entry.parent
-        return self._directory.root is entry
+        return self._tree.root is entry
 
     def commit(self) -> None:
         """Let what the operation changed hold: written down where it is to be, and kept for snapshots.
@@ -85,6 +90,9 @@ class History:
         newest = self._newest() if self._newest is not None else None
         if newest is not None:
             newest._changes.extend(pending)
+        deferred, self._deferred = self._deferred, []
+        for notify in deferred:
+            notify()
 
     def _keep(self, changes: Iterable[Was]) -> None:
         changed = {entry: None for entry, _, _ in changes}
@@ -97,6 +105,7 @@ class History:
 
     def roll_back(self) -> None:
         """Undo what the operation has changed."""
+        self._deferred.clear()
         pending, self._pending = self._pending, []
         for was in reversed(pending):
             self._put(was)
@@ -144,9 +153,9 @@ class History:
         before = {}
         if self._is_linked(entry):
             before = entry.attributes
-            self._directory.detach(entry)
+            self._tree.detach(entry)
         for name, value in zip(FIELDS, fields, strict=True):
             setattr(entry, name, value)
         if linked:
-            self._directory.attach(entry)
-        self._directory.indexes.change(entry, before, entry.attributes if linked else {})
+            self._tree.attach(entry)
+        self._tree.indexes.change(entry, before, entry.attributes if linked else {})

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from nova_fakes.ldap import messages
 from nova_fakes.ldap.access import Identity
-from nova_fakes.ldap.controls import read_controls
+from nova_fakes.ldap.controls import ControlReader
 from nova_fakes.ldap.directory import Directory
 from nova_fakes.ldap.entry import Entry
 from nova_fakes.ldap.ldif_changes import (
@@ -100,7 +100,8 @@ def load(directory: Directory, text: str, *, read_files: bool = False) -> int:
 def _do(directory: Directory, who: Identity, record: Record) -> None:
     options = Options()
     if record.controls:
-        options = read_controls(TAGS[type(record)], record.controls, directory.tree_delete).options
+        controls = ControlReader(directory, lambda name: who)
+        options = controls.read(TAGS[type(record)], record.controls).options
     options = replace(options, relax=True, manage_dsa_it=True)
     match record:
         case Add(dn, attributes):

@@ -54,12 +54,19 @@ class ResultCode(IntEnum):
     ALREADY_EXISTS = 68
     NO_OBJECT_CLASS_MODS = 69
     AFFECTS_MULTIPLE_DSAS = 71
+    VLV_ERROR = 76
     OTHER = 80
     # No answer but the end of the connection: a client's own code, which no message carries.
     SERVER_DOWN = 81
+    CANCELED = 118
     NO_SUCH_OPERATION = 119
+    TOO_LATE = 120
+    CANNOT_CANCEL = 121
     ASSERTION_FAILED = 122
     PROXIED_AUTHORIZATION_DENIED = 123
+    SYNC_REFRESH_REQUIRED = 4096
+    TXN_SPECIFY_OKAY = 16672
+    TXN_ID_INVALID = 16673
 
 
 class LdapError(NovaFakesError):

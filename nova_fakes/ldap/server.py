@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -21,7 +21,7 @@ from nova_fakes.ldap.ber import BerError
 from nova_fakes.ldap.directory import Directory
 from nova_fakes.ldap.operations import Call
 from nova_fakes.ldap.results import LdapError, ResultCode
-from nova_fakes.ldap.session import Part, Pause, Session, disconnection
+from nova_fakes.ldap.session import Part, Pause, Session, disconnection, is_ending
 from nova_fakes.ldap.waiting import Waiting
 
 __all__ = ["Server"]
@@ -49,6 +49,10 @@ class _Connection(asyncio.Protocol):
         # While TLS begins, or a fault rule delays the connection, messages are not looked at.
         self._is_held = False
         self._paused: dict[int, Iterator[Part]] = {}
+        # The answer that is being sent, while the client is slow to take it or others have their turn.
+        self._sending: Iterator[Part] | None = None
+        self._is_full = False
+        self._is_woken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or go on inside TLS."""
@@ -57,7 +61,11 @@ class _Connection(asyncio.Protocol):
             can_upgrade = self._server.tls is not None and transport.get_extra_info("sslcontext") is None
             start_tls = self._upgrade if can_upgrade else None
             self._session = Session(
-                self._server.directory, external=_external(transport), start_tls=start_tls, abandon=self._abandon
+                self._server.directory,
+                external=_external(transport),
+                start_tls=start_tls,
+                abandon=self._abandon,
+                wake=self._wake,
             )
             self._server.connections.add(self)
             self._admit(self._server.directory.operations.pauses(Call("connect", ANONYMOUS, "")))
@@ -78,6 +86,34 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client."""
         self._server.connections.discard(self)
+        self._sending = None
+        if self._session is not None:
+            self._session.close()
+
+    def pause_writing(self) -> None:
+        """Send no more for now: the client does not take what it was sent."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Go on with what waits to be sent."""
+        self._is_full = False
+        self._go_on()
+
+    def _wake(self) -> None:
+        """Tell of changes soon; whatever thread makes them calls this."""
+        if not self._is_woken:
+            self._is_woken = True
+            self._server.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        """Send what searches that go on have to tell, unless something else is being sent."""
+        transport, session = self._transport, self._session
+        if transport is None or session is None or self._is_full or self._sending is not None:
+            return
+        self._is_woken = False
+        told = b"".join(session.pending())
+        if told and not transport.is_closing():
+            transport.write(told)
 
     def data_received(self, data: bytes) -> None:
         """Answer each message that is there as a whole."""
@@ -100,7 +136,10 @@ class _Connection(asyncio.Protocol):
             transport.close()
 
     def _answer(self, session: Session, transport: asyncio.Transport, parts: Iterator[Part]) -> None:
-        """Send the parts of an answer up to its end, or up to a pause, after which it goes on."""
+        """Send the parts of an answer up to its end, or up to a pause, after which it goes on.
+
+        Of a long answer a part is sent at a time, so that others are answered meanwhile and the operation can be ended.
+        """
         pending: list[bytes] = []
         size = 0
         for part in parts:
@@ -110,12 +149,26 @@ class _Connection(asyncio.Protocol):
             pending.append(part)
             size += len(part)
             if size > WRITE_CHUNK:
-                transport.write(b"".join(pending))
-                pending, size = [], 0
+                self._sending = parts
+                asyncio.get_running_loop().call_soon(self._go_on)
+                break
         if pending:
             transport.write(b"".join(pending))
         if session.is_closed:
             transport.close()
+
+    def _go_on(self) -> None:
+        """Go on with the answer that is being sent, then with what has come meanwhile."""
+        parts, session, transport = self._sending, self._session, self._transport
+        if self._is_full or session is None or transport is None or transport.is_closing():
+            return
+        self._sending = None
+        if parts is not None:
+            self._answer(session, transport, parts)
+        if self._sending is None:
+            self._work()
+            if self._is_woken:
+                self._tell()
 
     def _pause(self, pause: Pause, parts: Iterator[Part]) -> None:
         self._paused[pause.message] = parts
@@ -133,7 +186,10 @@ class _Connection(asyncio.Protocol):
         self._paused.pop(number, None)
 
     def _next_message(self, session: Session) -> bytes | None:
-        """Return the content of the next message, or None where it has not come as a whole."""
+        """Return the content of the next message; None where it has not come as a whole, or has to wait.
+
+        While an answer is being sent, what can end it has its turn and nothing else.
+        """
         buffer = self._buffer
         if buffer and buffer[0] != ber.SEQUENCE:
             raise BerError("a message is a sequence")
@@ -146,6 +202,8 @@ class _Connection(asyncio.Protocol):
         if len(buffer) < end:
             return None
         message = bytes(buffer[begin:end])
+        if self._sending is not None and not is_ending(message):
+            return None
         del buffer[:end]
         return message
 
@@ -243,6 +301,11 @@ class Server:
         self._paths: list[Path] = []
         self.waiting = Waiting(directory.clock, self._loop)
         self._thread = threading.Thread(target=self._loop.run_forever, name="ldap", daemon=True)
+
+    def call_soon(self, work: Callable[[], None]) -> None:
+        """Do something in the server's loop, unless that has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(work)
 
     def start(self) -> None:
         """Listen, and answer in a thread of the server's own. `urls` tells where, with the ports that were free.

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from nova_fakes.ldap import ber, controls, messages
 from nova_fakes.ldap.access import ANONYMOUS, Identity
 from nova_fakes.ldap.ber import BerError
-from nova_fakes.ldap.controls import Asked
-from nova_fakes.ldap.directory import Directory, Outcome
+from nova_fakes.ldap.changes import check_counts
+from nova_fakes.ldap.controls import Asked, ControlReader
+from nova_fakes.ldap.directory import Directory
+from nova_fakes.ldap.extended import Extensions
 from nova_fakes.ldap.filters import Equality
+from nova_fakes.ldap.following import Followers
+from nova_fakes.ldap.listing import Listings
 from nova_fakes.ldap.messages import Control, Message
-from nova_fakes.ldap.offered import CANCEL, CHANGE_PASSWORD, DISCONNECTION, START_TLS, WHO_AM_I
+from nova_fakes.ldap.offered import CANCEL, DISCONNECTION
 from nova_fakes.ldap.operations import Call
-from nova_fakes.ldap.options import Entries, Options, ReadEntry, Scope, SearchRequest
+from nova_fakes.ldap.options import Entries, Outcome, Scope, SearchRequest
 from nova_fakes.ldap.results import LdapError, ResultCode
+from nova_fakes.ldap.transactions import Transaction
+from nova_fakes.ldap.updates import Update
 
-__all__ = ["Part", "Pause", "Session", "disconnection"]
+__all__ = ["Part", "Pause", "Session", "disconnection", "is_ending"]
 
 Result = TypeVar("Result")
 
@@ -58,6 +64,17 @@ def disconnection(code: ResultCode, text: str) -> bytes:
     return messages.write_message(0, result)
 
 
+def is_ending(data: bytes) -> bool:
+    """Tell whether a message asks to end what goes on: abandon, cancel or unbind.
+
+    :raises BerError: where it is not a message
+    """
+    message = messages.read_message(data)
+    if message.operation != messages.EXTENDED:
+        return message.operation in (messages.ABANDON, messages.UNBIND)
+    return dict(ber.elements(message.content)).get(0x80) == CANCEL.encode()
+
+
 class Session:
     """A connection's state.
 
@@ -65,6 +82,7 @@ class Session:
     :param external: DN that the transport vouches for: of the peer's process, or of the client's certificate
     :param start_tls: begins TLS on the transport; None where that cannot be
     :param abandon: ends the answer to the message of a number, where it pauses
+    :param wake: called, by whatever thread changes the directory, where `pending` has messages to give
     """
 
     def __init__(
@@ -74,18 +92,20 @@ class Session:
         external: str | None = None,
         start_tls: Callable[[], None] | None = None,
         abandon: Callable[[int], None] = lambda number: None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = directory
         self.external = external
         self.identity: Identity = ANONYMOUS
         self.is_closed = False
-        self._start_tls = start_tls
+        self.transaction = Transaction(directory)
         self._abandon = abandon
-        self._has_tls = False
-        self._cookie = 0
-        self._page_state: tuple[bytes, int, list[ReadEntry]] | None = None
-        self._paged_count = 0
-        self._handlers: dict[int, Callable[[Message, Asked], Iterator[Part]]] = {
+        self._listings = Listings(directory)
+        self._followers = Followers(directory, wake)
+        self._extensions = Extensions(self, start_tls)
+        self._controls = ControlReader(directory, self._authorized)
+        self._running: set[int] = set()
+        self._handlers: dict[int, Callable[[Message], Iterator[Part]]] = {
             messages.BIND: self._bind,
             messages.SEARCH: self._search,
             messages.MODIFY: self._modify,
@@ -96,15 +116,10 @@ class Session:
             messages.EXTENDED: self._extended,
         }
 
-        self._extensions: dict[str, Callable[[Message, Asked, bytes | None], Iterator[Part]]] = {
-            WHO_AM_I: self._who_am_i,
-            CHANGE_PASSWORD: self._change_password,
-            CANCEL: self._cancel,
-            START_TLS: self._begin_tls,
-        }
-
     def answer(self, data: bytes) -> Iterator[Part]:
         """Do what a message asks and give the messages that answer it.
+
+        Whoever takes them may answer another message before all are taken: what ends the operation then ends it.
 
         :param data: the content of the LDAPMessage
         :raises BerError: where it is not one; nothing has been done then
@@ -114,46 +129,61 @@ class Session:
             raise BerError("a request has a positive number")
         if message.operation == messages.UNBIND:
             self.directory.operations.note(Call("unbind", self.identity, ""))
-            self.is_closed = True
+            self.close()
             return
         if message.operation == messages.ABANDON:
             self.directory.operations.note(Call("abandon", self.identity, ""))
-            self._abandon(ber.to_integer(message.content))
+            self.end(ber.to_integer(message.content))
             return
         handler = self._handlers.get(message.operation)
         if handler is None:
             raise BerError("there is no such operation")
+        self._running.add(message.number)
         try:
-            asked = controls.read_controls(message.operation, message.controls, self.directory.tree_delete)
-            self._check_names((*(asked.options.pre_read or ()), *(asked.options.post_read or ())))
-            yield from handler(message, asked)
+            for part in handler(message):
+                yield part
+                if message.number not in self._running:
+                    return
         except LdapError as error:
             yield from self._failure(message, error)
+        finally:
+            self._running.discard(message.number)
+
+    def end(self, number: int) -> bool:
+        """End an operation, of which nothing more is given then; tell whether it was going on."""
+        is_running = number in self._running
+        self._running.discard(number)
+        self._abandon(number)
+        return self._followers.end(number) or is_running
+
+    def pending(self) -> Iterator[bytes]:
+        """Give the messages about changes that searches which go on have to tell."""
+        yield from self._followers.pending()
+
+    def close(self) -> None:
+        """End all that goes on."""
+        self.is_closed = True
+        self._running.clear()
+        self._followers.close()
 
     def _failure(self, message: Message, error: LdapError) -> Iterator[Part]:
         """Answer with an error, after what a search had found before it; or end the connection."""
         if error.partial is not None:
             yield from self._found(message, error.partial)
         if error.code is ResultCode.SERVER_DOWN:
-            self.is_closed = True
+            self.close()
         else:
             yield self._error(message, error)
 
-    def _perform(self, message: Message, call: Call, work: Callable[[], Result]) -> Generator[Pause, None, Result]:
+    def perform(self, message: Message, call: Call, work: Callable[[], Result]) -> Generator[Pause, None, Result]:
         """Do an operation of the directory, after the pauses that fault rules make."""
         operations = self.directory.operations
         for seconds in operations.pauses(call):
             yield Pause(seconds, message.number)
         return operations.carry_out(call, work)
 
-    def _check_names(self, names: tuple[str, ...]) -> None:
-        """Refuse unknown attributes, which only a search may ask for.
-
-        :raises LdapError: UNDEFINED_TYPE
-        """
-        for name in names:
-            if name not in ("*", "+", "1.1"):
-                self.directory.schema.attribute(name)
+    def _asked(self, message: Message, extension: str = "") -> Asked:
+        return self._controls.read(message.operation, message.controls, extension)
 
     def _error(self, message: Message, error: LdapError) -> bytes:
         tag = RESULT_TAGS[message.operation]
@@ -165,13 +195,13 @@ class Session:
         return messages.write_message(message.number, result, answers or ())
 
     def _who(self, asked: Asked) -> Identity:
-        """Return as whom an operation is done: who has bound, or whom a control names instead (RFC 4370).
+        return self.identity if asked.who is None else asked.who
+
+    def _authorized(self, name: str) -> Identity:
+        """Return whom an operation is done as that names somebody (RFC 4370).
 
         :raises LdapError: PROXIED_AUTHORIZATION_DENIED
         """
-        if asked.authorization is None:
-            return self.identity
-        name = asked.authorization
         if self.identity.is_anonymous:
             text = "anonymous proxied authorization not allowed"
             raise LdapError(ResultCode.PROXIED_AUTHORIZATION_DENIED, text)
@@ -191,13 +221,14 @@ class Session:
 
     # -- bind --------------------------------------------------------------
 
-    def _bind(self, message: Message, asked: Asked) -> Iterator[Part]:
+    def _bind(self, message: Message) -> Iterator[Part]:
         version, name, credentials = messages.expect(message.content, 3)[:3]
+        self._asked(message)
         self.identity = ANONYMOUS
         if ber.to_integer(version[1]) != 3:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "requested protocol version not supported")
         call = Call("bind", ANONYMOUS, messages.text_of(name[1]))
-        self.identity = yield from self._perform(message, call, lambda: self._known(call.dn, *credentials))
+        self.identity = yield from self.perform(message, call, lambda: self._known(call.dn, *credentials))
         yield self._success(message)
 
     def _known(self, name: str, kind: int, credentials: bytes) -> Identity:
@@ -238,24 +269,25 @@ class Session:
 
     # -- search ------------------------------------------------------------
 
-    def _search(self, message: Message, asked: Asked) -> Iterator[Part]:
+    def _search(self, message: Message) -> Iterator[Part]:
         request = messages.read_search(message.content)
+        self.directory.parse_dn(request.base)
+        asked = self._asked(message)
         who = self._who(asked)
-        answers: list[Control] = []
+        if self.directory.is_administrative(request.base) and request.scope is Scope.BASE:
+            controls.refuse_outside_tree(message.controls)
         call = Call("search", who, request.base, request)
-        result = yield from self._perform(message, call, lambda: self._look(who, request, asked, answers))
-        if asked.options.sort:
-            answers.append(controls.sort_response(ResultCode.SUCCESS))
+        if asked.sync is not None and not self.directory.is_administrative(request.base):
+            refresh = yield from self.perform(
+                message, call, lambda: self._followers.begin(message.number, who, request, asked)
+            )
+            yield from self._followers.answer(message.number, refresh)
+            return
+        answers: list[Control] = []
+        result = yield from self.perform(message, call, lambda: self._listings.search(who, request, asked, answers))
         yield from self._found(message, result)
-        yield self._success(message, answers, ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS)
-
-    def _look(self, who: Identity, request: SearchRequest, asked: Asked, answers: list[Control]) -> Entries:
-        """Search, for a page or for all; the cookie of the next page is added to the answers."""
-        if asked.page is None:
-            return self.directory.search(who, request, asked.options)
-        result, cookie = self._page(who, request, asked.options, *asked.page)
-        answers.append(controls.paged_response(cookie))
-        return result
+        code = ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS
+        yield self._success(message, answers, code)
 
     def _found(self, message: Message, result: Entries) -> Iterator[bytes]:
         """Write what a search has found."""
@@ -271,167 +303,69 @@ class Session:
         """
         return self.directory.search(self.identity, request)
 
-    def _page(
-        self, who: Identity, request: SearchRequest, options: Options, size: int, cookie: bytes
-    ) -> tuple[Entries, bytes]:
-        """Return a page of what a search finds, and the cookie for the next (RFC 2696)."""
-        state = self._page_state
-        if cookie and (state is None or state[0] != cookie):
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "paged results cookie is invalid")
-        self._page_state = None
-        if size == 0:
-            return Entries(), b"" if cookie else self._keep_page(0, [])
-        if not cookie or state is None:
-            self._paged_count = 0
-        if options.sort:
-            return self._sorted_page(who, request, options, size, state[2] if cookie and state else None)
-        after = state[1] if cookie and state else 0
-        limit = request.size_limit
-        wanted = size + 1 if not limit else min(size + 1, limit - self._paged_count)
-        page = replace(request, size_limit=max(wanted, 1))
-        result = self.directory.search(who, page, replace(options, after=after))
-        return self._cut(result, size)
-
-    def _cut(self, result: Entries, size: int) -> tuple[Entries, bytes]:
-        """Leave the entries of one page, and note where the next begins."""
-        has_more = len(result.found) > size
-        result.is_cut = result.is_cut and not has_more
-        if has_more:
-            del result.found[size:]
-        self._paged_count += len(result.found)
-        if not has_more:
-            return result, b""
-        return result, self._keep_page(self._last_number(result), [])
-
-    def _last_number(self, result: Entries) -> int:
-        entry, _ = self.directory.find(self.directory.schema.dn(result.found[-1][0]))
-        return entry.id if entry is not None else result.last
-
-    def _keep_page(self, last: int, left: list[ReadEntry]) -> bytes:
-        self._cookie += 1
-        cookie = self._cookie.to_bytes(8, "little")
-        self._page_state = (cookie, last, left)
-        return cookie
-
-    def _sorted_page(
-        self, who: Identity, request: SearchRequest, options: Options, size: int, left: list[ReadEntry] | None
-    ) -> tuple[Entries, bytes]:
-        result = self.directory.search(who, request, options) if left is None else Entries(left)
-        rest = result.found[size:]
-        del result.found[size:]
-        return result, self._keep_page(0, rest) if rest else b""
-
     # -- changes -----------------------------------------------------------
 
-    def _changed(self, message: Message, outcome: Outcome) -> bytes:
-        return self._success(message, controls.read_entry_response(outcome.pre_read, outcome.post_read))
+    def _change(self, message: Message, asked: Asked, call: Call, prepare: Callable[[], Update]) -> Iterator[Part]:
+        """Make a change, or let it wait for the others of its transaction."""
+        if asked.in_transaction:
+            update = prepare()
+            carry_out = self.directory.operations.carry_out
+            self.transaction.add(message.number, lambda: carry_out(call, update))
+            yield self._success(message)
+            return
+        outcome: Outcome = yield from self.perform(message, call, lambda: prepare()())
+        yield self._success(message, controls.read_entry_response(outcome.pre_read, outcome.post_read))
 
-    def _change(self, message: Message, call: Call, work: Callable[[], Outcome]) -> Iterator[Part]:
-        outcome = yield from self._perform(message, call, work)
-        yield self._changed(message, outcome)
-
-    def _add(self, message: Message, asked: Asked) -> Iterator[Part]:
+    def _add(self, message: Message) -> Iterator[Part]:
         name, attributes = messages.expect(message.content, 2)[:2]
-        who, dn = self._who(asked), messages.text_of(name[1])
         given = messages.read_attributes(attributes[1])
+        if not all(values for _, values in given):
+            raise LdapError(ResultCode.PROTOCOL_ERROR, "no values for attribute type")
+        asked = self._asked(message)
+        who, dn, updates = self._who(asked), messages.text_of(name[1]), self.directory.updates
         call = Call("add", who, dn)
-        return self._change(message, call, lambda: self.directory.add(who, dn, given, asked.options))
+        return self._change(message, asked, call, lambda: updates.add(who, dn, given, asked.options))
 
-    def _delete(self, message: Message, asked: Asked) -> Iterator[Part]:
-        who, dn = self._who(asked), messages.text_of(message.content)
+    def _delete(self, message: Message) -> Iterator[Part]:
+        asked = self._asked(message)
+        who, dn, updates = self._who(asked), messages.text_of(message.content), self.directory.updates
         call = Call("delete", who, dn)
-        return self._change(message, call, lambda: self.directory.delete(who, dn, asked.options))
+        return self._change(message, asked, call, lambda: updates.delete(who, dn, asked.options))
 
-    def _modify(self, message: Message, asked: Asked) -> Iterator[Part]:
+    def _modify(self, message: Message) -> Iterator[Part]:
         name, changes = messages.expect(message.content, 2)[:2]
-        who, dn = self._who(asked), messages.text_of(name[1])
         given = messages.read_modifications(changes[1])
+        check_counts(given)
+        asked = self._asked(message)
+        who, dn, updates = self._who(asked), messages.text_of(name[1]), self.directory.updates
         call = Call("modify", who, dn, (given,))
-        return self._change(message, call, lambda: self.directory.modify(who, dn, given, asked.options))
+        return self._change(message, asked, call, lambda: updates.modify(who, dn, given, asked.options))
 
-    def _rename(self, message: Message, asked: Asked) -> Iterator[Part]:
+    def _rename(self, message: Message) -> Iterator[Part]:
         name, rdn, delete_old, *more = messages.expect(message.content, 3)
-        who, dn, new_rdn = self._who(asked), messages.text_of(name[1]), messages.text_of(rdn[1])
-        superior = messages.text_of(more[0][1]) if more else None
+        asked = self._asked(message)
+        who, dn, updates = self._who(asked), messages.text_of(name[1]), self.directory.updates
+        new_rdn, superior = messages.text_of(rdn[1]), messages.text_of(more[0][1]) if more else None
+        deletes = delete_old[1] != b"\x00"
+        call = Call("rename", who, dn, (new_rdn, superior))
         return self._change(
-            message,
-            Call("rename", who, dn, (new_rdn, superior)),
-            lambda: self.directory.rename(
-                who,
-                dn,
-                new_rdn,
-                delete_old=delete_old[1] != b"\x00",
-                new_superior=superior,
-                options=asked.options,
-            ),
+            message, asked, call, lambda: updates.rename(who, dn, new_rdn, deletes, superior, asked.options)
         )
 
-    def _compare(self, message: Message, asked: Asked) -> Iterator[Part]:
+    def _compare(self, message: Message) -> Iterator[Part]:
         name, assertion = messages.expect(message.content, 2)[:2]
         attribute, value = messages.expect(assertion[1], 2)[:2]
+        asked = self._asked(message)
         who, dn, compared = self._who(asked), messages.text_of(name[1]), messages.text_of(attribute[1])
-        same = yield from self._perform(
+        same = yield from self.perform(
             message,
             Call("compare", who, dn, (compared,)),
             lambda: self.directory.compare(who, dn, compared, value[1], asked.options),
         )
         yield self._success(message, code=ResultCode.COMPARE_TRUE if same else ResultCode.COMPARE_FALSE)
 
-    # -- extended ----------------------------------------------------------
-
-    def _extended(self, message: Message, asked: Asked) -> Iterator[Part]:
+    def _extended(self, message: Message) -> Iterator[Part]:
         found = dict(messages.expect(message.content, 1))
         oid, value = found.get(0x80, b"").decode("latin-1"), found.get(0x81)
-        extension = self._extensions.get(oid)
-        if extension is None:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "unsupported extended operation")
-        yield from extension(message, asked, value)
-
-    def _respond(self, message: Message, value: bytes | None) -> bytes:
-        more = [] if value is None else [ber.octets(value, 0x8B)]
-        return messages.write_message(message.number, messages.write_result(messages.EXTENDED_RESULT, more=more))
-
-    def _who_am_i(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[Part]:
-        if value is not None:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "no request data expected")
-        who = self._who(asked)
-        dn = yield from self._perform(message, Call("whoami", who, ""), lambda: who.dn)
-        yield self._respond(message, messages.encode_text(f"dn:{dn.text}") if dn.rdns else b"")
-
-    def _change_password(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[Part]:
-        try:
-            found = dict(ber.elements(ber.one(value, ber.SEQUENCE))) if value else {}
-        except BerError:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "data decoding error") from None
-        name = messages.text_of(found[0x80]) if found.get(0x80) else None
-        who = self._who(asked)
-        made = yield from self._perform(
-            message,
-            Call("passwd", who, name if name is not None else who.dn.text),
-            lambda: self.directory.change_password(who, name, found.get(0x81), found.get(0x82)),
-        )
-        yield self._respond(message, None if made is None else ber.sequence((ber.octets(made, 0x80),)))
-
-    def _cancel(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[Part]:
-        """Operations end before the next message is read, so that there is never one to cancel (RFC 3909)."""
-        try:
-            ber.to_integer(ber.one(ber.one(value or b"", ber.SEQUENCE), ber.INTEGER))
-        except BerError:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "message ID parse failed") from None
-        yield self._error(message, LdapError(ResultCode.NO_SUCH_OPERATION, "message ID not found"))
-
-    def _begin_tls(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[Part]:
-        if value is not None:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "no request data expected")
-        if self._start_tls is None:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "unsupported extended operation")
-        if self._has_tls:
-            raise LdapError(ResultCode.OPERATIONS_ERROR, "TLS already started")
-        yield from self._perform(message, Call("starttls", self.identity, ""), lambda: None)
-        self._has_tls = True
-        self.identity = ANONYMOUS
-        yield messages.write_message(
-            message.number,
-            messages.write_result(messages.EXTENDED_RESULT, more=[ber.octets(START_TLS.encode(), 0x8A)]),
-        )
-        self._start_tls()
+        asked = self._asked(message, oid)
+        yield from self._extensions.answer(message, oid, value, self._who(asked))

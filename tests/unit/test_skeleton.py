@@ -20,6 +20,7 @@ ADAPTERS = (
     "nova_fakes.__main__",
     "nova_fakes.sandbox",
     "nova_fakes.scenario",
+    "nova_fakes.fixtures.compliance",
     "nova_fakes.virt.connection",
     "nova_fakes.virt.driver",
     "nova_fakes.virt.drop_in",
