@@ -123,6 +123,11 @@ class Directory(Tree):
             entry.structural = self.checker.structural(entry.attributes)
             self.attach(entry)
             self.updates.number_after(entry)
+        self._restart_provider()
+
+    def _restart_provider(self) -> None:
+        if self.provider is not None:
+            self.provider.restart(max((entry.csn().decode() for entry in self.entries()), default=""))
 
     def close(self) -> None:
         """Close the file in which the entries outlive the process, if there is one."""
@@ -142,12 +147,14 @@ class Directory(Tree):
         """
         with self.operations.atomic():
             self.history.restore(snapshot)
+            self._restart_provider()
 
     def reset(self) -> None:
         """Drop all entries, fault rules and what the log has."""
         with self.operations.atomic():
             if self.root is not None:
                 self.unlink(self.root)
+            self._restart_provider()
         self.faults.clear()
         self.log.clear()
 
