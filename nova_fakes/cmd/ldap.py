@@ -48,9 +48,17 @@ def ldap() -> None:
 @click.option("--schema", multiple=True, type=FILE, help="slapd schema or LDIF file to add; may be given again.")
 @click.option("--no-schema-check", is_flag=True, help="Take entries whatever their object classes say.")
 @click.option("--tree-delete", is_flag=True, help="Offer the control that deletes subtrees, which slapd does not.")
+@click.option("--allow-bind-v2", is_flag=True, help="Let clients bind by LDAPv2.")
 @click.option("--certificate", type=FILE, help="PEM file for ldaps and StartTLS.")
 @click.option("--key", type=FILE, help="PEM file with the certificate's key, where it is not in the same file.")
 @click.option("--client-ca", type=FILE, help="PEM file of those who sign clients' certificates.")
+@click.option(
+    "--authz-regexp",
+    multiple=True,
+    nargs=2,
+    metavar="PATTERN DN",
+    help="As whom SASL EXTERNAL binds; may be given again.",
+)
 def serve(
     listen: tuple[str, ...],
     ldapi: Path | None,
@@ -63,9 +71,11 @@ def serve(
     schema: tuple[Path, ...],
     no_schema_check: bool,
     tree_delete: bool,
+    allow_bind_v2: bool,
     certificate: Path | None,
     key: Path | None,
     client_ca: Path | None,
+    authz_regexp: tuple[tuple[str, str], ...],
 ) -> int:
     """Serve a directory until interrupted. Prints the URL of each address as soon as it answers there.
 
@@ -88,6 +98,7 @@ def serve(
         schema=Schema(files=schema),
         check_schema=not no_schema_check,
         tree_delete=tree_delete,
+        allow_v2=allow_bind_v2,
         persist=persist,
     )
     with contextlib.closing(directory):
@@ -98,7 +109,7 @@ def serve(
         gc.freeze()
         stops = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-        with Server(directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=tls) as server:
+        with Server(directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=tls, authz=authz_regexp) as server:
             for url in server.urls:
                 click.echo(url)
             signal.sigwait(stops)

@@ -51,6 +51,7 @@ class Directory(Tree):
     :param size_limit: how many entries a search gives to whoever is not the root DN
     :param check_schema: False to take entries whatever their object classes demand and allow
     :param tree_delete: whether the control for deleting subtrees is offered; slapd does not offer it
+    :param allow_v2: whether clients may bind by LDAPv2, as slapd's `allow bind_v2` lets them
     :param member_of: whether members of groups get a memberOf, as by slapd's overlay memberof
     :param integrity: attributes whose values follow the entries that they name, as by slapd's overlay refint
     :param sync: whether copies of the directory can be kept up to date (RFC 4533), as by slapd's overlay syncprov
@@ -75,6 +76,7 @@ class Directory(Tree):
         size_limit: int = SIZE_LIMIT,
         check_schema: bool = True,
         tree_delete: bool = False,
+        allow_v2: bool = False,
         member_of: bool = False,
         integrity: Iterable[str] = (),
         sync: bool = False,
@@ -88,6 +90,7 @@ class Directory(Tree):
         self.root_password = root_password.encode() if root_password is not None else None
         self.size_limit = size_limit
         self.tree_delete = tree_delete
+        self.allow_v2 = allow_v2
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.rng = rng if rng is not None else random.Random()
         self.access = Access(access, lambda text: self._named("access", text).key)
