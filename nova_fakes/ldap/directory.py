@@ -96,7 +96,7 @@ class Directory(Tree):
         self.access = Access(access, lambda text: self._named("access", text).key)
         self.checker = Checker(self.schema, check_schema)
         self.provider = Provider(self.history.defer, session_log) if sync else None
-        offered = [*CONTROLS, *([TREE_DELETE] if tree_delete else []), *([SYNC] if sync else [])]
+        offered = [*CONTROLS[:2], *([SYNC] if sync else []), *CONTROLS[2:], *([TREE_DELETE] if tree_delete else [])]
         self.administrative = Administrative(
             self.schema, self.suffix, offered, EXTENSIONS, MECHANISMS, self.clock.now()
         )
@@ -249,12 +249,15 @@ class Directory(Tree):
         if not self.access.allows(who, entry, attribute, level):
             raise LdapError(ResultCode.INSUFFICIENT_ACCESS, text)
 
-    def check_assertion(self, entry: Entry, options: Options) -> None:
-        """Refuse an operation on an entry that does not match what it asserts (RFC 4528).
+    def check_assertion(self, who: Identity, entry: Entry, options: Options) -> None:
+        """Refuse an operation on an entry that does not match what is asserted, as far as may be searched (RFC 4528).
 
         :raises LdapError: ASSERTION_FAILED
         """
-        if options.assertion is not None and not compile_filter(options.assertion, self.schema)(entry, None):
+        if options.assertion is None:
+            return
+        allowed = None if who.is_root else lambda one, type_: self.access.allows(who, one, type_.name, "search")
+        if not compile_filter(options.assertion, self.schema)(entry, allowed):
             raise LdapError(ResultCode.ASSERTION_FAILED)
 
     def read(self, who: Identity, entry: Entry, names: Sequence[str]) -> ReadEntry:
@@ -327,7 +330,7 @@ class Directory(Tree):
                 raise LdapError(ResultCode.UNWILLING_TO_PERFORM, f"{attribute.name} compare not supported")
             entry = self.get(dn, options)
         self.require(who, entry, attribute.type.name, "compare")
-        self.check_assertion(entry, options)
+        self.check_assertion(who, entry, options)
         if not entry.matching(attribute):
             raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE)
         return bool(compile_filter(Equality(attribute.name, value), self.schema)(entry, None))

@@ -12,7 +12,7 @@ from nova_fakes.ldap.entry import Entry, Values
 from nova_fakes.ldap.filters import Filter
 from nova_fakes.ldap.garbage import uncollected
 from nova_fakes.ldap.matching import Matcher, compile_filter
-from nova_fakes.ldap.options import Deref, Entries, Options, Scope, SearchRequest
+from nova_fakes.ldap.options import Attributes, Deref, Entries, Options, Scope, SearchRequest
 from nova_fakes.ldap.referrals import continuation, is_alias, is_referral
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
@@ -39,6 +39,7 @@ class Search:
         self._options = options
         self._matcher: Matcher = compile_filter(request.filter, self._schema)
         self._selection = Selection(self._schema, request.attributes, request.types_only)
+        self._context = self._schema.attribute("contextCSN")
         self._subentry = self._schema.classes["subentry"]
         restricted = not who.is_root
         self._may_match = self._permission("search") if restricted else None
@@ -58,7 +59,7 @@ class Search:
         if made is None:
             self.give(self.entries(result), result)
         else:
-            self._assert(made)
+            self._directory.check_assertion(self._who, made, self._options)
             if self._matcher(made, self._may_match):
                 self.give([made], result)
         return result
@@ -69,8 +70,10 @@ class Search:
         :raises LdapError: where there is no such base, or it cannot be searched
         """
         base = self.base()
-        self._assert(base)
-        limit = self._limit()
+        self._directory.check_assertion(self._who, base, self._options)
+        if self._options.sort:
+            return self._sorted(base, result)
+        limit = self.limit()
         taken: list[Entry] = []
         for entry in self._found(base, result):
             if len(taken) >= limit:
@@ -78,13 +81,18 @@ class Search:
                 break
             taken.append(entry)
         result.last = taken[-1].id if taken else 0
-        if self._options.sort:
-            # slapd's overlay for sorting lets no reference pass.
-            result.references.clear()
-            return Sorting(self._schema, self._options.sort).sort(taken)
         return taken
 
-    def _limit(self) -> int:
+    def _sorted(self, base: Entry, result: Entries) -> list[Entry]:
+        """Return all that is found, in the order that was asked for.
+
+        As in slapd what is given is cut off then, not what is sorted, and no reference passes.
+        """
+        found = Sorting(self._schema, self._options.sort).sort(self._found(base, result))
+        result.references.clear()
+        return found
+
+    def limit(self) -> int:
         """Return how many entries may be given."""
         asked = self._request.size_limit
         if self._who.is_root:
@@ -139,12 +147,6 @@ class Search:
         if found is alias:
             raise LdapError(ResultCode.ALIAS_PROBLEM, "circular alias", matched=alias.dn())
         return found
-
-    def _assert(self, base: Entry) -> None:
-        if self._options.assertion is None:
-            return
-        if not compile_filter(self._options.assertion, self._schema)(base, None):
-            raise LdapError(ResultCode.ASSERTION_FAILED)
 
     def _visible(self, entry: Entry) -> bool:
         return self._who.is_root or self._directory.access.allows(self._who, entry, "entry", "read")
@@ -271,6 +273,10 @@ class Search:
 
     def give(self, entries: Sequence[Entry], result: Entries) -> None:
         """Put what is asked for of some entries into a result."""
+        limit = self.limit()
+        if self._options.sort and len(entries) > limit:
+            result.is_cut = True
+            entries = entries[:limit]
         value_filter = self._value_filter()
         with uncollected(len(entries)):
             self._read(entries, value_filter, result)
@@ -282,7 +288,16 @@ class Search:
             if entry.parent is not above:
                 above = entry.parent
                 tail = f",{above.dn()}" if above is not None else ""
-            result.found.append((entry.rdn + tail, self._selection.read(entry, self._may_read, value_filter)))
+            attributes = self._selection.read(entry, self._may_read, value_filter)
+            if above is None:
+                self._add_context(entry, attributes)
+            result.found.append((entry.rdn + tail, attributes))
+
+    def _add_context(self, entry: Entry, attributes: Attributes) -> None:
+        """Add to the topmost entry, where copies are kept up, up to where the directory is."""
+        provider = self._directory.provider
+        if provider is not None and provider.csn and entry is self._directory.root and self._context in self._selection:
+            attributes[self._context.name] = [] if self._request.types_only else [provider.csn.encode()]
 
     def _value_filter(self) -> ValueFilter:
         """Return what keeps, of an attribute's values, those that a matched-values filter matches (RFC 3876)."""

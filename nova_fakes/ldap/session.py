@@ -225,6 +225,7 @@ class Session:
         version, name, credentials = messages.expect(message.content, 3)[:3]
         self._asked(message)
         self.identity = ANONYMOUS
+        self.transaction.drop()
         if ber.to_integer(version[1]) != 3 and not (self.directory.allow_v2 and ber.to_integer(version[1]) == 2):
             raise LdapError(ResultCode.PROTOCOL_ERROR, "requested protocol version not supported")
         call = Call("bind", ANONYMOUS, messages.text_of(name[1]))

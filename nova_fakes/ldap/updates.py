@@ -138,7 +138,8 @@ class Updates:
         entry.structural = self._checker.entry(attributes, dn.rdns[0], is_new=True)
         self.stamp(who.dn, entry, is_new=True)
         restore_stamps(entry, stamps)
-        directory.check_assertion(entry, options)
+        entry.name(dn)
+        directory.check_assertion(who, entry, options)
         parent = self._parent_for(who, dn)
         entry.name(dn.rdns[0] if parent is not None else dn)
         entry.parent = parent
@@ -194,7 +195,7 @@ class Updates:
             directory.require(who, entry.parent, "children", "write", "no write access to parent")
         elif not who.is_root:
             raise LdapError(ResultCode.INSUFFICIENT_ACCESS)
-        directory.check_assertion(entry, options)
+        directory.check_assertion(who, entry, options)
         directory.require(who, entry, "entry", "write", "no write access to entry")
         if entry.children and not (options.tree_delete and directory.tree_delete):
             raise LdapError(ResultCode.NOT_ALLOWED_ON_NONLEAF, "subordinate objects must be deleted first")
@@ -227,7 +228,7 @@ class Updates:
 
         def update() -> Outcome:
             entry = self._directory.get(dn, options)
-            self._directory.check_assertion(entry, options)
+            self._directory.check_assertion(who, entry, options)
             before = self._read_before(who, entry, options)
             for change in checked:
                 self._directory.require(who, entry, change.attribute.type.name, "write")
@@ -310,7 +311,7 @@ class Updates:
         if under is not None:
             directory.require(who, under, "children", "write", "no write access to parent's children")
         entry = directory.get(dn, options)
-        directory.check_assertion(entry, options)
+        directory.check_assertion(who, entry, options)
         directory.require(who, entry, "entry", "write", "no write access to old entry")
         return entry
 
