@@ -48,6 +48,7 @@ def ldap() -> None:
 @click.option("--schema", multiple=True, type=FILE, help="slapd schema or LDIF file to add; may be given again.")
 @click.option("--no-schema-check", is_flag=True, help="Take entries whatever their object classes say.")
 @click.option("--tree-delete", is_flag=True, help="Offer the control that deletes subtrees, which slapd does not.")
+@click.option("--sync", is_flag=True, help="Let copies of the directory be kept up to date (syncrepl).")
 @click.option("--allow-bind-v2", is_flag=True, help="Let clients bind by LDAPv2.")
 @click.option("--certificate", type=FILE, help="PEM file for ldaps and StartTLS.")
 @click.option("--key", type=FILE, help="PEM file with the certificate's key, where it is not in the same file.")
@@ -71,6 +72,7 @@ def serve(
     schema: tuple[Path, ...],
     no_schema_check: bool,
     tree_delete: bool,
+    sync: bool,
     allow_bind_v2: bool,
     certificate: Path | None,
     key: Path | None,
@@ -98,6 +100,7 @@ def serve(
         schema=Schema(files=schema),
         check_schema=not no_schema_check,
         tree_delete=tree_delete,
+        sync=sync,
         allow_v2=allow_bind_v2,
         persist=persist,
     )

@@ -252,20 +252,22 @@ class Session:
         raise LdapError(ResultCode.AUTH_METHOD_NOT_SUPPORTED, text)
 
     def _vouched(self, name: str, asked: str) -> Identity:
-        """Bind as whom the transport vouches for, who cannot ask to be somebody else.
+        """Bind as whom the transport vouches for; the root DN may ask to be anybody.
 
-        :param asked: an authorization identity, or nothing
+        :param asked: an authorization identity (`dn:` and a DN), or nothing
         """
         schema = self.directory.schema
-        dn = schema.dn(self.directory.parse_dn(name).key)
+        known = self.directory.identity(schema.dn(self.directory.parse_dn(name).key))
+        if not asked:
+            return known
         try:
-            is_own = not asked or (asked.lower().startswith("dn:") and schema.dn(asked[3:]) == dn)
+            wanted = schema.dn(schema.dn(asked[3:]).key) if asked.lower().startswith("dn:") else None
         except ValueError:
-            is_own = False
-        if not is_own:
+            wanted = None
+        if wanted is None or not (known.is_root or wanted == known.dn):
             text = "SASL(-14): authorization failure: not authorized"
             raise LdapError(ResultCode.INSUFFICIENT_ACCESS, text)
-        return self.directory.identity(dn)
+        return self.directory.identity(wanted)
 
     def _plain(self, answer: bytes) -> Identity:
         """Bind by a name and a password; the name is a DN, with or without `dn:` before it, or the uid of one entry."""
