@@ -55,8 +55,10 @@ class Operations:
     def __init__(
         self, directory_name: str, clock: Clock, history: History, log: OperationLog, faults: Faults | None = None
     ) -> None:
-        self.faults = faults if faults is not None else Faults(clock)
-        self.faults.make_error = ldap_error
+        if faults is None:
+            faults = Faults(clock)
+            faults.make_error = ldap_error
+        self.faults = faults
         self.log = log
         self.clock = clock
         self._name = directory_name
