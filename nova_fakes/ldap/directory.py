@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from nova_fakes.clock import Clock, SystemClock
@@ -16,6 +17,7 @@ from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import Entry
 from nova_fakes.ldap.filters import Equality
 from nova_fakes.ldap.history import Snapshot
+from nova_fakes.ldap.limits import Limit, Limits
 from nova_fakes.ldap.matching import asserted_key, compile_filter
 from nova_fakes.ldap.offered import CONTROLS, EXTENSIONS, MECHANISMS, SYNC, TREE_DELETE
 from nova_fakes.ldap.operation_log import KEPT, OperationLog
@@ -34,6 +36,7 @@ from nova_fakes.ldap.updates import Updates
 __all__ = ["Directory", "Outcome"]
 
 SIZE_LIMIT = 500
+TIME_LIMIT_S = 3600.0
 CONFORM = "value does not conform to assertion syntax"
 COMPARE_REFUSED = {"entryDN", "subschemaSubentry"}
 
@@ -49,9 +52,12 @@ class Directory(Tree):
     :param rng: makes entryUUIDs, salts and passwords
     :param access: who may do what; where there are no rules, everybody may read
     :param size_limit: how many entries a search gives to whoever is not the root DN
+    :param time_limit_s: how many seconds such a search takes; None for no end
+    :param limits: other limits for some
     :param check_schema: False to take entries whatever their object classes demand and allow
     :param tree_delete: whether the control for deleting subtrees is offered; slapd does not offer it
     :param allow_v2: whether clients may bind by LDAPv2, as slapd's `allow bind_v2` lets them
+    :param in_chain: whether filters can follow links (LDAP_MATCHING_RULE_IN_CHAIN); slapd's cannot
     :param member_of: whether members of groups get a memberOf, as by slapd's overlay memberof
     :param integrity: attributes whose values follow the entries that they name, as by slapd's overlay refint
     :param sync: whether copies of the directory can be kept up to date (RFC 4533), as by slapd's overlay syncprov
@@ -74,9 +80,12 @@ class Directory(Tree):
         rng: random.Random | None = None,
         access: Iterable[AccessRule] = (),
         size_limit: int = SIZE_LIMIT,
+        time_limit_s: float | None = TIME_LIMIT_S,
+        limits: Iterable[Limit] = (),
         check_schema: bool = True,
         tree_delete: bool = False,
         allow_v2: bool = False,
+        in_chain: bool = False,
         member_of: bool = False,
         integrity: Iterable[str] = (),
         sync: bool = False,
@@ -88,12 +97,14 @@ class Directory(Tree):
         super().__init__(schema if schema is not None else Schema(), suffix)
         self.root_dn = self._named("root_dn", root_dn if root_dn is not None else f"cn=admin,{suffix}")
         self.root_password = root_password.encode() if root_password is not None else None
-        self.size_limit = size_limit
+        key = partial(self._key_of, "limits")
+        self.limits = Limits(limits, Limit("*", size_limit, time_limit_s), key)
+        self.in_chain = in_chain
         self.tree_delete = tree_delete
         self.allow_v2 = allow_v2
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.rng = rng if rng is not None else random.Random()
-        self.access = Access(access, lambda text: self._named("access", text).key)
+        self.access = Access(access, partial(self._key_of, "access"))
         self.checker = Checker(self.schema, check_schema)
         self.provider = Provider(self.history.defer, session_log) if sync else None
         offered = [*CONTROLS[:2], *([SYNC] if sync else []), *CONTROLS[2:], *([TREE_DELETE] if tree_delete else [])]
@@ -113,6 +124,13 @@ class Directory(Tree):
         self._password = self.schema.attribute("userPassword")
         self._store = Store(Path(persist), self) if persist is not None else None
         self.history.keeper = self._store
+
+    def _key_of(self, field: str, text: str) -> str:
+        return self._named(field, text).key
+
+    def linked(self, value: bytes) -> Entry | None:
+        """Return the entry that a value names, or None."""
+        return self.find(self.schema.dn(value.decode("utf-8")))[0]
 
     def identity(self, dn: Dn) -> Identity:
         """Return whom a DN stands for."""

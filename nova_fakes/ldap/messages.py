@@ -159,7 +159,11 @@ def read_search(content: bytes) -> SearchRequest:
     :raises BerError: where it is not one
     :raises LdapError: PROTOCOL_ERROR for a scope or a way to follow aliases that there is not
     """
-    base, scope, deref, size, _time, types_only, wanted, attributes = expect(content, 8)[:8]
+    base, scope, deref, size, time, types_only, wanted, attributes = expect(content, 8)[:8]
+    limits = ber.to_integer(size[1]), ber.to_integer(time[1])
+    for limit, name in zip(limits, ("size", "time"), strict=True):
+        if not 0 <= limit < 1 << 31:
+            raise LdapError(ResultCode.PROTOCOL_ERROR, f"invalid {name} limit")
     try:
         return SearchRequest(
             text_of(base[1]),
@@ -167,8 +171,9 @@ def read_search(content: bytes) -> SearchRequest:
             read_filter(*wanted),
             tuple(text_of(name) for _, name in ber.elements(attributes[1])),
             types_only[1] != b"\x00",
-            ber.to_integer(size[1]),
+            limits[0],
             Deref(ber.to_integer(deref[1])),
+            limits[1],
         )
     except BerError:
         raise

@@ -176,7 +176,7 @@ def _cut(failure: LdapError, result: Entries) -> LdapError:
 def _ending(result: object) -> tuple[ResultCode, str, Entries | None]:
     """Return what the log says of an operation that raised nothing."""
     if isinstance(result, Entries):
-        return (ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS), "", result
+        return result.code, "", result
     if isinstance(result, bool):
         return (ResultCode.COMPARE_TRUE if result else ResultCode.COMPARE_FALSE), "", None
     return ResultCode.SUCCESS, "", None

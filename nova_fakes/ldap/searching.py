@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Search"]
 
 MAX_ALIAS_STEPS = 15
+# How many entries are looked at between two looks at the clock.
+BETWEEN_LOOKS = 64
 BY_NUMBER = attrgetter("id")
 
 
@@ -37,7 +39,9 @@ class Search:
         self._who = who
         self._request = request
         self._options = options
-        self._matcher: Matcher = compile_filter(request.filter, self._schema)
+        self._matcher: Matcher = compile_filter(
+            request.filter, self._schema, directory.linked if directory.in_chain else None
+        )
         self._selection = Selection(self._schema, request.attributes, request.types_only)
         self._context = self._schema.attribute("contextCSN")
         self._subentry = self._schema.classes["subentry"]
@@ -94,10 +98,21 @@ class Search:
 
     def limit(self) -> int:
         """Return how many entries may be given."""
-        asked = self._request.size_limit
-        if self._who.is_root:
-            return asked or 1 << 62
-        return min(asked or self._directory.size_limit, self._directory.size_limit)
+        return self._directory.limits.size(self._who, self._request.size_limit)
+
+    def _in_time(self, entries: Iterable[Entry], result: Entries) -> Iterator[Entry]:
+        """Give entries to look at until the time is over that the search may take."""
+        limit_s = self._directory.limits.time_s(self._who, self._request.time_limit_s)
+        if limit_s is None:
+            yield from entries
+            return
+        clock = self._directory.clock
+        end_s = clock.monotonic() + limit_s
+        for number, entry in enumerate(entries):
+            if number % BETWEEN_LOOKS == 0 and clock.monotonic() > end_s:
+                result.is_late = True
+                return
+            yield entry
 
     def _administrative_entry(self) -> Entry | None:
         """Return the entry outside the tree that is the base; None where the base is in the tree."""
@@ -157,7 +172,7 @@ class Search:
         after = self._options.after
         refers = self._directory.has_referrals() and not self._options.manage_dsa_it
         matcher, allowed, is_root = self._matcher, self._may_match, self._who.is_root
-        for entry in self._in_scope(base):
+        for entry in self._in_time(self._in_scope(base), result):
             if entry.id <= after:
                 continue
             if refers and is_referral(entry) and entry is not base:

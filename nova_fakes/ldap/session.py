@@ -305,8 +305,7 @@ class Session:
         answers: list[Control] = []
         result = yield from self.perform(message, call, lambda: self._listings.search(who, request, asked, answers))
         yield from self._found(message, result)
-        code = ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS
-        yield self._success(message, answers, code)
+        yield self._success(message, answers, result.code)
 
     def _found(self, message: Message, result: Entries) -> Iterator[bytes]:
         """Write what a search has found."""

@@ -8,7 +8,7 @@ A subscription tells of each change as it is made.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 
 from nova_fakes.ldap.dn import Dn
@@ -150,7 +150,7 @@ class Provider:
         """Note a new entry."""
         self._note(entry.csn().decode(), entry)
 
-    def modified(self, entry: Entry, before: dict[Attribute, Values]) -> None:
+    def modified(self, entry: Entry, before: dict[Attribute, Values], replaced: Container[Attribute]) -> None:
         """Note that an entry has other attributes."""
         self._note(entry.csn().decode(), entry)
 

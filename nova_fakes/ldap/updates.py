@@ -6,7 +6,7 @@ gives a function for the second, so that a transaction can put that off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from nova_fakes.ldap.access import Identity
 from nova_fakes.ldap.changes import Changes, check_counts
 from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import GENERATED, Entry, Values, csn, seconds
-from nova_fakes.ldap.options import NONE, Attributes, Modification, Options, Outcome, ReadEntry
+from nova_fakes.ldap.options import NONE, Attributes, Change, Modification, Options, Outcome, ReadEntry
 from nova_fakes.ldap.referrals import is_alias, is_referral, is_subentry
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute
@@ -235,20 +235,26 @@ class Updates:
             attributes = self._changes.apply(entry.attributes, checked, options.permissive)
             stamps = {one: attributes.pop(one) for one in list(attributes) if one.type.name in GENERATED}
             structural = self._checker.entry(attributes, dn.rdns[0], entry, relax=options.relax)
-            self.replace(who.dn, entry, attributes)
+            replaced = {change.attribute for change in checked if change.change is Change.REPLACE}
+            self.replace(who.dn, entry, attributes, replaced)
             entry.structural = structural
             restore_stamps(entry, stamps)
             return self._outcome(who, entry, options, before)
 
         return update
 
-    def replace(self, who: Dn, entry: Entry, attributes: dict[Attribute, Values]) -> None:
-        """Give an entry other attributes, which are good for it."""
+    def replace(
+        self, who: Dn, entry: Entry, attributes: dict[Attribute, Values], replaced: Container[Attribute] = ()
+    ) -> None:
+        """Give an entry other attributes, which are good for it.
+
+        :param replaced: those whose values were given as a whole
+        """
         before = entry.attributes
         self._directory.replace(entry, attributes)
         self.stamp(who, entry)
         for overlay in self._directory.overlays:
-            overlay.modified(entry, before)
+            overlay.modified(entry, before, replaced)
 
     # -- rename ------------------------------------------------------------
 
