@@ -195,6 +195,9 @@ def test_the_tools_of_openldap(server: Server) -> None:
     run("ldapadd", stdin=f"dn: {ann}\nobjectClass: account\nobjectClass: simpleSecurityObject\nuserPassword: p\n")
     run("ldapmodify", stdin=f"dn: {ann}\nchangetype: modify\nadd: description\ndescription: hi\n")
     assert "description: hi" in run("ldapsearch", "-LLL", "-E", "pr=1/noprompt", "-b", SUFFIX, "(uid=ann)")
+    with pytest.raises(subprocess.CalledProcessError) as compared:
+        run("ldapcompare", ann, "description:HI")
+    assert (compared.value.returncode, compared.value.stdout) == (6, "TRUE\n")
     run("ldappasswd", "-s", "new", ann)
     run("ldapmodrdn", "-r", ann, "uid=anna")
     assert run("ldapwhoami").strip() == f"dn:{ROOT[0]}"
