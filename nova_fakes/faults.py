@@ -225,6 +225,15 @@ class Faults:
             if failure is not None:
                 raise failure
 
+    def struck(self, operation: str, host: str) -> tuple[float, BaseException | None]:
+        """Return what rules do to an operation, for a caller that cannot wait: the delay in seconds, and the error."""
+        total_s = 0.0
+        for delay_s, failure in self.strikes(operation, host):
+            total_s += delay_s
+            if failure is not None:
+                return total_s, failure
+        return total_s, None
+
     def strikes(
         self, operation: str, host: str, guest: Target | None = None
     ) -> Iterator[tuple[float, BaseException | None]]:

@@ -54,9 +54,17 @@ def ldap() -> None:
 )
 @click.option("--sync", is_flag=True, help="Let copies be kept up to date (RFC 4533).")
 @click.option("--session-log", type=click.IntRange(0), default=0, show_default=True, help="Deletions kept for copies.")
+@click.option("--allow-bind-v2", is_flag=True, help="Let clients bind by LDAPv2.")
 @click.option("--certificate", type=FILE, help="PEM file for ldaps and StartTLS.")
 @click.option("--key", type=FILE, help="PEM file with the certificate's key, where it is not in the same file.")
 @click.option("--client-ca", type=FILE, help="PEM file of those who sign clients' certificates.")
+@click.option(
+    "--authz-regexp",
+    multiple=True,
+    nargs=2,
+    metavar="PATTERN DN",
+    help="As whom SASL EXTERNAL binds; may be given again.",
+)
 def serve(
     listen: tuple[str, ...],
     ldapi: Path | None,
@@ -73,9 +81,11 @@ def serve(
     integrity: tuple[str, ...],
     sync: bool,
     session_log: int,
+    allow_bind_v2: bool,
     certificate: Path | None,
     key: Path | None,
     client_ca: Path | None,
+    authz_regexp: tuple[tuple[str, str], ...],
 ) -> int:
     """Serve a directory until interrupted. Prints the URL of each address as soon as it answers there.
 
@@ -102,6 +112,7 @@ def serve(
         integrity=integrity,
         sync=sync,
         session_log=session_log,
+        allow_v2=allow_bind_v2,
         persist=persist,
     )
     with contextlib.closing(directory):
@@ -112,7 +123,7 @@ def serve(
         gc.freeze()
         stops = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-        with Server(directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=tls) as server:
+        with Server(directory, tuple(urls) or ("ldap://127.0.0.1:1389",), tls=tls, authz=authz_regexp) as server:
             for url in server.urls:
                 click.echo(url)
             signal.sigwait(stops)

@@ -56,6 +56,7 @@ class Directory(Tree):
     :param limits: other limits for some
     :param check_schema: False to take entries whatever their object classes demand and allow
     :param tree_delete: whether the control for deleting subtrees is offered; slapd does not offer it
+    :param allow_v2: whether clients may bind by LDAPv2, as slapd's `allow bind_v2` lets them
     :param in_chain: whether filters can follow links (LDAP_MATCHING_RULE_IN_CHAIN); slapd's cannot
     :param member_of: whether members of groups get a memberOf, as by slapd's overlay memberof
     :param integrity: attributes whose values follow the entries that they name, as by slapd's overlay refint
@@ -83,6 +84,7 @@ class Directory(Tree):
         limits: Iterable[Limit] = (),
         check_schema: bool = True,
         tree_delete: bool = False,
+        allow_v2: bool = False,
         in_chain: bool = False,
         member_of: bool = False,
         integrity: Iterable[str] = (),
@@ -99,6 +101,7 @@ class Directory(Tree):
         self.limits = Limits(limits, Limit("*", size_limit, time_limit_s), key)
         self.in_chain = in_chain
         self.tree_delete = tree_delete
+        self.allow_v2 = allow_v2
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.rng = rng if rng is not None else random.Random()
         self.access = Access(access, partial(self._key_of, "access"))
@@ -141,6 +144,11 @@ class Directory(Tree):
             entry.structural = self.checker.structural(entry.attributes)
             self.attach(entry)
             self.updates.number_after(entry)
+        self._restart_provider()
+
+    def _restart_provider(self) -> None:
+        if self.provider is not None:
+            self.provider.restart(max((entry.csn().decode() for entry in self.entries()), default=""))
 
     def close(self) -> None:
         """Close the file in which the entries outlive the process, if there is one."""
@@ -160,12 +168,14 @@ class Directory(Tree):
         """
         with self.operations.atomic():
             self.history.restore(snapshot)
+            self._restart_provider()
 
     def reset(self) -> None:
         """Drop all entries, fault rules and what the log has."""
         with self.operations.atomic():
             if self.root is not None:
                 self.unlink(self.root)
+            self._restart_provider()
         self.faults.clear()
         self.log.clear()
 

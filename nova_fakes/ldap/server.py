@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -60,9 +61,10 @@ class _Connection(asyncio.Protocol):
         if self._session is None:
             can_upgrade = self._server.tls is not None and transport.get_extra_info("sslcontext") is None
             start_tls = self._upgrade if can_upgrade else None
+            external = self._server.mapped(_external(transport))
             self._session = Session(
                 self._server.directory,
-                external=_external(transport),
+                external=external,
                 start_tls=start_tls,
                 abandon=self._abandon,
                 wake=self._wake,
@@ -233,7 +235,7 @@ class _Connection(asyncio.Protocol):
         if upgraded is None:
             return
         self._transport = upgraded
-        self._session.external = _external(upgraded)
+        self._session.external = self._server.mapped(_external(upgraded))
         self._is_held = False
         self._work()
 
@@ -247,6 +249,13 @@ class _Connection(asyncio.Protocol):
         elif self._transport is not None and not self._transport.is_closing():
             self._transport.write(disconnection(ResultCode.UNAVAILABLE, "server is shutting down"))
             self._transport.close()
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise InvalidInput("authz", text, f"write a regular expression ({error})") from None
 
 
 def _external(transport: asyncio.BaseTransport) -> str | None:
@@ -280,7 +289,9 @@ class Server:
     :param directory: what is served
     :param listen: `ldap://host:port`, `ldaps://host:port` or `ldapi://%2Fpath`; port 0 for a free one
     :param tls: for ldaps and StartTLS; ask in it for clients' certificates where SASL EXTERNAL shall take them
-    :raises InvalidInput: where an address cannot be used
+    :param authz: patterns of the DNs that SASL EXTERNAL brings, each with the DN that takes the place of what matches
+        it as a whole; slapd's `authz-regexp`, but that groups are written as in Python
+    :raises InvalidInput: where an address cannot be used, or a pattern is none
     """
 
     def __init__(
@@ -289,8 +300,10 @@ class Server:
         listen: tuple[str, ...] = ("ldap://127.0.0.1:0",),
         *,
         tls: ssl.SSLContext | None = None,
+        authz: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.directory = directory
+        self._authz = [(_pattern(pattern), dn) for pattern, dn in authz]
         self.tls = tls
         self.urls: list[str] = []
         self.connections: set[_Connection] = set()
@@ -301,6 +314,14 @@ class Server:
         self._paths: list[Path] = []
         self.waiting = Waiting(directory.clock, self._loop)
         self._thread = threading.Thread(target=self._loop.run_forever, name="ldap", daemon=True)
+
+    def mapped(self, dn: str | None) -> str | None:
+        """Return whom a DN that SASL EXTERNAL brings stands for."""
+        for pattern, replacement in self._authz if dn is not None else ():
+            match = pattern.fullmatch(dn or "")
+            if match is not None:
+                return match.expand(replacement)
+        return dn
 
     def call_soon(self, work: Callable[[], None]) -> None:
         """Do something in the server's loop, unless that has ended."""

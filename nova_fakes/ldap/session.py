@@ -226,7 +226,7 @@ class Session:
         self._asked(message)
         self.identity = ANONYMOUS
         self.transaction.drop()
-        if ber.to_integer(version[1]) != 3:
+        if ber.to_integer(version[1]) != 3 and not (self.directory.allow_v2 and ber.to_integer(version[1]) == 2):
             raise LdapError(ResultCode.PROTOCOL_ERROR, "requested protocol version not supported")
         call = Call("bind", ANONYMOUS, messages.text_of(name[1]))
         self.identity = yield from self.perform(message, call, lambda: self._known(call.dn, *credentials))
@@ -245,11 +245,29 @@ class Session:
         (_, mechanism), *more = messages.expect(content, 1)
         answer = more[0][1] if more else b""
         if mechanism == b"EXTERNAL" and self.external is not None:
-            return self.directory.identity(self.directory.parse_dn(self.external))
+            return self._vouched(self.external, messages.text_of(answer))
         if mechanism == b"PLAIN":
             return self._plain(answer)
         text = f"SASL(-4): no mechanism available: no mechanism {messages.text_of(mechanism)}"
         raise LdapError(ResultCode.AUTH_METHOD_NOT_SUPPORTED, text)
+
+    def _vouched(self, name: str, asked: str) -> Identity:
+        """Bind as whom the transport vouches for; the root DN may ask to be anybody.
+
+        :param asked: an authorization identity (`dn:` and a DN), or nothing
+        """
+        schema = self.directory.schema
+        known = self.directory.identity(schema.dn(self.directory.parse_dn(name).key))
+        if not asked:
+            return known
+        try:
+            wanted = schema.dn(schema.dn(asked[3:]).key) if asked.lower().startswith("dn:") else None
+        except ValueError:
+            wanted = None
+        if wanted is None or not (known.is_root or wanted == known.dn):
+            text = "SASL(-14): authorization failure: not authorized"
+            raise LdapError(ResultCode.INSUFFICIENT_ACCESS, text)
+        return self.directory.identity(wanted)
 
     def _plain(self, answer: bytes) -> Identity:
         """Bind by a name and a password; the name is a DN, with or without `dn:` before it, or the uid of one entry."""

@@ -11,7 +11,17 @@ from nova_fakes.ldap.messages import Control, text_of
 from nova_fakes.ldap.options import Entries
 from nova_fakes.ldap.results import LdapError
 
-__all__ = ["Answer", "Found", "Result", "read_answer", "read_data", "read_result", "refusal", "refused_search"]
+__all__ = [
+    "Answer",
+    "Found",
+    "Result",
+    "raised",
+    "read_answer",
+    "read_data",
+    "read_result",
+    "refusal",
+    "refused_search",
+]
 
 INTERMEDIATE = 0x79
 NOT_FINAL = frozenset({messages.ENTRY, messages.REFERENCE, INTERMEDIATE})
@@ -127,3 +137,12 @@ def refused_search(number: int, error: LdapError) -> Answer:
     """Return the message in which a server would have refused a search."""
     written = messages.write_result(messages.SEARCH_DONE, error.code, error.text, error.matched, error.referrals)
     return Answer(number, messages.SEARCH_DONE, ber.one(written, messages.SEARCH_DONE), tuple(error.controls))
+
+
+def raised(error: LdapError) -> Exception:
+    """Make python-ldap's exception of one of the engine's."""
+    answer = refused_search(0, error)
+    made = refusal(answer, read_result(answer.content))
+    for name in ("msgtype", "msgid"):
+        del made.args[0][name]
+    return made

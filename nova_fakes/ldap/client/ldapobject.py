@@ -10,6 +10,7 @@ from nova_fakes.ldap.client.changing import Binding, Changing
 from nova_fakes.ldap.client.connection import Connection
 from nova_fakes.ldap.client.errors import CLASSES
 from nova_fakes.ldap.client.reading import NO_UNIQUE_ENTRY, Reading
+from nova_fakes.ldap.registry import Registry
 
 __all__ = ["NO_UNIQUE_ENTRY", "LDAPObject", "SimpleLDAPObject"]
 
@@ -42,6 +43,8 @@ class SimpleLDAPObject(Binding, Changing, Reading):
         bytes_mode: Any = None,
         bytes_strictness: Any = None,
         fileno: Any = None,
+        *,
+        registry: Registry | None = None,
     ) -> None:
         if fileno is not None:
             raise ValueError("libldap does not support initialize_fd")
@@ -49,7 +52,7 @@ class SimpleLDAPObject(Binding, Changing, Reading):
             raise ValueError("bytes_mode is *not* supported under Python 3.")
         self._trace_level, self._trace_file = trace_level, trace_file
         self._uri = uri
-        self._l = Connection(uri)
+        self._l = Connection(uri, registry)
         self.timeout = -1
         self.protocol_version = c.VERSION3
 
