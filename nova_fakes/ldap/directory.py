@@ -347,7 +347,8 @@ class Directory(Tree):
             if attribute.type.name in COMPARE_REFUSED:
                 raise LdapError(ResultCode.UNWILLING_TO_PERFORM, f"{attribute.name} compare not supported")
             entry = self.get(dn, options)
-        self.require(who, entry, attribute.type.name, "compare")
+        if entry.id:
+            self.require(who, entry, attribute.type.name, "compare")
         self.check_assertion(who, entry, options)
         if not entry.matching(attribute):
             raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE)
