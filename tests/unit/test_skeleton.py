@@ -22,6 +22,8 @@ ADAPTERS = (
     "nova_fakes.sandbox",
     "nova_fakes.scenario",
     "nova_fakes.fixtures.compliance",
+    "nova_fakes.fixtures.directory",
+    "nova_fakes.fixtures.pytest_plugin",
     "nova_fakes.virt.connection",
     "nova_fakes.virt.driver",
     "nova_fakes.virt.drop_in",
