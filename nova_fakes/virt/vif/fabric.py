@@ -17,6 +17,7 @@ from nova_fakes.virt.vif.base import VIF, InterfaceCounters
 from nova_fakes.virt.vif.bridges import delete
 from nova_fakes.virt.vif.gathering import GatheringWorker
 from nova_fakes.virt.vif.ledger import Entry, Ledger
+from nova_fakes.virt.vif.steps import MtuChange, SetMtu
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
 
 __all__ = ["Fabric", "outcome"]
@@ -222,6 +223,8 @@ class Fabric:
                 found = self._adopt_link(entry) if role == "vif" else self._wiring.bridges.adopt(entry)
                 if not found:
                     self.ledger.done(entry)
+        self._wiring.resume_leases()
+        self._wiring.leave()
 
     def _adopt_link(self, entry: Entry) -> bool:
         link, facts = self._wiring.socket.link(entry.name), entry.attributes
@@ -298,8 +301,10 @@ class Fabric:
             known = [plan.interface(vif, seats[vif.id].ordinal) for vif in vifs if vif.id in seats]
             self._wiring.do(plan.ConfigureGuest(uuid, tuple(known), loopback=True))
             instance.adopted = False
+        operations: list[plan.Operation] = [*_mtu_changes(instance, vifs)]
         if planned:
-            yield from self._stages(self._plug_operations(uuid, host, planned, up=instance.up, new=False))
+            operations += self._plug_operations(uuid, host, planned, up=instance.up, new=False)
+        yield from self._stages(operations)
 
     def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None) -> Steps:
         instance = self._wiring.instances.get(uuid)
@@ -307,6 +312,7 @@ class Fabric:
             return
         networks = {link.network_id for link in instance.links.values()}
         going = list(instance.links) if vifs is None else [vif.id for vif in vifs if vif.id in instance.links]
+        self._wiring.leases.stop(going)  # while the server can still hear it
         yield from self._detach(instance, going)
         if vifs is None:
             self._wiring.forget(instance)
@@ -326,6 +332,8 @@ class Fabric:
         self._wiring.socket.send(
             [template.fill(devname=netlink.name(link.devname)) for link in instance.links.values()]
         )
+        if up and not instance.up:
+            self._wiring.leases.reboot(instance.links)
         instance.up = up
 
     def _counters(self, uuid: str) -> dict[str, InterfaceCounters]:
@@ -378,6 +386,20 @@ class Fabric:
         # In a namespace that others use, nothing of ours may linger until the kernel gets round to it.
         for devname in self._wiring.leaving & {link.name for link in self._wiring.socket.links()}:
             delete(self._wiring.socket, devname)
+
+
+def _mtu_changes(instance: Instance, vifs: Sequence[VIF]) -> tuple[SetMtu, ...]:
+    """Return the step that gives what the instance has the MTUs of these VIFs; none where it has them.
+
+    :raises InvalidInput: an MTU cannot carry the VIF's addresses
+    """
+    changes = []
+    for vif in vifs:
+        link = instance.links.get(vif.id)
+        if link is not None and link.mtu != vif.mtu:
+            plan.interface(vif, link.seat.ordinal)
+            changes.append(MtuChange(vif.id, link.mtu, vif.mtu))
+    return (SetMtu(instance.uuid, tuple(changes)),) if changes else ()
 
 
 def outcome(call: Callable[[], object]) -> object:

@@ -8,15 +8,19 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
+from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.departures import Departures
 from nova_fakes.virt.vif.interior import guest_messages
+from nova_fakes.virt.vif.leases import Leases
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 from nova_fakes.virt.vif.stays import Stays
+from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
 
 __all__ = ["Instance", "Link", "Wiring"]
 
@@ -32,6 +36,11 @@ class Link:
     network_id: str
     seat: plan.Seat
     entry: Entry
+
+    @property
+    def mtu(self) -> int:
+        """Its MTU, bytes."""
+        return int(str(self.entry.attributes["mtu"]))
 
 
 @dataclass(slots=True)
@@ -88,6 +97,7 @@ class Wiring:
         self._stays = Stays()
         self._devnames: dict[str, str] = {}
         self._macs: dict[tuple[str, str], str] = {}
+        self.leases = Leases(SystemClock(), Random(int.from_bytes(os.urandom(8))))
         self.socket = netlink.Socket()
         self.bridges: NetworkBridges = self._make_bridges(quiet)
         self.instances: dict[str, Instance] = {}
@@ -98,6 +108,7 @@ class Wiring:
 
     def close(self) -> None:
         """Leave whatever the thread is in and give the descriptors up."""
+        self.leases.close()
         self._stays.close()
         self.socket.close()
 
@@ -121,6 +132,12 @@ class Wiring:
                 self._stays.reach(instance.uuid, instance.path).socket.send(
                     list(guest_messages(operation, self._gateway_neighbours))
                 )
+            case SetMtu():
+                self._set_mtu(operation)
+            case AskForLeases(uuid, interfaces):
+                self._enter(self.instances[uuid])
+                for one in interfaces:
+                    self.leases.ask(one.vif.id, one.seat, one.vif.mtu)
             case plan.MoveLinks():
                 self._move(operation)
             case plan.Announce(uuid):
@@ -141,6 +158,10 @@ class Wiring:
             case plan.MoveLinks(uuid, source, destination, interfaces):
                 self._move(plan.MoveLinks(uuid, destination, source, interfaces))
                 self._stays.announce(uuid)  # whatever was announced so far points to the wrong bridge
+            case SetMtu():
+                self.do(operation.reverse())
+            case AskForLeases(_uuid, interfaces):
+                self.leases.stop([one.vif.id for one in interfaces])
             case plan.ConfigureGuest() | plan.Announce():
                 return  # the one goes with the links, the other is followed by an announcement of the way back
 
@@ -192,6 +213,7 @@ class Wiring:
 
     def forget(self, instance: Instance) -> None:
         """Take the instance's namespace away; the kernel deletes the interfaces, many instances' at once."""
+        self.leases.stop(instance.links)
         self.let_go(instance.uuid)
         namespaces.remove(instance.path)
         with self._ledger.together():
@@ -204,7 +226,9 @@ class Wiring:
 
     def remove_links(self, instance: Instance, vif_ids: Iterable[str]) -> None:
         """Delete some of the instance's interfaces."""
-        for vif_id in vif_ids:
+        going = list(vif_ids)
+        self.leases.stop(going)
+        for vif_id in going:
             delete(self.socket, instance.links[vif_id].devname)
             self._unregister(instance, vif_id)
 
@@ -226,6 +250,15 @@ class Wiring:
             finally:
                 os.close(fd)
         return instance.nsid
+
+    def resume_leases(self) -> None:
+        """Start the DHCP clients of instances that an earlier process left: their leases would run out."""
+        for instance in self.instances.values():
+            for vif_id, link in instance.links.items():
+                if link.entry.attributes.get("asks"):
+                    self._enter(instance)
+                    self.leases.ask(vif_id, link.seat, link.mtu, known=True)
+            self.let_go(instance.uuid)
 
     def _unregister(self, instance: Instance, vif_id: str) -> Link:
         link = instance.links.pop(vif_id)
@@ -350,6 +383,8 @@ class Wiring:
             network=vif.network_id,
             ordinal=interface.ordinal,
             mac=vif.address,
+            mtu=vif.mtu,
+            asks=interface.asks,
             **self._facts(interface),
         )
         self._devnames[devname] = vif.id
@@ -384,6 +419,33 @@ class Wiring:
         yield from preparation
         if preparation and flags:
             yield netlink.LINK_UP.fill(devname=devname)
+
+    def _set_mtu(self, operation: SetMtu) -> None:
+        instance = self.instances[operation.instance]
+        try:
+            self._send_mtus(instance, {one.vif_id: one.after for one in operation.changes})
+        except KernelRefused:
+            self._send_mtus(instance, {one.vif_id: one.before for one in operation.changes})
+            raise
+
+    def _send_mtus(self, instance: Instance, mtus: Mapping[str, int]) -> None:
+        outside = [
+            netlink.LINK_MTU.fill(devname=netlink.name(devname), mtu=mtu)
+            for vif_id, mtu in mtus.items()
+            for devname in self._host_devices(vif_id, instance.links[vif_id])
+        ]
+        inside = [
+            netlink.MTU_INDEX.fill(index=instance.links[vif_id].seat.index, mtu=mtu) for vif_id, mtu in mtus.items()
+        ]
+        self.socket.send(outside)
+        self._stays.reach(instance.uuid, instance.path).socket.send(inside)
+        for vif_id, mtu in mtus.items():
+            link = instance.links[vif_id]
+            link.entry = self._ledger.note(link.entry, mtu=mtu)
+
+    def _host_devices(self, vif_id: str, link: Link) -> Sequence[str]:
+        """Return the names of the devices of the hosts' side that carry a VIF's frames."""
+        return (link.devname,)
 
     def _move(self, operation: plan.MoveLinks) -> None:
         instance = self.instances[operation.instance]
