@@ -11,6 +11,7 @@ import nova_fakes
 from nova_fakes.agent import failures, protocol
 from nova_fakes.agent.audit import Audit, Peer
 from nova_fakes.agent.bursts import Bursts, Job
+from nova_fakes.agent.execution import Executor
 from nova_fakes.agent.hosts import Hosts
 from nova_fakes.agent.metrics import Metrics
 from nova_fakes.exceptions import InvalidInput, NovaFakesError
@@ -24,6 +25,8 @@ LOG = logging.getLogger(__name__)
 STUCK_S = 60.0
 #: How long the calls of a batch wait for each other, seconds.
 _PATIENCE_S = 0.25
+#: Between the end of a command and its client's deadline, seconds.
+_ANSWER_S = 1.0
 
 
 class Service:
@@ -31,15 +34,19 @@ class Service:
 
     :param gather_s: how long the first of a burst waits for others; None leaves that to the fabric
     :param limit: how many requests may wait
+    :param allow_exec: whether commands are run inside instances
     """
 
-    def __init__(self, hosts: Hosts, audit: Audit, *, gather_s: float | None = None, limit: int = 64) -> None:
+    def __init__(
+        self, hosts: Hosts, audit: Audit, *, gather_s: float | None = None, limit: int = 64, allow_exec: bool = False
+    ) -> None:
         fabric = hosts.fabric
         if gather_s is None:
             gather_s = float(getattr(fabric, "gather_s", 0.0))
         together = None if fabric is None else fabric.together
         self._hosts = hosts
         self._audit = audit
+        self._executor = Executor(allow_exec)
         self._bursts = Bursts(together, gather_s=gather_s, limit=limit)
         self._began = time.monotonic()
         self.metrics = Metrics()
@@ -50,6 +57,10 @@ class Service:
         :raises NovaFakesError: it failed
         """
         began = time.monotonic()
+        if isinstance(call.request, protocol.Execute):
+            # Beside the changes, which it must not hold up.
+            command = partial(self._execute, peer, call.request, began + call.deadline_s)
+            return self._answer(call, began, partial(self._audited, peer, call, command))
         return self._answer(call, began, lambda: self._begin(peer, call)(began + call.deadline_s))
 
     def serve_batch(self, peer: Peer, calls: Sequence[protocol.Call | InvalidInput]) -> list[dict[str, Any] | None]:
@@ -152,6 +163,12 @@ class Service:
         perform = partial(self._perform, call.request)
         job = partial(self._audited, peer, call, perform) if call.request.changes else perform
         return self._bursts.submit(job, getattr(call.request, "instance", None))
+
+    def _execute(self, peer: Peer, request: protocol.Execute, until: float) -> protocol.Execution:
+        # In time for the answer to arrive.
+        until -= min(_ANSWER_S, (until - time.monotonic()) / 10)
+        namespace = self._hosts.realizer(request.host).namespace(request.instance)
+        return self._executor.run(peer, namespace, request.argv, until)
 
     def _audited(self, peer: Peer, call: protocol.Call, perform: Callable[[], Any]) -> Any:
         began = time.monotonic()

@@ -105,6 +105,15 @@ class RemoteRealizer:
         found: str | None = self._client.call(protocol.Namespace(self.host, instance))
         return found
 
+    def execute(self, instance: str, argv: Sequence[str]) -> protocol.Execution:
+        """Run a command in the instance's network namespace, as our own user; it ends by the deadline.
+
+        :raises PeerRefused: the agent runs no commands
+        :raises DeadlineExceeded: it did not end in time, and has been killed
+        """
+        done: protocol.Execution = self._client.call(protocol.Execute(self.host, instance, tuple(argv)))
+        return done
+
     def _told(self, vifs: Sequence[VIF]) -> tuple[VIF, ...]:
         """Return the VIFs as the agent is told of them."""
         if self._acceptance is not None:
