@@ -39,6 +39,7 @@ __all__ = [
     "PrepareMigration",
     "Request",
     "SetLink",
+    "TakeOver",
     "Unplug",
     "decode_arguments",
     "decode_batch",
@@ -168,6 +169,23 @@ class Migrate(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOver(Request):
+    """Take an instance over from a host of another agent, by that agent's socket.
+
+    Where that agent is on this machine, the instance keeps its namespace, and with it its processes and connections;
+    else it is made anew. It is announced, and still has to be unplugged there.
+    """
+
+    verb = "take_over"
+    idempotent = False
+    host: str
+    instance: str
+    vifs: tuple[VIF, ...]
+    source: str
+    source_socket: str
+
+
+@dataclass(frozen=True, slots=True)
 class AbortMigration(Request):
     """Undo what was prepared on the destination of a migration."""
 
@@ -277,7 +295,7 @@ class Health(Request):
 VERBS: Mapping[str, type[Request]] = {
     request.verb: request
     for request in (
-        Plug, Unplug, SetLink, PrepareMigration, Migrate, AbortMigration,
+        Plug, Unplug, SetLink, PrepareMigration, Migrate, TakeOver, AbortMigration,
         Counters, Namespace, Execute, Describe, Health,
     )
 }  # fmt: skip
@@ -424,6 +442,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "instance": checks.uuid,
     "up": checks.flag,
     "argv": _check_argv,
+    "source_socket": checks.path,
     "vifs": _check_vifs,
     "some_vifs": _check_some_vifs,
 }

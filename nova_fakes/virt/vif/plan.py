@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
 from nova_fakes.virt.vif.base import VIF, Route, Subnet
-from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
+from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, SetMtu
 
 __all__ = [
     "METADATA",
@@ -262,6 +262,7 @@ Operation = (
     | RemovePorts
     | SetMtu
     | AskForLeases
+    | BringNamespace
 )
 
 
