@@ -39,7 +39,12 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     │       ├── AgentBusy         too many requests wait there already
     │       └── DeadlineExceeded  there was no answer in time
     ├── ApiError                  an API fake refuses a request: HTTP status, message and kind
+    ├── StorageError              in nova_fakes.volume.errors: a volume store refuses something
     ├── LdapError                 in nova_fakes.ldap.results: a directory refuses an operation, with its result code
+    ├── AmqpError                 in nova_fakes.rabbit.errors: a broker refuses something, with its reply code
+    │   ├── SoftError             closes the channel
+    │   └── HardError             closes the connection
+    ├── MalformedTable            in nova_fakes.rabbit.errors: octets that are no field table
     ├── ScenarioError
     │   ├── StepFailed            a step of a scenario found something other than it should be
     │   └── ProbeFailed           a ping could not be sent from inside an instance

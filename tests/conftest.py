@@ -21,12 +21,13 @@ nova.monkey_patch.patch(backend="threading")
 
 # Every process that a test starts inherits this, daemons included: that is how the leak check knows them.
 RUN_MARK = f"NOVA_FAKES_TEST_RUN={uuid.uuid4().hex}"
+# pytest keeps its own temporary files for those who look at them afterwards.
+SHARED_TEMPORARY = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 # A directory for temporary files that no other run on this machine uses; ordinary users that tests become use it too.
-TEMPORARY = Path(tempfile.mkdtemp(prefix="nft-"))
+# A worker of pytest-xdist has one beside its controller's: sockets lie in it, so its path has to be short.
+TEMPORARY = Path(tempfile.mkdtemp(prefix="nft-", dir=SHARED_TEMPORARY))
 TEMPORARY.chmod(0o1777)
 atexit.register(shutil.rmtree, TEMPORARY, ignore_errors=True)
-# pytest keeps its own for those who look at them afterwards.
-os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
 # How long what is being torn down in the background may take to be gone.
 GRACE_S = 10.0

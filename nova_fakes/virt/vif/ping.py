@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import pairwise
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif import namespaces
@@ -30,18 +31,25 @@ DEFAULT_TIMEOUT_S = 1.0
 class PingResult:
     """What came of the echoes to one destination; round trips in seconds, in order of arrival.
 
-    `unsent` counts echoes that the source's kernel refused to send (no route, no link…); they count as sent and lost.
+    `arrivals_s` are the moments of the monotonic clock at which the replies came. `unsent` counts echoes that the
+    source's kernel refused to send (no route, no link…); they count as sent and lost.
     """
 
     destination: str
     sent: int = 0
     unsent: int = 0
     round_trips_s: list[float] = field(default_factory=list)
+    arrivals_s: list[float] = field(default_factory=list)
 
     @property
     def received(self) -> int:
         """Replies in time."""
         return len(self.round_trips_s)
+
+    @property
+    def gaps_s(self) -> tuple[float, ...]:
+        """The times between two replies that follow each other."""
+        return tuple(later - earlier for earlier, later in pairwise(self.arrivals_s))
 
     @property
     def lost(self) -> int:
@@ -80,6 +88,7 @@ class _Probe:
         sent = self.pending.pop(number, None)
         if sent is not None:
             self.result.round_trips_s.append(now - sent)
+            self.result.arrivals_s.append(now)
 
 
 class _Echoes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nova_fakes.virt.vif.plan import Interface
+    from nova_fakes.virt.vif.interfaces import Interface
 
 __all__ = ["AskForLeases", "BringNamespace", "MtuChange", "SetMtu"]
 

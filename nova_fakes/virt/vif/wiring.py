@@ -6,7 +6,7 @@ Everything here runs in the fabric's worker thread, which is what enters the nam
 import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -16,9 +16,10 @@ from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.departures import Departures
+from nova_fakes.virt.vif.instances import Instance, Link
 from nova_fakes.virt.vif.interior import guest_messages
 from nova_fakes.virt.vif.leases import Leases
-from nova_fakes.virt.vif.ledger import Entry, Ledger
+from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.stays import Stays
 from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, SetMtu
 
@@ -26,43 +27,6 @@ __all__ = ["Instance", "Link", "Wiring"]
 
 #: When this many devices are on their way out, those that have gone are forgotten.
 _LEAVING_LIMIT = 512
-
-
-@dataclass(slots=True)
-class Link:
-    """A plugged VIF: its host end and its place in the guest."""
-
-    devname: str
-    network_id: str
-    seat: plan.Seat
-    entry: Entry
-
-    @property
-    def mtu(self) -> int:
-        """Its MTU, bytes."""
-        return int(str(self.entry.attributes["mtu"]))
-
-
-@dataclass(slots=True)
-class Instance:
-    """An instance on the fabric; `links` by VIF id.
-
-    `adopted`: an earlier process made it, and whether that got to configuring its inside is not known. `nsid` is the
-    number under which the hosts' namespace knows the instance's, once it was asked for. `pristine`: no interface was
-    made in it yet, so that the kernel numbers the first ones as the plan does. `unnoted` is its namespace's inode until
-    the ledger has it.
-    """
-
-    uuid: str
-    path: str
-    host: str
-    entry: Entry
-    up: bool = True
-    adopted: bool = False
-    links: dict[str, Link] = field(default_factory=dict)
-    nsid: int | None = None
-    pristine: bool = False
-    unnoted: int | None = None
 
 
 @dataclass(slots=True)

@@ -83,6 +83,4 @@ def test_what_is_substituted_is_planned_as_an_ordinary_type():
 
 
 def test_no_file_is_left_over():
-    assert {file.stem for file in PLANS.iterdir()} == {
-        f"{planner}-{shape}" for planner in PLANNERS for shape in SHAPES
-    }
+    assert {file.stem for file in PLANS.iterdir()} == {f"{planner}-{shape}" for planner in PLANNERS for shape in SHAPES}
