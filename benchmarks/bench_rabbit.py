@@ -1,4 +1,6 @@
-"""The fake RabbitMQ beside a real one: CPU time of the broker per message and messages per second, by one py-amqp client.
+"""The fake RabbitMQ beside a real one: the broker's CPU time per message, and messages per second by one client.
+
+The client is py-amqp.
 
 Both brokers run in processes of their own and are driven in turn; medians of the rounds are printed as JSON. Without an
 installed rabbitmq-server the figures stand alone.

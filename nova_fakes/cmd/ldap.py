@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import signal
-import ssl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from urllib.parse import quote
 import click
 
 from nova_fakes.cmd import exits
+from nova_fakes.cmd.certificates import server_tls
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.results import LdapError
 
@@ -89,7 +89,7 @@ def serve(
     urls = list(listen)
     if ldapi is not None:
         urls.append(f"ldapi://{quote(str(ldapi.absolute()), safe='')}")
-    tls = _tls(certificate, key, client_ca)
+    tls = server_tls("certificate", certificate, key, client_ca)
     plan = fault_plan.load(faults) if faults is not None else None
     directory = Directory(
         suffix,
@@ -135,20 +135,3 @@ def _fill(directory: Directory, paths: Iterable[Path]) -> None:
                 raise InvalidInput("load", str(path), f"it cannot be read: {error}") from None
             except LdapError as error:
                 raise InvalidInput("load", str(path), str(error)) from None
-
-
-def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
-    if certificate is None:
-        for option, given in (("key", key), ("client-ca", client_ca)):
-            if given is not None:
-                raise InvalidInput(option, str(given), "give --certificate with it")
-        return None
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        tls.load_cert_chain(certificate, key)
-        if client_ca is not None:
-            tls.load_verify_locations(client_ca)
-            tls.verify_mode = ssl.CERT_OPTIONAL
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput("certificate", str(certificate), f"give PEM files that belong together ({error})") from None
-    return tls

@@ -28,6 +28,8 @@ class StreamQueue(Queue):
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self._log: deque[tuple[float, Message]] = deque()
+        #: Those that a store keeps.
+        self._kept: deque[Entry] = deque()
         #: Offset of the first message that is still there.
         self.first_offset = 0
         #: Where the chunks begin: what is written at about the same time is delivered together.
@@ -51,6 +53,9 @@ class StreamQueue(Queue):
         if not self._chunks or now_s - self._written_s > CHUNK_S:
             self._chunks.append(self.end_offset)
         self._written_s = now_s
+        if self.vhost.broker.store is not None:
+            self._kept.append(entry := Entry(message, self.end_offset))
+            self._keep(entry)
         self._log.append((self.vhost.broker.clock.now(), message))
         self.ready_bytes += len(message.body)
         self._retain()
@@ -67,6 +72,8 @@ class StreamQueue(Queue):
             if not is_old and not is_much:
                 return
             self.ready_bytes -= len(self._log.popleft()[1].body)
+            if self._kept and self._kept[0].position == self.first_offset:
+                self._forget(self._kept.popleft())
             self.first_offset += 1
             while len(self._chunks) > 1 and self._chunks[1] <= self.first_offset:
                 self._chunks.popleft()
@@ -158,12 +165,15 @@ class StreamQueue(Queue):
 
     def survivors(self) -> list[Entry]:
         """Return the log."""
+        if self._kept:
+            return list(self._kept)
         return [Entry(message, self.first_offset + index) for index, (_, message) in enumerate(self._log)]
 
     def restore(self, entries: list[Entry]) -> None:
         """Hold this log: the broker is back."""
         now_s = self.vhost.broker.clock.now()
         self._log = deque((now_s, entry.message) for entry in entries)
+        self._kept = deque(entry for entry in entries if entry.record is not None)
         self.first_offset = entries[0].position if entries else 0
         self._chunks = deque([self.first_offset])
         self.ready_bytes = sum(len(entry.message.body) for entry in entries)
