@@ -235,6 +235,7 @@ class Fabric:
                 found = self._adopt_link(entry) if role == "vif" else self._wiring.bridges.adopt(entry)
                 if not found:
                     self.ledger.done(entry)
+        self._wiring.restore()
         self._wiring.resume_leases()
         self._wiring.leave()
 

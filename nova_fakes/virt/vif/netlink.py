@@ -47,6 +47,7 @@ __all__ = [
     "Message",
     "Socket",
     "Template",
+    "any_index",
     "counters_of",
     "name",
 ]
@@ -95,6 +96,11 @@ class Link:
 def name(text: str) -> bytes:
     """Encode an interface name for a slot."""
     return text.encode()
+
+
+def any_index() -> int:
+    """Return an index for a host end, far from those that the kernel gives, so that it heeds the guest's index too."""
+    return 1 << 30 | int.from_bytes(os.urandom(3))
 
 
 def _ifinfo(index: Part | bytes = bytes(4), flags: Part | bytes | None = None) -> Part:

@@ -6,7 +6,6 @@ Everything here runs in the fabric's worker thread, which is what enters the nam
 import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -16,7 +15,7 @@ from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.departures import Departures
-from nova_fakes.virt.vif.instances import Instance, Link
+from nova_fakes.virt.vif.instances import Batch, Instance, Link
 from nova_fakes.virt.vif.interior import guest_messages
 from nova_fakes.virt.vif.leases import Leases
 from nova_fakes.virt.vif.ledger import Ledger
@@ -27,15 +26,6 @@ __all__ = ["Instance", "Link", "Wiring"]
 
 #: When this many devices are on their way out, those that have gone are forgotten.
 _LEAVING_LIMIT = 512
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The messages of one plan's links within a burst: where each link's first is, and where they end."""
-
-    instance: Instance
-    made: list[tuple[int, str, Link]]
-    end: int
 
 
 class Wiring:
@@ -177,6 +167,25 @@ class Wiring:
         if bridge is not None:
             bridge.ports.add(link.devname)
 
+    def restore(self) -> None:
+        """Set right, after links were adopted, what was changed meanwhile: each is on its bridge, and these are joined.
+
+        :raises KernelRefused: a bridge cannot be made
+        """
+        masters = {link.name: link.master for link in self.socket.links()}
+        lost: list[netlink.Message] = []
+        mtus: dict[str, int] = {}
+        for instance in self.instances.values():
+            for link in instance.links.values():
+                bridge = self.bridges.ensure(link.network_id, instance.host, link.mtu)
+                bridge.ports.add(link.devname)
+                mtus[link.network_id] = max(link.mtu, mtus.get(link.network_id, 0))
+                if masters[link.devname] != bridge.index:
+                    lost.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=bridge.index))
+        for network_id, mtu in mtus.items():
+            self.bridges.join(network_id, mtu)
+        self.socket.send(lost)
+
     def forget(self, instance: Instance) -> None:
         """Take the instance's namespace away; the kernel deletes the interfaces, many instances' at once."""
         self.leases.stop(instance.links)
@@ -282,7 +291,7 @@ class Wiring:
 
     def _make_links(self, operations: Sequence[plan.MakeLinks]) -> list[BaseException | None]:
         outcomes: list[BaseException | None] = [None] * len(operations)
-        batches: dict[int, _Batch] = {}
+        batches: dict[int, Batch] = {}
         messages: list[netlink.Message] = []
         with self._ledger.together():
             for position, operation in enumerate(operations):
@@ -299,7 +308,7 @@ class Wiring:
             outcomes[position] = self._settle(batch, refusal)
         return outcomes
 
-    def _batch(self, operation: plan.MakeLinks, messages: list[netlink.Message]) -> _Batch:
+    def _batch(self, operation: plan.MakeLinks, messages: list[netlink.Message]) -> Batch:
         """Add the messages of one plan's links to those of the burst; where that fails, add none."""
         instance = self.instances[operation.instance]
         self._note_inode(instance)
@@ -310,7 +319,7 @@ class Wiring:
             for interface in operation.interfaces:
                 link = self._new_link(instance, interface)
                 made.append((len(messages), interface.vif.id, link))
-                index = 0 if instance.pristine else _any_index()
+                index = 0 if instance.pristine else netlink.any_index()
                 messages += self._link_messages(interface, link, index, namespace, operation)
         except BaseException:
             del messages[begin:]
@@ -318,9 +327,9 @@ class Wiring:
                 self._strike(link)
             raise
         instance.pristine = False
-        return _Batch(instance, made, len(messages))
+        return Batch(instance, made, len(messages))
 
-    def _settle(self, batch: _Batch, refusal: KernelRefused | None) -> RealizerError | None:
+    def _settle(self, batch: Batch, refusal: KernelRefused | None) -> RealizerError | None:
         """Take the links of a batch into the books, or remove what was made of them; returns why."""
         begin = batch.made[0][0] if batch.made else batch.end
         each = {} if refusal is None else refusal.each
@@ -462,8 +471,3 @@ class Wiring:
         except KernelRefused:
             self.socket.send(back)
             raise
-
-
-def _any_index() -> int:
-    """Return an index for a host end, far from those that the kernel gives, so that it heeds the guest's index too."""
-    return 1 << 30 | int.from_bytes(os.urandom(3))
