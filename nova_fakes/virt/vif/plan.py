@@ -25,7 +25,7 @@ from nova_fakes.virt.vif.interfaces import (
     interface,
     interfaces,
 )
-from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
+from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, SetMtu
 
 __all__ = [
     "METADATA",
@@ -185,6 +185,7 @@ Operation = (
     | RemovePorts
     | SetMtu
     | AskForLeases
+    | BringNamespace
 )
 
 

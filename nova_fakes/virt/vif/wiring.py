@@ -20,7 +20,7 @@ from nova_fakes.virt.vif.interior import guest_messages
 from nova_fakes.virt.vif.leases import Leases
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.stays import Stays
-from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
+from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, SetMtu
 
 __all__ = ["Instance", "Link", "Wiring"]
 
@@ -76,6 +76,8 @@ class Wiring:
                 self.bridges.ensure(network_id, host, mtu)
             case plan.MakeNamespace(uuid, host):
                 self._make_namespace(uuid, host)
+            case BringNamespace():
+                self._bring_namespace(operation)
             case plan.MakeLinks():
                 (failure,) = self._make_links([operation])
                 if failure is not None:
@@ -105,7 +107,7 @@ class Wiring:
         match operation:
             case plan.MakeBridge(network_id, host):
                 self.bridges.release(network_id, host)
-            case plan.MakeNamespace(uuid):
+            case plan.MakeNamespace(uuid) | BringNamespace(uuid):
                 self.forget(self.instances[uuid])
             case plan.MakeLinks(uuid, _, interfaces):
                 self.remove_links(self.instances[uuid], [interface.vif.id for interface in interfaces])
@@ -258,6 +260,28 @@ class Wiring:
             self._ledger.done(entry)
             raise
         self.instances[uuid] = Instance(uuid, path, host, entry, pristine=True, unnoted=inode)
+
+    def _bring_namespace(self, operation: BringNamespace) -> None:
+        uuid = operation.instance
+        path = f"{self._directory}/fake-{uuid}"
+        if os.path.lexists(path):
+            path += ".2"  # the other fabric's name for it, in the same directory
+        entry = self._ledger.add("namespace", path, role="guest", instance=uuid, host=operation.host)
+        try:
+            namespaces.share(operation.source, path)
+            try:
+                socket = self._stays.reach(uuid, path).socket
+                for interface in operation.interfaces:
+                    delete(socket, interface.name)
+                entry = self._ledger.note(entry, inode=namespaces.inode(path))
+            except BaseException:
+                self._stays.let_go(uuid)
+                namespaces.remove(path)
+                raise
+        except BaseException:
+            self._ledger.done(entry)
+            raise
+        self.instances[uuid] = Instance(uuid, path, operation.host, entry)
 
     def _note_inode(self, instance: Instance) -> None:
         """Write down by what the namespace is known again; with the links, where there are any."""
