@@ -18,6 +18,7 @@ ADAPTERS = (
     "nova_fakes.cmd",
     "nova_fakes.conf",
     "nova_fakes.__main__",
+    "nova_fakes.rabbit.management",
     "nova_fakes.rabbit.transport",
     "nova_fakes.sandbox",
     "nova_fakes.scenario",
