@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +104,21 @@ class VolumeStore(AttachmentShelf):
                 raise
         return volume
 
-    def copy_volume(self, source_id: str, target_id: str) -> None:
-        """Copy a volume's bytes onto another that is as long or longer, attached or not; nothing else changes.
+    def copy_volume(self, source_id: str, target_id: str) -> Iterator[int]:
+        """Copy a volume's bytes onto another that is as long or longer, attached or not; yield the bytes of each piece.
+
+        Nothing else changes, and nothing happens until the pieces are asked for.
 
         :raises InvalidInput: the target is shorter
         """
         source, target = self.volume(source_id), self.volume(target_id)
-        self._fill(target, source.disk, shared=False)
+        still = self._still(source)
+        try:
+            for copied in copy(still, target.disk):
+                self._check("volume.copy", target, target.pool)
+                yield copied
+        finally:
+            self._drop_disk(still)
 
     # Files
 
