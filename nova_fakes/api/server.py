@@ -1,4 +1,4 @@
-"""One listening socket for all services, told apart by the first segment of the path, as DevStack mounts them.
+"""One listening socket for all services, whose applications it mounts side by side.
 
 A thread per connection and HTTP/1.1 keep-alive. Anything that speaks WSGI can be mounted: the API fakes' Flask
 applications as well as nova's and placement's own.
@@ -7,19 +7,19 @@ applications as well as nova's and placement's own.
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nova_fakes.api.connection import Connection, environ_base
+from nova_fakes.api.mounts import Mounts
 from nova_fakes.exceptions import InvalidInput, PortTaken
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
 __all__ = ["Server"]
 
@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 BACKLOG = 512
 
 
-class Server:
+class Server(Mounts):
     """Serve WSGI applications, each under its own prefix, on one TCP port.
 
     The socket listens from the beginning, so that `port` and `url` are known before the applications that mention them
@@ -47,9 +47,6 @@ class Server:
     def __init__(
         self, mounts: Mapping[str, WSGIApplication] | None = None, host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        self._mounts: dict[str, WSGIApplication] = {}
-        for prefix, application in (mounts or {}).items():
-            self.mount(prefix, application)
         self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -65,31 +62,16 @@ class Server:
             raise
         self.host = host
         self.port: int = self._listener.getsockname()[1]
+        try:
+            super().__init__(f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}", mounts)
+        except InvalidInput:
+            self._listener.close()
+            raise
         self._base = environ_base(host, self.port)
         self._connections: dict[Connection, threading.Thread] = {}
         self._lock = threading.Lock()
         self._acceptor: threading.Thread | None = None
         self._stopping = threading.Event()
-
-    @property
-    def url(self) -> str:
-        """The server's root, without a trailing slash: "http://127.0.0.1:8080"."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
-
-    def mount(self, prefix: str, application: WSGIApplication) -> None:
-        """Serve `application` under `prefix` ("/compute") from now on, in place of what was there.
-
-        Raises:
-            InvalidInput: the prefix is not one segment with a leading slash.
-        """
-        if not prefix.startswith("/") or "/" in prefix[1:] or len(prefix) < 2:
-            raise InvalidInput("prefix", prefix, "give one path segment with a leading slash, such as '/identity'")
-        self._mounts = {**self._mounts, prefix: application}
-
-    def unmount(self, prefix: str) -> None:
-        """Answer 404 under `prefix` from now on."""
-        self._mounts = {key: application for key, application in self._mounts.items() if key != prefix}
 
     def start(self) -> None:
         """Begin to accept connections, in a thread of its own; does nothing if it runs already.
@@ -138,33 +120,6 @@ class Server:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Hand a request to the application that its path names (PEP 3333)."""
-        path: str = environ["PATH_INFO"]
-        end = path.find("/", 1)
-        prefix = path if end < 0 else path[:end]
-        application = self._mounts.get(prefix)
-        if application is not None:
-            environ["SCRIPT_NAME"] = prefix
-            environ["PATH_INFO"] = "/" if end < 0 else path[end:]
-            return application(environ, start_response)
-        return self._index(path, start_response)
-
-    def _index(self, path: str, start_response: StartResponse) -> list[bytes]:
-        body: dict[str, Any] = {"services": {prefix[1:]: self.url + prefix for prefix in sorted(self._mounts)}}
-        status = "200 OK"
-        if path != "/":
-            status = "404 Not Found"
-            known = ", ".join(sorted(self._mounts)) or "none"
-            body["error"] = {
-                "code": 404,
-                "title": "Not Found",
-                "message": f"{path}: no service is mounted there; there are: {known}",
-            }
-        data = json.dumps(body, indent=2).encode() + b"\n"
-        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
-        return [data]
 
     def _accept(self) -> None:
         while not self._stopping.is_set():

@@ -16,7 +16,17 @@ from werkzeug.exceptions import HTTPException
 
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["application", "base_url", "json_object", "microversion", "next_link", "paginate", "reply", "title"]
+__all__ = [
+    "application",
+    "base_url",
+    "json_object",
+    "microversion",
+    "next_link",
+    "paginate",
+    "parse_microversion",
+    "reply",
+    "title",
+]
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -147,18 +157,26 @@ def microversion(
         name, _, text = entry.strip().partition(" ")
         if name.lower() != service_type:
             continue
-        text = text.strip()
-        if text.lower() == "latest":
-            return maximum
-        match = _VERSION.fullmatch(text)
-        if match is None:
-            raise ApiError(400, f"API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum.")
-        version = int(match[1]), int(match[2])
-        if not minimum <= version <= maximum:
-            low, high = (".".join(map(str, bound)) for bound in (minimum, maximum))
-            raise ApiError(406, f"Version {text} is not supported by the API. Minimum is {low} and maximum is {high}.")
-        return version
+        return parse_microversion(text.strip(), minimum, maximum)
     return default or minimum
+
+
+def parse_microversion(text: str, minimum: tuple[int, int], maximum: tuple[int, int]) -> tuple[int, int]:
+    """Return the microversion that a text means: "2.53", or "latest" for the highest.
+
+    Raises:
+        ApiError: 400 for what is no version, 406 for one that is out of range.
+    """
+    if text.lower() == "latest":
+        return maximum
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        raise ApiError(400, f"API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum.")
+    version = int(match[1]), int(match[2])
+    if not minimum <= version <= maximum:
+        low, high = (".".join(map(str, bound)) for bound in (minimum, maximum))
+        raise ApiError(406, f"Version {text} is not supported by the API. Minimum is {low} and maximum is {high}.")
+    return version
 
 
 def paginate(

@@ -9,6 +9,7 @@ import click
 import nova_fakes
 from nova_fakes.cmd import exits
 from nova_fakes.cmd.agent import agent, replay
+from nova_fakes.cmd.api import api
 from nova_fakes.cmd.demo import demo
 from nova_fakes.cmd.doctor import doctor
 from nova_fakes.cmd.events import events
@@ -19,6 +20,7 @@ from nova_fakes.cmd.inside import execute, ping
 from nova_fakes.cmd.ldap import ldap
 from nova_fakes.cmd.lifecycle import cleanup, down, up
 from nova_fakes.cmd.logs import logs
+from nova_fakes.cmd.rabbit import rabbit
 from nova_fakes.cmd.status import env, status
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.scenario.sandboxes import Sandboxes
@@ -52,7 +54,9 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay, ldap
+    demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay, ldap,
+    rabbit,
+    api,
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)

@@ -16,14 +16,14 @@ from nova_fakes.api.image import create_app as create_image_app
 from nova_fakes.api.image.query import Query
 from nova_fakes.api.network import NetworkService, NovaNotifier
 from nova_fakes.api.network import create_app as create_network_app
-from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.events import Event
 from nova_fakes.api.network.state import DEFAULT_QUOTAS
+from nova_fakes.api.seed import IMAGE_NAME, NETWORK_NAME, administrator, seed_image, seed_network
 from nova_fakes.api.server import Server
 from nova_fakes.api.volume import VolumeService
 from nova_fakes.api.volume import create_app as create_volume_app
 from nova_fakes.clock import Clock
-from nova_fakes.exceptions import ApiError, SandboxError
+from nova_fakes.exceptions import ApiError
 from nova_fakes.sandbox import config
 from nova_fakes.sandbox.autosave import Autosave
 from nova_fakes.sandbox.state import StateDirectory
@@ -32,11 +32,6 @@ __all__ = ["IMAGE_NAME", "NETWORK_NAME", "Fakes"]
 
 # What limits a sandbox is the machine, as for nova's own quotas (see nova_fakes.sandbox.config).
 UNLIMITED_VOLUMES = dict.fromkeys(("volumes", "gigabytes", "snapshots"), -1)
-
-IMAGE_NAME = "nova-fakes"
-IMAGE_BYTES = 65536
-NETWORK_NAME = "private"
-NETWORK_SUBNETS = {4: "10.0.0.0/22", 6: "fd00:6e6f:7661::/64"}
 
 
 class Fakes:
@@ -124,31 +119,6 @@ class Fakes:
 
     def _seed(self) -> None:
         """Make what a first ``openstack server create`` needs: an image and a shared dual-stack network."""
-        project = self.identity["projects"].find("default", "admin")
-        user = self.identity["users"].find("default", "admin")
-        if project is None or user is None:
-            raise SandboxError("the identity service has no admin: 'nova-fakes down --purge' and start afresh")
-        now = self._clock.now()
-        admin = Token(
-            id="",
-            user_id=user["id"],
-            user_name="admin",
-            project_id=project["id"],
-            project_name="admin",
-            domain_id="default",
-            roles=("admin",),
-            issued_at=now,
-            expires_at=now + 60,
-        )
-        image = self.image.create(
-            admin,
-            {"name": IMAGE_NAME, "disk_format": "raw", "container_format": "bare", "visibility": "public"},
-        )
-        self.image.upload(admin, image.id, [bytes(IMAGE_BYTES)], IMAGE_BYTES)
-        caller = Caller.from_token(admin)
-        network = self.network.networks.create(caller, {"name": NETWORK_NAME, "shared": True})
-        for version, cidr in NETWORK_SUBNETS.items():
-            name = f"{NETWORK_NAME}-v{version}"
-            self.network.subnets.create(
-                caller, {"name": name, "network_id": network["id"], "ip_version": version, "cidr": cidr}
-            )
+        admin = administrator(self.identity, self._clock)
+        seed_image(self.image, admin)
+        seed_network(self.network, admin)

@@ -12,10 +12,16 @@ from nova_fakes.api.identity.assignments import Grant
 from nova_fakes.api.identity.authentication import authenticate_request
 from nova_fakes.api.identity.collection import Row
 from nova_fakes.api.identity.credentials import add_application_credentials
+from nova_fakes.api.identity.description import description
+from nova_fakes.api.identity.ec2 import add_credentials
+from nova_fakes.api.identity.limits import add_limits
 from nova_fakes.api.identity.policy import Policy
+from nova_fakes.api.identity.project_tags import add_project_tags
 from nova_fakes.api.identity.role_assignments import list_role_assignments
 from nova_fakes.api.identity.service import IdentityService
 from nova_fakes.api.identity.tokens import Scope, TokenRecord
+from nova_fakes.api.identity.trusts import add_trusts
+from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.wsgi import application, base_url, json_object, next_link, paginate, reply, title
 from nova_fakes.exceptions import ApiError
 
@@ -27,7 +33,7 @@ RESOURCES = ("domains", "projects", "users", "groups", "roles", "regions", "serv
 def create_app(service: IdentityService) -> flask.Flask:
     """Return the WSGI application that serves `service`, to be mounted under "/identity"."""
     app = application(__name__, "identity", render_error)
-    authenticate(app, service, public=("/", "/v3", "/v3/auth/tokens"))
+    authenticate(app, service, public=("/", "/v3", "/v3/auth/tokens", "/v3/ec2tokens", PATH))
     policy = Policy(service)
     _add_versions(app)
     _add_tokens(app, service, policy)
@@ -39,6 +45,11 @@ def create_app(service: IdentityService) -> flask.Flask:
     _add_grants(app, service, policy)
     _add_implied_roles(app, service, policy)
     add_application_credentials(app, service, policy)
+    add_credentials(app, service, policy)
+    add_limits(app, service, policy)
+    add_project_tags(app, service, policy)
+    add_trusts(app, service, policy)
+    publish(app, "identity", "v3.14", description(service.collections))
     return app
 
 

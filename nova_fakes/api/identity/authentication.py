@@ -46,9 +46,35 @@ def authenticate_request(service: IdentityService, auth: Row) -> tuple[str, Toke
         user_id = user_ids.pop()
         parent = next((proof.parent for proof in proofs if proof.parent), None)
         credential = next((proof.credential for proof in proofs if proof.credential), None)
-        scope = _scope(service, auth.get("scope"), user_id, parent, credential)
+        asked = auth.get("scope")
+        if isinstance(asked, dict) and "OS-TRUST:trust" in asked:
+            return _by_trust(service, asked, user_id, methods, parent)
+        scope = _scope(service, asked, user_id, parent, credential)
         used = tuple(dict.fromkeys([*methods, *(parent.methods if parent else ())]))
         return service.issue(user_id, used, scope, parent, credential["id"] if credential else None)
+
+
+def _by_trust(
+    service: IdentityService, scope: Row, user_id: str, methods: list[str], parent: TokenRecord | None
+) -> tuple[str, TokenRecord]:
+    """Issue a token by a trust: its maker's where the trust impersonates him."""
+    if len(scope) != 1:
+        raise ApiError(400, "'scope' must have one of 'project', 'domain', 'system' and 'OS-TRUST:trust'.")
+    trust_id = _object(scope, "OS-TRUST:trust").get("id")
+    trust = service["trusts"].rows.get(str(trust_id))
+    if trust is None:
+        raise _unauthorized()
+    if trust["trustee_user_id"] != user_id or trust["remaining_uses"] == 0:
+        raise ApiError(403, "User is not a trustee, or the trust has been used up.")
+    trustor = service["users"].get(trust["trustor_user_id"])
+    if not trustor["enabled"]:
+        raise ApiError(403, "The trustor is disabled.")
+    found = Scope("project", trust["project_id"]) if trust["project_id"] else Scope()
+    owner = trust["trustor_user_id"] if trust["impersonation"] else user_id
+    issued = service.issue(owner, tuple(dict.fromkeys(methods)), found, parent, trust_id=trust["id"])
+    if trust["remaining_uses"] is not None:
+        service.update("trusts", trust["id"], {"remaining_uses": trust["remaining_uses"] - 1})
+    return issued
 
 
 class _Proof:
@@ -80,6 +106,8 @@ def _by_token(service: IdentityService, data: Row) -> _Proof:
         raise _unauthorized()
     if record.application_credential_id is not None:
         raise ApiError(403, "A token got by an application credential cannot be exchanged for another one.")
+    if record.trust_id is not None:
+        raise ApiError(403, "A token got by a trust cannot be exchanged for another one.")
     return _Proof(record.user_id, parent=record)
 
 

@@ -57,7 +57,7 @@ class Directory:
                     values.setdefault("domain_id", self["projects"].get(str(parent_id))["domain_id"])
                 elif parent_id is not None:
                     values.setdefault("domain_id", parent_id)
-            if "domain_id" in self[plural].fields and plural != "roles":
+            if "domain_id" in self[plural].fields and plural not in ("roles", "limits"):
                 values["domain_id"] = values.get("domain_id") or DEFAULT_DOMAIN_ID
             if plural == "projects":
                 values["parent_id"] = values.get("parent_id") or values["domain_id"]
@@ -125,10 +125,7 @@ class Directory:
                 for implied in self._implied.values():
                     implied.pop(row_id, None)
             if plural in ("users", "projects"):
-                attribute = "user_id" if plural == "users" else "project_id"
-                for credential in self["application_credentials"]:
-                    if credential[attribute] == row_id:
-                        self["application_credentials"].delete(credential["id"])
+                self._delete_dependents(plural, row_id)
             if plural in ("users", "groups", "projects", "domains", "roles"):
                 self.assignments.forget(self[plural].singular, row_id)
             self[plural].delete(row_id)
@@ -310,7 +307,7 @@ class Directory:
         for attribute, target in (("domain_id", "domains"), ("service_id", "services"), ("region_id", "regions")):
             value = values.get(attribute)
             if value is not None and attribute in self[plural].fields and value not in self[target]:
-                status = 400 if plural == "endpoints" else 404
+                status = 400 if plural in ("endpoints", "registered_limits", "limits") else 404
                 raise ApiError(status, f"Could not find {self[target].singular}: {value}.")
         parent_id = values.get("parent_region_id")
         if plural == "regions" and parent_id is not None:
@@ -333,6 +330,14 @@ class Directory:
             f"Could not find role assignment with role: {grant.role_id}, {grant.actor_type}: {grant.actor_id}, "
             f"{grant.target_type}: {grant.target_id}.",
         )
+
+    def _delete_dependents(self, plural: str, row_id: str) -> None:
+        """Delete what a user or project has that is going away: credentials, trusts, limits."""
+        attributes = ("user_id", "trustor_user_id", "trustee_user_id") if plural == "users" else ("project_id",)
+        for kind in ("application_credentials", "credentials", "trusts", "limits"):
+            for row in self[kind]:
+                if any(row.get(attribute) == row_id for attribute in attributes):
+                    self[kind].delete(row["id"])
 
     def _delete_domain_content(self, domain_id: str) -> None:
         for plural in ("groups", "users", "roles"):

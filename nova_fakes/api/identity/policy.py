@@ -70,6 +70,15 @@ class Policy:
             )
         self.require(f"get_{self._service[plural].singular}", reader=True, allowed=allowed)
 
+    def token(self) -> Token:
+        """Return the request's token."""
+        return current_token()
+
+    def sees_all(self) -> bool:
+        """Tell whether the request is an administrator's, or a reader's of the system."""
+        token = current_token()
+        return token.is_admin or self._reads_system(token)
+
     def flag(self, name: str) -> bool:
         """Tell whether the request's query sets a flag ("nocatalog", with any value but 0 and false)."""
         value = flask.request.args.get(name)

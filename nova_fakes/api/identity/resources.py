@@ -97,5 +97,49 @@ def collections() -> dict[str, Collection]:
             },
             ("user_id", "name"),
         ),
+        Collection(
+            "registered_limit",
+            "registered_limits",
+            {
+                "service_id": NAME,
+                "region_id": TEXT,
+                "resource_name": NAME,
+                "default_limit": Field((int,), required=True),
+                "description": TEXT,
+            },
+            ("service_id", "region_id", "resource_name"),
+        ),
+        Collection(
+            "limit",
+            "limits",
+            {
+                "service_id": NAME,
+                "region_id": TEXT,
+                "resource_name": NAME,
+                "resource_limit": Field((int,), required=True),
+                "project_id": TEXT,
+                "domain_id": TEXT,
+                "description": TEXT,
+            },
+            ("service_id", "region_id", "resource_name", "project_id", "domain_id"),
+        ),
+        Collection(
+            "credential",
+            "credentials",
+            {"type": NAME, "blob": Field((str,), required=True), "user_id": NAME, "project_id": TEXT},
+        ),
+        Collection(
+            "trust",
+            "trusts",
+            {
+                "trustor_user_id": NAME,
+                "trustee_user_id": NAME,
+                "project_id": TEXT,
+                "impersonation": Field((bool,), required=True),
+                "roles": Field((list,), default=[]),
+                "expires_at": TEXT,
+                "remaining_uses": Field((int, NULL)),
+            },
+        ),
     ]
     return {kind.plural: kind for kind in kinds}

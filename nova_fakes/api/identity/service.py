@@ -89,6 +89,7 @@ class IdentityService(Directory):
         scope: Scope,
         parent: TokenRecord | None = None,
         application_credential_id: str | None = None,
+        trust_id: str | None = None,
     ) -> tuple[str, TokenRecord]:
         """Issue a token to a user who has proved to be himself; arguments as in `TokenStore.issue`.
 
@@ -101,20 +102,31 @@ class IdentityService(Directory):
                 credential = self["application_credentials"].get(application_credential_id)
                 if credential["expires_at"] is not None:
                     not_after = unix_time(credential["expires_at"])
-            token_id, record = self.tokens.issue(user_id, methods, scope, parent, application_credential_id, not_after)
+            if trust_id is not None and self["trusts"].get(trust_id)["expires_at"] is not None:
+                not_after = unix_time(self["trusts"].get(trust_id)["expires_at"])
+            token_id, record = self.tokens.issue(
+                user_id, methods, scope, parent, application_credential_id, not_after, trust_id
+            )
             if not self._usable(record):
                 self.tokens.revoke(token_id)
                 raise ApiError(401, "The request you have made requires authentication.")
             return token_id, record
 
     def token_roles(self, record: TokenRecord) -> list[Row]:
-        """Return the roles that a token carries: the user's, or fewer if an application credential limits them."""
+        """Return the roles that a token carries: the user's, or fewer where a credential or a trust limits them."""
+        if record.trust_id is not None:
+            return self._trusted_roles(self["trusts"].get(record.trust_id), record.scope)
         roles = self.roles_on(record.user_id, record.scope)
         if record.application_credential_id is not None:
             credential = self["application_credentials"].get(record.application_credential_id)
             allowed = self.with_implied([role["id"] for role in credential["roles"]])
             roles = [role for role in roles if role["id"] in allowed]
         return roles
+
+    def _trusted_roles(self, trust: Row, scope: Scope) -> list[Row]:
+        """Return what is left of the roles that a trust hands on: those that its maker still has."""
+        allowed = self.with_implied([role["id"] for role in trust["roles"]])
+        return [role for role in self.roles_on(trust["trustor_user_id"], scope) if role["id"] in allowed]
 
     def describe(self, record: TokenRecord, catalog: bool = True) -> Row:
         """Return a token's body as the API shows it, the value of its "token" member."""
@@ -151,6 +163,14 @@ class IdentityService(Directory):
                     "id": credential["id"],
                     "name": credential["name"],
                     "restricted": not credential["unrestricted"],
+                }
+            if record.trust_id is not None:
+                trust = self["trusts"].get(record.trust_id)
+                body["OS-TRUST:trust"] = {
+                    "id": trust["id"],
+                    "trustor_user": {"id": trust["trustor_user_id"]},
+                    "trustee_user": {"id": trust["trustee_user_id"]},
+                    "impersonation": trust["impersonation"],
                 }
             if catalog:
                 body["catalog"] = self.catalog(record)
@@ -242,6 +262,8 @@ class IdentityService(Directory):
             return False
         scope, credential_id = record.scope, record.application_credential_id
         if record.expires_at <= record.issued_at:  # of an application credential that has expired
+            return False
+        if record.trust_id is not None and record.trust_id not in self["trusts"]:
             return False
         if credential_id is not None and credential_id not in self["application_credentials"]:
             return False

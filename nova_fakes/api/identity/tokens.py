@@ -41,6 +41,7 @@ class TokenRecord:
     expires_at: float
     audit_ids: tuple[str, ...]
     application_credential_id: str | None = None
+    trust_id: str | None = None
 
 
 class TokenStore:
@@ -68,6 +69,7 @@ class TokenStore:
         parent: TokenRecord | None = None,
         application_credential_id: str | None = None,
         not_after: float | None = None,
+        trust_id: str | None = None,
     ) -> tuple[str, TokenRecord]:
         """Make a token and return its id with what is kept of it.
 
@@ -78,6 +80,7 @@ class TokenStore:
             parent: the token that was exchanged for it; the new one does not outlive it.
             application_credential_id: the application credential that was used, if one was.
             not_after: unix time that the token must not outlive, if any.
+            trust_id: the trust by which it was got, if by one.
         """
         self._sweep()
         now = self._clock.now()
@@ -91,6 +94,7 @@ class TokenStore:
             expires_at=expires_at if not_after is None else min(expires_at, not_after),
             audit_ids=(audit_id, parent.audit_ids[-1]) if parent else (audit_id,),
             application_credential_id=application_credential_id,
+            trust_id=trust_id,
         )
         token_id = secrets.token_urlsafe(48)
         self._records[_digest(token_id)] = record

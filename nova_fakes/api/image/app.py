@@ -10,10 +10,12 @@ import flask
 
 from nova_fakes.api.auth import TokenValidator, authenticate, current_token
 from nova_fakes.api.image.attributes import patch_operations
+from nova_fakes.api.image.description import describe
 from nova_fakes.api.image.errors import render_error
 from nova_fakes.api.image.query import Query
 from nova_fakes.api.image.schemas import SCHEMAS, schema
 from nova_fakes.api.image.service import ImageService
+from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.wsgi import application, base_url, json_object, next_link, reply
 from nova_fakes.exceptions import ApiError
 
@@ -33,12 +35,13 @@ def create_app(service: ImageService, tokens: TokenValidator) -> flask.Flask:
         tokens: who knows the tokens; the identity service.
     """
     app = application(__name__, "image", render_error)
-    authenticate(app, tokens, public=("/", "/versions"))
+    authenticate(app, tokens, public=("/", "/versions", PATH))
     _add_discovery(app)
     _add_images(app, service)
     _add_data(app, service)
     _add_tags(app, service)
     _add_members(app, service)
+    publish(app, "image", "v2.9", describe)
     return app
 
 

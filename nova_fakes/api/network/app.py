@@ -10,11 +10,13 @@ import flask
 from nova_fakes.api.auth import TokenValidator, authenticate
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
+from nova_fakes.api.network.description import description
 from nova_fakes.api.network.extensions import EXTENSIONS
 from nova_fakes.api.network.query import Page, Query
 from nova_fakes.api.network.refusals import bad_request, not_found
 from nova_fakes.api.network.service import NetworkService
 from nova_fakes.api.network.table import Record
+from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.wsgi import application, base_url, json_object, next_link, reply
 from nova_fakes.exceptions import ApiError
 
@@ -38,13 +40,14 @@ def create_app(service: NetworkService, tokens: TokenValidator) -> flask.Flask:
         tokens: who knows the callers' tokens.
     """
     app = application(__name__, "network", _render)
-    authenticate(app, tokens, public=("",))
+    authenticate(app, tokens, public=("", PATH))
     _add_discovery(app, service)
     _add_bindings(app, service)
     _add_routers(app, service)
     _add_quotas(app, service)
     for collection in service.collections:
         _add_collection(app, collection)
+    publish(app, "network", "v2.0", description(service.collections))
     return app
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 from typing import Any
 
 __all__ = [
     "Check",
+    "Described",
     "address",
     "address_pairs",
     "anything",
@@ -28,6 +29,7 @@ __all__ = [
     "one_of",
     "optional",
     "pools",
+    "schema_of",
     "string",
     "tags",
     "uuid_list",
@@ -41,6 +43,25 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
 
+class Described:
+    """A check with the JSON schema that says the same, as far as JSON schemas can.
+
+    Args:
+        check: makes of the value sent the one kept, or raises ValueError.
+        schema: of what may be sent.
+    """
+
+    __slots__ = ("_check", "schema")
+
+    def __init__(self, check: Check, schema: Mapping[str, Any]) -> None:
+        self._check = check
+        self.schema = dict(schema)
+
+    def __call__(self, value: Any) -> Any:
+        """Check a value."""
+        return self._check(value)
+
+
 def anything(value: Any) -> Any:
     """Accept every value."""
     return value
@@ -48,7 +69,7 @@ def anything(value: Any) -> Any:
 
 def optional(check: Check) -> Check:
     """Return a check that also accepts None."""
-    return lambda value: None if value is None else check(value)
+    return Described(lambda value: None if value is None else check(value), {**schema_of(check), "nullable": True})
 
 
 def boolean(value: Any) -> bool:
@@ -75,7 +96,7 @@ def integer(low: int, high: int) -> Check:
             raise ValueError(f"'{number}' is too large - must be no larger than '{high}'")
         return number
 
-    return check
+    return Described(check, {"type": "integer", "minimum": low, "maximum": high})
 
 
 def string(size: int = 255) -> Check:
@@ -88,7 +109,7 @@ def string(size: int = 255) -> Check:
             raise ValueError(f"'{value}' exceeds maximum length of {size}")
         return value
 
-    return check
+    return Described(check, {"type": "string", "maxLength": size})
 
 
 def one_of(choices: Collection[Any]) -> Check:
@@ -99,7 +120,7 @@ def one_of(choices: Collection[Any]) -> Check:
             raise ValueError(f"'{value}' is not in {list(choices)}")
         return value
 
-    return check
+    return Described(check, {"enum": list(choices)})
 
 
 def uuid_string(value: Any) -> str:
@@ -278,3 +299,41 @@ def tags(value: Any) -> list[str]:
     if any(not item for item in items):
         raise ValueError("a tag must not be empty")
     return sorted(set(items))
+
+
+_UUID: Mapping[str, Any] = {"type": "string", "format": "uuid"}
+_ADDRESS: Mapping[str, Any] = {"type": "string", "example": "10.0.0.1"}
+
+
+def schema_of(check: Check) -> dict[str, Any]:
+    """Return the JSON schema of what a check accepts; {} where none can say it."""
+    if isinstance(check, Described):
+        return dict(check.schema)
+    several = {"type": "array"}
+    known: dict[Check, Mapping[str, Any]] = {
+        boolean: {"type": "boolean"},
+        uuid_string: _UUID,
+        uuid_list: {**several, "items": _UUID, "uniqueItems": True},
+        mac: {"type": "string", "pattern": "^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$"},
+        address: _ADDRESS,
+        cidr: {"type": "string", "example": "10.0.0.0/24"},
+        dictionary: {"type": "object", "nullable": True},
+        fixed_ips: {**several, "items": _members({"subnet_id": _UUID, "ip_address": _ADDRESS})},
+        name_servers: {**several, "items": _ADDRESS},
+        host_routes: {**several, "items": _members({"destination": {"type": "string"}, "nexthop": _ADDRESS}, "all")},
+        pools: {**several, "items": _members({"start": _ADDRESS, "end": _ADDRESS}, "all")},
+        address_pairs: {
+            **several,
+            "items": _members({"ip_address": _ADDRESS, "mac_address": {"type": "string"}}, "ip_address"),
+        },
+        dhcp_options: {
+            **several,
+            "items": _members({"opt_name": {"type": "string"}, "opt_value": {"type": "string"}}, "all"),
+        },
+    }
+    return dict(known.get(check, {}))
+
+
+def _members(properties: Mapping[str, Any], required: str = "") -> dict[str, Any]:
+    needed = list(properties) if required == "all" else [required] if required else []
+    return {"type": "object", "properties": dict(properties), "required": needed, "additionalProperties": False}
