@@ -161,6 +161,19 @@ class Cloud:
             raise HostDown(f"host {hypervisor.name} of guest {uuid} is {state}: bring it back first")
         hypervisor.change(uuid, "crash")
 
+    def read_disk(self, uuid: str, device: str, offset: int, length: int) -> bytes:
+        """Return bytes of a guest's volume, as the guest reads them.
+
+        :raises GuestNotFound: it is on no host
+        :raises DeviceNotFound: it has no such volume
+        :raises InvalidTransition: it does not run
+        """
+        return self.fleet.find(uuid).guest_disk(uuid, device).read(offset, length)
+
+    def write_disk(self, uuid: str, device: str, offset: int, data: bytes) -> None:
+        """Let a guest write to its volume; the same is raised."""
+        self.fleet.find(uuid).guest_disk(uuid, device).write(offset, data)
+
     def status(self) -> dict[str, Any]:
         """Return what ``nova-fakes status`` shows, ready for JSON."""
         counts: dict[str, int] = {}
@@ -312,6 +325,7 @@ class Cloud:
 
         self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock)
         self._cleanup.callback(self._fakes.stop)
+        self.fleet.volume_store = self._fakes.volume_store
         agent = Layer2Agent(self.fleet.journal, self._fakes)
         self._cleanup.callback(agent.stop)
         self.server.start()
