@@ -1,6 +1,11 @@
 # Everything a newcomer or a contributor types. Each target does its own set-up.
 
 PYTHON := .venv/bin/python
+# How many test processes work side by side, each in namespaces of its own.
+WORKERS ?= 2
+# The long tests first, so that no worker is left alone with one at the end.
+PYTEST = $(PYTHON) -m pytest --dist loadfile --no-loadscope-reorder --tx '$(WORKERS)*popen//python=scripts/apart $(PYTHON)'
+TESTS := tests/contract tests/functional tests/net tests/unit
 # Passed on to what the target runs:  make demo ARGS="--servers 8",  make test ARGS="-k ledger"
 ARGS ?=
 
@@ -21,11 +26,11 @@ packages: ## Install the Debian packages that the tests use
 	@scripts/packages.sh test
 
 test: packages setup lint ## Lint, types, import contracts and all tests but the slow ones
-	$(PYTHON) -m pytest -m "not slow" tests/unit tests/functional tests/net tests/contract $(ARGS)
+	$(PYTEST) -m "not slow" $(TESTS) $(ARGS)
 
 test-all: packages setup lint ## The same with the slow tests
 	-$(PYTHON) scripts/nova_source.py
-	$(PYTHON) -m pytest tests $(ARGS)
+	$(PYTEST) $(TESTS) $(ARGS)
 
 lint: setup ## ruff, mypy and the import contracts
 	$(PYTHON) -m ruff check .

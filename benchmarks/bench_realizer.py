@@ -1,11 +1,13 @@
-"""Wiring instances: the bridge realizer beside the `ip` commands for the same topology, and beside C.
+"""Wiring instances: the bridge realizer beside C, beside `ip` commands and beside pyroute2, for the same topology.
 
 Each instance is a namespace with one interface on a bridge, an IPv4 and an IPv6 address, a default route and a
 permanent neighbour of each family. CPU is user and system time of the processes that do it; what the kernel does later
 in its own threads is in nobody's figure. With the commands it is theirs and that of starting them, which whoever uses
 commands pays; the commands' alone is a figure of its own. The C program makes the same system calls and netlink
-messages. Runs alternate, and each figure is the median of its runs. Needs root and gcc; prints a JSON list of objects
-with name, unit, ours, other, other_is and ratio (ours / other).
+messages, what goes to the ledger included. Instances are plugged one after the other, and, in figures of their own, in
+one go. Runs alternate, and each figure is the median of its runs; a ratio is the median of the runs' ratios, because
+what else runs on the machine changes from run to run. Everything is on a tmpfs, as ``/run`` is. Needs root and gcc;
+prints a JSON list of objects with name, unit, ours, other, other_is and ratio (ours / other).
 """
 
 import json
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 from nova_fakes.virt.vif import namespaces
@@ -27,16 +30,18 @@ from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.plan import gateway_mac
 
-INSTANCES = 200
-# Far slower, and as fast for the twentieth as for the two-hundredth.
-IP_INSTANCES = 20
-RUNS = 5
+QUICK = "--quick" in sys.argv[1:]
+INSTANCES = 100 if QUICK else 300
+# Far slower, and as fast for the twentieth as for the three-hundredth.
+IP_INSTANCES = 5 if QUICK else 20
+RUNS = 1 if QUICK else 9
 NETWORK = str(uuid.UUID(int=7))
 GATEWAYS = ("10.0.255.254", "fd00::ffff")
 
 
 def vif(number):
-    addresses = (f"10.0.{number >> 8}.{(number & 255) + 1}", f"fd00::1:{number:x}")
+    host = number + 1
+    addresses = (f"10.0.{host >> 8}.{host & 255}", f"fd00::1:{host:x}")
     subnets = [
         {"cidr": cidr, "gateway": {"address": gateway}, "ips": [{"address": address}]}
         for cidr, gateway, address in zip(("10.0.0.0/16", "fd00::/64"), GATEWAYS, addresses, strict=True)
@@ -62,25 +67,45 @@ def per_instance(before, after, count):
 
 
 def ours(state):
-    """One run of ours: milliseconds an instance of CPU and wall to plug, to unplug and to read counters."""
+    """One run of ours: CPU and wall, milliseconds an instance, of each thing that is done to all of them."""
     ledger = Ledger(state / "ledger")
     with ledger, Fabric(ledger, directory=state / "netns", namespace="fabric") as fabric:
         realizer = BridgeRealizer("host", fabric)
         realizer.plug("warm", [vif(INSTANCES)])  # the bridge
-        vifs = [vif(number) for number in range(INSTANCES)]
+        vifs = {f"i{number}": vif(number) for number in range(INSTANCES)}
+        took = {}
 
-        def timed(call):
+        def timed(name, call):
             before = cpu_s(), time.perf_counter()
-            for number, one in enumerate(vifs):
-                call(f"i{number}", one)
-            return per_instance(before, (cpu_s(), time.perf_counter()), INSTANCES)
+            call()
+            took[name] = per_instance(before, (cpu_s(), time.perf_counter()), INSTANCES)
 
-        plug = timed(lambda instance, one: realizer.plug(instance, [one]))
-        first = realizer.counters("i0")
-        assert len(first) == 1
-        counters = timed(lambda instance, one: realizer.counters(instance))
-        counters = timed(lambda instance, one: realizer.counters(instance))
-        return plug, timed(lambda instance, one: realizer.unplug(instance)), counters
+        def each(call):
+            return [partial(call, instance, one) for instance, one in vifs.items()]
+
+        def in_turn(call):
+            for one in each(call):
+                one()
+
+        def counters(instance, one):
+            assert len(realizer.counters(instance)) == 1
+
+        def plug(instance, one):
+            realizer.plug(instance, [one])
+
+        def unplug(instance, one):
+            realizer.unplug(instance)
+
+        timed("plug", lambda: in_turn(plug))
+        in_turn(counters)  # the first asks for a number for each namespace
+        timed("counters", lambda: in_turn(counters))
+        timed("unplug", lambda: in_turn(unplug))
+        assert fabric.settle()
+        timed("burst", lambda: fabric.together(each(plug)))
+        assert len(fabric.instances()) == INSTANCES + 1
+        fabric.together(each(unplug))
+        assert fabric.settle()
+        return took
 
 
 def ip(*arguments):
@@ -134,16 +159,108 @@ def by_ip(execute=False):
     return namespaces.in_thread(run)
 
 
+def by_pyroute2():
+    """One run of pyroute2 as its documentation shows it: CPU and wall, milliseconds an instance, to plug.
+
+    See https://docs.pyroute2.org/netns.html: `netns.create`, a veth whose peer goes to the namespace by its name, and
+    `NetNS` for what is inside.
+    """
+    from pyroute2 import IPRoute, NetNS, netns
+
+    names = [f"nova-fakes-bench-{os.getpid()}-p{number}" for number in range(IP_INSTANCES)]
+
+    def plug(host, bridge, number, name):
+        one = vif(number)
+        netns.create(name)
+        peer = {"ifname": "eth0", "address": one.address, "mtu": one.mtu, "net_ns_fd": name}
+        host.link("add", ifname=one.devname, kind="veth", mtu=one.mtu, peer=peer)
+        (outer,) = host.link_lookup(ifname=one.devname)
+        host.link("set", index=outer, master=bridge, state="up")
+        with NetNS(name) as guest:
+            guest.link("set", index=guest.link_lookup(ifname="lo")[0], state="up")
+            (inner,) = guest.link_lookup(ifname="eth0")
+            guest.link("set", index=inner, state="up")
+            for subnet, gateway in zip(one.subnets, GATEWAYS, strict=True):
+                length = int(subnet.cidr.partition("/")[2])
+                guest.addr("add", index=inner, address=subnet.addresses[0], prefixlen=length)
+                guest.route("add", dst="default", gateway=gateway, oif=inner)
+                mac = gateway_mac(NETWORK, gateway)
+                guest.neigh("add", dst=gateway, lladdr=mac, ifindex=inner, state="permanent")
+
+    def run():
+        namespaces.unshare_network()
+        with IPRoute() as host:
+            host.link("add", ifname="bench", kind="bridge")
+            (bridge,) = host.link_lookup(ifname="bench")
+            host.link("set", index=bridge, state="up")
+            before = cpu_s(), cpu_s(resource.RUSAGE_CHILDREN), time.perf_counter()
+            for number, name in enumerate(names):
+                plug(host, bridge, number, name)
+            after = cpu_s(), cpu_s(resource.RUSAGE_CHILDREN), time.perf_counter()
+        own, children, wall = per_instance(before, after, IP_INSTANCES)
+        return own + children, wall
+
+    try:
+        return namespaces.in_thread(run)
+    finally:
+        for name in names:
+            namespaces.remove(namespaces.RUN_NETNS / name)
+
+
 def floor(program, directory):
     done = subprocess.run([program, directory, str(INSTANCES)], capture_output=True, text=True, check=True)
     return [float(word) / INSTANCES * 1000 for word in done.stdout.split()]
 
 
-def figure(name, mine, other, other_is, unit="ms"):
-    mine, other = statistics.median(mine), None if other is None else statistics.median(other)
-    ratio = None if other is None else round(mine / other, 4)
-    rounded = None if other is None else round(other, 4)
-    return {"name": name, "unit": unit, "ours": round(mine, 4), "other": rounded, "other_is": other_is, "ratio": ratio}
+def figure(name, mine, other=None, other_is="nothing", unit="ms"):
+    return {
+        "name": name,
+        "unit": unit,
+        "ours": round(statistics.median(mine), 4),
+        "other": None if other is None else round(statistics.median(other), 4),
+        "other_is": other_is,
+        "ratio": None
+        if other is None
+        else round(statistics.median(m / o for m, o in zip(mine, other, strict=True)), 4),
+    }
+
+
+def run(state, program):
+    """Let everybody make instances once."""
+    took = {}
+    for who, call in {
+        "ours": lambda: ours(state),
+        "c": lambda: floor(program, state / "floor.d"),
+        "ip": by_ip,
+        "exec": lambda: by_ip(execute=True),
+        "pyroute2": by_pyroute2,
+    }.items():
+        took[who] = call()
+    return took
+
+
+def figures(runs):
+    def mine(name, column):
+        return [one["ours"][name][column] for one in runs]
+
+    whole = f"ip commands ({IP_INSTANCES} instances, scaled)"
+    executed = f"ip netns exec for each step ({IP_INSTANCES} instances, scaled)"
+    raw, at = "the same system calls from C", f"an instance at N={INSTANCES}"
+    for name, plugged in (("plug", "plug"), ("plug in one go", "burst")):
+        for column, kind in enumerate(("CPU", "wall")):
+            title = f"{name}, {kind} {at}"
+            yield figure(title, mine(plugged, column), [one["c"][column] for one in runs], raw)
+    for column, kind in enumerate(("CPU", "wall")):
+        plug = mine("plug", column)
+        title = f"plug, {kind} {at}"
+        yield figure(title, plug, [one["ip"][0][column + 1] for one in runs], whole)
+        yield figure(title, plug, [one["exec"][0][column + 1] for one in runs], executed)
+        yield figure(title, plug, [one["pyroute2"][column] for one in runs], "pyroute2 as its documentation shows it")
+    alone = "ip commands, without the cost of starting them"
+    yield figure(f"plug, CPU {at}", mine("plug", 0), [one["ip"][0][0] for one in runs], alone)
+    yield figure(f"unplug, CPU {at}", mine("unplug", 0), [one["ip"][1][1] for one in runs], whole)
+    yield figure(f"unplug, wall {at}", mine("unplug", 1), [one["ip"][1][2] for one in runs], whole)
+    yield figure("counters of an instance, CPU", [value * 1000 for value in mine("counters", 0)], unit="µs")
 
 
 def main():
@@ -151,27 +268,15 @@ def main():
         sys.exit("bench_realizer: needs root, gcc and ip")
     with tempfile.TemporaryDirectory(prefix="nova-fakes-bench-", dir="/run") as name:
         state = Path(name)
-        program = state / "floor"
-        subprocess.run(["gcc", "-O2", "-o", program, Path(__file__).with_name("realizer_floor.c")], check=True)
-        (state / "floor.d").mkdir()
-        runs = [(ours(state), by_ip(), by_ip(execute=True), floor(program, state / "floor.d")) for _ in range(RUNS)]
-    mine, commands, executed, c = zip(*runs, strict=True)
-    alone = f"ip commands, without the cost of starting them ({IP_INSTANCES} instances, scaled)"
-    whole = f"ip commands ({IP_INSTANCES} instances, scaled)"
-    raw = "raw netlink in C"
-    at = f"an instance at N={INSTANCES}"
-    figures = [
-        figure(f"plug, CPU {at}", [m[0][0] for m in mine], [o[0][1] for o in commands], whole),
-        figure(f"plug, CPU {at}", [m[0][0] for m in mine], [o[0][0] for o in commands], alone),
-        figure(f"plug, CPU {at}", [m[0][0] for m in mine], [o[0][1] for o in executed], f"{whole}, by ip netns exec"),
-        figure(f"plug, CPU {at}", [m[0][0] for m in mine], [f[0] for f in c], raw),
-        figure(f"plug, wall {at}", [m[0][1] for m in mine], [o[0][2] for o in commands], whole),
-        figure(f"plug, wall {at}", [m[0][1] for m in mine], [f[1] for f in c], raw),
-        figure(f"unplug, CPU {at}", [m[1][0] for m in mine], [o[1][1] for o in commands], whole),
-        figure(f"unplug, wall {at}", [m[1][1] for m in mine], [o[1][2] for o in commands], whole),
-        figure("counters of an instance, CPU", [m[2][0] * 1000 for m in mine], None, "nothing", unit="µs"),
-    ]
-    print(json.dumps(figures, indent=2, ensure_ascii=False))
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", state], check=True)
+        try:
+            program = state / "floor"
+            subprocess.run(["gcc", "-O2", "-o", program, Path(__file__).with_name("realizer_floor.c")], check=True)
+            (state / "floor.d").mkdir()
+            runs = [run(state, program) for _ in range(RUNS)]
+        finally:
+            subprocess.run(["umount", "-l", state], check=True)
+    print(json.dumps(list(figures(runs)), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
  *
  *   realizer_floor DIRECTORY COUNT   makes COUNT instances in DIRECTORY on a bridge in a namespace of its own,
  *                                    prints the CPU and wall seconds of that, and unmounts them again.
+ *
+ * What the realizer writes to its ledger ahead of each step is a line of the same length here.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -18,6 +21,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,6 +83,9 @@ static int open_socket(void)
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (fd < 0)
 		fail("socket");
+	int one = 1;
+	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one);
+	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
 	return fd;
 }
 
@@ -201,16 +208,27 @@ int main(int argc, char **argv)
 	end(info);
 	transmit(host);
 
+	static char line[1024];
+	memset(line, 'x', sizeof line);
+	snprintf(path, sizeof path, "%s/ledger", argv[1]);
+	int ledger = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	struct stat status;
 	double cpu_before = cpu(), wall_before = wall();
 	for (int n = 1; n <= count; n++) {
 		snprintf(path, sizeof path, "%s/floor-%d", argv[1], n);
+		lstat(path, &status);
+		if (write(ledger, line, 250) != 250)
+			fail("ledger");
 		close(open(path, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0444));
 		if (unshare(CLONE_NEWNET) < 0)
 			fail("unshare");
 		if (mount("/proc/self/ns/net", path, NULL, MS_BIND, NULL) < 0)
 			fail("mount");
-		int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		int ns = open(path, O_RDONLY | O_CLOEXEC);
 		int guest = open_socket();
+		fstat(ns, &status);
+		if (write(ledger, line, 430) != 430)
+			fail("ledger");
 		veth(n, 1000, ns);
 		transmit(host);
 		unsigned char own4[4] = {10, 0, n >> 8, n + 1}, gateway4[4] = {10, 0, 255, 254};
@@ -228,6 +246,8 @@ int main(int argc, char **argv)
 			fail("setns");
 	}
 	printf("%.6f %.6f\n", cpu() - cpu_before, wall() - wall_before);
+	snprintf(path, sizeof path, "%s/ledger", argv[1]);
+	unlink(path);
 	for (int n = 1; n <= count; n++) {
 		snprintf(path, sizeof path, "%s/floor-%d", argv[1], n);
 		umount2(path, MNT_DETACH);

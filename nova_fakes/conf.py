@@ -32,6 +32,26 @@ socket; for remote: socket, deadline_s.
 """,
     ),
     cfg.StrOpt(
+        "vif_addressing",
+        default="static",
+        choices=[
+            ("static", "the addresses that nova knows are set from outside"),
+            ("dhcp", "a DHCP client inside asks Neutron's server; IPv6 addresses are set from outside"),
+        ],
+        help="""
+How instances' real interfaces get their IPv4 addresses. A port whose binding:profile has nova_fakes_addressing decides
+for itself.
+""",
+    ),
+    cfg.BoolOpt(
+        "vif_allow_substitute",
+        default=False,
+        help="""
+Whether ports of types that the realizer cannot make (vhostuser, hw_veb and other SR-IOV, …) become plain ports, rather
+than being refused.
+""",
+    ),
+    cfg.StrOpt(
         "state_path",
         help="""
 The SQLite file that keeps guests, volumes and interfaces over a restart. Several nova-computes may share it. Without

@@ -6,7 +6,8 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
 
     NovaFakesError
     ├── InvalidInput              a field, its value and what to do about it
-    │   └── UnknownRealizer
+    │   ├── UnknownRealizer
+    │   └── VIFTypeRefused        a port that is bound to no host, or of a type that cannot be made here
     ├── NotFound
     │   ├── HostNotFound
     │   ├── GuestNotFound
@@ -38,7 +39,12 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     │       ├── AgentBusy         too many requests wait there already
     │       └── DeadlineExceeded  there was no answer in time
     ├── ApiError                  an API fake refuses a request: HTTP status, message and kind
+    ├── StorageError              in nova_fakes.volume.errors: a volume store refuses something
     ├── LdapError                 in nova_fakes.ldap.results: a directory refuses an operation, with its result code
+    ├── AmqpError                 in nova_fakes.rabbit.errors: a broker refuses something, with its reply code
+    │   ├── SoftError             closes the channel
+    │   └── HardError             closes the connection
+    ├── MalformedTable            in nova_fakes.rabbit.errors: octets that are no field table
     ├── ScenarioError
     │   ├── StepFailed            a step of a scenario found something other than it should be
     │   └── ProbeFailed           a ping could not be sent from inside an instance
@@ -67,6 +73,10 @@ class InvalidInput(NovaFakesError):
 
 class UnknownRealizer(InvalidInput):
     """No VIF realizer is registered under that name."""
+
+
+class VIFTypeRefused(InvalidInput):
+    """A port is bound to no host, or its type or VNIC type is none that the realizer can make."""
 
 
 class NotFound(NovaFakesError):
@@ -159,12 +169,16 @@ class KernelRefused(RealizerError):
     :param failed: the positions of all refused messages in their batch
     """
 
+    #: What was said of each refused message of the batch, by its position.
+    each: Mapping[int, "KernelRefused"]
+
     def __init__(self, doing: str, code: int, text: str, failed: tuple[int, ...] = ()) -> None:
         super().__init__(f"the kernel refused to {doing}: {text} (errno {code})")
         self.doing = doing
         self.text = text
         self.errno = code
         self.failed = failed
+        self.each = {}
 
 
 class AgentError(RealizerError):

@@ -9,7 +9,7 @@ import builtins
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -219,19 +219,36 @@ class Faults:
         """
         if not self.active:
             return
+        for delay_s, failure in self.strikes(operation, host, guest):
+            if delay_s:
+                self._clock.sleep(delay_s)
+            if failure is not None:
+                raise failure
+
+    def struck(self, operation: str, host: str) -> tuple[float, BaseException | None]:
+        """Return what rules do to an operation, for a caller that cannot wait: the delay in seconds, and the error."""
+        total_s = 0.0
+        for delay_s, failure in self.strikes(operation, host):
+            total_s += delay_s
+            if failure is not None:
+                return total_s, failure
+        return total_s, None
+
+    def strikes(
+        self, operation: str, host: str, guest: Target | None = None
+    ) -> Iterator[tuple[float, BaseException | None]]:
+        """Give for each rule that strikes the delay, in seconds, and the failure, or None: for who waits by himself.
+
+        The rules behind one that fails the call are not asked: do not go on after a failure.
+        """
         uuid = None if guest is None else guest.uuid
         for standing in self._concerning(host):
             rule = standing.rule
             if not rule.matches(operation, guest):
                 continue
             delay_s = self._strike(standing, uuid)
-            if delay_s is None:
-                continue
-            if delay_s:
-                self._clock.sleep(delay_s)
-            failure = rule.failure(operation, host, uuid, self.make_error)
-            if failure is not None:
-                raise failure
+            if delay_s is not None:
+                yield delay_s, rule.failure(operation, host, uuid, self.make_error)
 
     def _put(self, standing: tuple[Standing, ...]) -> None:
         # In this order: who finds the new dictionary finds the new rules too.

@@ -21,12 +21,13 @@ nova.monkey_patch.patch(backend="threading")
 
 # Every process that a test starts inherits this, daemons included: that is how the leak check knows them.
 RUN_MARK = f"NOVA_FAKES_TEST_RUN={uuid.uuid4().hex}"
+# pytest keeps its own temporary files for those who look at them afterwards.
+SHARED_TEMPORARY = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 # A directory for temporary files that no other run on this machine uses; ordinary users that tests become use it too.
-TEMPORARY = Path(tempfile.mkdtemp(prefix="nft-"))
+# A worker of pytest-xdist has one beside its controller's: sockets lie in it, so its path has to be short.
+TEMPORARY = Path(tempfile.mkdtemp(prefix="nft-", dir=SHARED_TEMPORARY))
 TEMPORARY.chmod(0o1777)
 atexit.register(shutil.rmtree, TEMPORARY, ignore_errors=True)
-# pytest keeps its own for those who look at them afterwards.
-os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 os.environ["TMPDIR"] = tempfile.tempdir = str(TEMPORARY)
 # How long what is being torn down in the background may take to be gone.
 GRACE_S = 10.0
@@ -57,10 +58,55 @@ def _processes() -> set[str]:
 
 
 def _files() -> set[str]:
-    return {f"file {path}" for path in TEMPORARY.glob("nova-fakes*")}
+    return {f"file {path}" for path in TEMPORARY.iterdir()}
 
 
-KINDS: tuple[Callable[[], set[str]], ...] = (_namespaces, _links, _processes, _files)
+def _listeners() -> set[str]:
+    """The sockets on which this process or one that a test has started listens."""
+    names = _listening_sockets()
+    pids = [os.getpid(), *(int(found.split()[1]) for found in _processes())]
+    held = {inode for pid in pids for inode in _socket_inodes(pid)}
+    return {f"listening socket {name}" for inode, name in names.items() if inode in held}
+
+
+def _listening_sockets() -> dict[str, str]:
+    """Return the listening sockets of this network namespace by inode (proc(5), ``/proc/net/tcp`` and ``unix``)."""
+    found = {}
+    for table in ("tcp", "tcp6"):
+        for line in _lines(f"/proc/net/{table}"):
+            fields = line.split()
+            if fields[3] == "0A":  # TCP_LISTEN
+                found[fields[9]] = f"{table} port {int(fields[1].rpartition(':')[2], 16)}"
+    for line in _lines("/proc/net/unix"):
+        fields = line.split()
+        if int(fields[3], 16) & 0x10000:  # __SO_ACCEPTCON
+            found[fields[6]] = f"unix {fields[7] if len(fields) > 7 else 'without a name'}"
+    return found
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(errors="replace").splitlines()[1:]
+    except OSError:
+        return []
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    found = set()
+    try:
+        for descriptor in os.scandir(f"/proc/{pid}/fd"):
+            try:
+                target = os.readlink(descriptor.path)
+            except OSError:
+                continue  # closed meanwhile
+            if target.startswith("socket:["):
+                found.add(target[len("socket:[") : -1])
+    except OSError:
+        pass  # the process is gone
+    return found
+
+
+KINDS: tuple[Callable[[], set[str]], ...] = (_namespaces, _links, _processes, _files, _listeners)
 
 
 def _everything() -> set[str]:
@@ -69,7 +115,7 @@ def _everything() -> set[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def leak_check() -> Iterator[None]:
-    """Fail the run if a namespace, network device, process or temporary file outlives it."""
+    """Fail the run if a namespace, network device, process, listening socket or temporary file outlives it."""
     name, value = RUN_MARK.split("=")
     os.environ[name] = value
     before = _everything()

@@ -1,7 +1,7 @@
 """The WSGI application: from HTTP to the service and back. It trusts nothing that it reads.
 
-``POST /v1/<verb>`` is for clients; ``GET /health`` and ``GET /metrics`` are for whoever watches the machine, as closed
-to other users as the verbs.
+``POST /v1/<verb>`` and ``POST /v1/batch`` are for clients; ``GET /health`` and ``GET /metrics`` are for whoever watches
+the machine, as closed to other users as the verbs.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class Application:
             return protocol.Health().encode_result(self._service.health())
         _check_version(path)
         self._require(environ, "POST")
+        if verb == protocol.BATCH:
+            return self._service.serve_batch(peer, protocol.decode_batch(_body(environ)))
         call = protocol.decode_call(verb, _body(environ))
         return self._service.serve(peer, call)
 
@@ -107,7 +109,7 @@ def _check_version(path: str) -> None:
             f"the agent speaks protocol {protocol.PROTOCOL}, the client {version[:10]}; "
             "install the same version of nova-fakes on both sides"
         )
-    if parts[2] not in protocol.VERBS:
+    if parts[2] not in protocol.VERBS and parts[2] != protocol.BATCH:
         raise _HttpError(HTTPStatus.NOT_FOUND, f"there is no such verb; use one of {', '.join(protocol.VERBS)}")
 
 

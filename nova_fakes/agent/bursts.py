@@ -51,6 +51,10 @@ class Job:
         """Wake the one who waits."""
         self._finished.set()
 
+    def done_by(self, until: float) -> bool:
+        """Wait until it is done or a moment of the monotonic clock has come; True where it is done."""
+        return self._finished.wait(max(0.0, until - time.monotonic()))
+
     def wait(self, until: float) -> Any:
         """Wait for the result until a moment of the monotonic clock.
 
@@ -110,6 +114,13 @@ class Bursts:
         :raises AgentBusy: too much is waiting already
         :raises DeadlineExceeded: it is not done by then
         """
+        return self.submit(function, key).wait(until)
+
+    def submit(self, function: Callable[[], Any], key: str | None = None) -> Job:
+        """Have something done, for somebody who waits for it later; see `do`.
+
+        :raises AgentBusy: too much is waiting already
+        """
         job = Job(function, key)
         with self._gate:
             if self._closed or len(self._unfinished) >= self._limit:
@@ -118,7 +129,7 @@ class Bursts:
             self._unfinished[job] = None
             self._waiting.append(job)
             self._gate.notify()
-        return job.wait(until)
+        return job
 
     @property
     def waiting(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.virt.vif import base
 
 __all__ = [
     "address",
@@ -29,8 +30,6 @@ __all__ = [
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: 15 characters is what Linux keeps of an interface's name; a percent sign would be a pattern to it.
-_INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _TEXT_LIMIT = 4096
 _DEPTH_LIMIT = 8
 #: More than any port has.
@@ -78,7 +77,7 @@ def identifier(value: object, field: str) -> str:
 
 def interface_name(value: object, field: str) -> str:
     """Return the name of a network interface or bridge."""
-    return _matching(_INTERFACE, value, field, "give at most 15 letters, digits, '_', '.' and '-', no '-' or '.' first")
+    return base.interface_name(shorten(value), field)
 
 
 def flag(value: object, field: str) -> bool:

@@ -14,11 +14,12 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nova_fakes.agent import failures, protocol
+from nova_fakes.agent.flights import Flights, Passenger
 from nova_fakes.exceptions import AgentBusy, AgentUnreachable, DeadlineExceeded, InvalidInput, NovaFakesError
 
 __all__ = ["DEFAULT_DEADLINE_S", "DEFAULT_SOCKET", "Client"]
@@ -196,6 +197,7 @@ class Client:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._spare: list[_Channel] = []
+        self._flights = Flights(self._attempt, self._attempt_together)
 
     def call(self, request: protocol.Request) -> Any:
         """Have the agent do something and return what it returned.
@@ -208,7 +210,7 @@ class Client:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return self._attempt(request, until)
+                return self._flights.fly(request, until)
             except (_NotSent, AgentBusy) as error:
                 failure: Exception = error
             except _Lost as error:
@@ -233,19 +235,41 @@ class Client:
             channel.close()
 
     def _attempt(self, request: protocol.Request, until: float) -> Any:
-        channel = self._take(request)
-        rest = until - time.monotonic()
-        if rest <= 0:
-            raise TimeoutError
-        body = protocol.encode_call(protocol.Call(os.urandom(8).hex(), rest, request))
-        status, content = channel.call(request.verb, body, until)
-        self._give_back(channel)
+        body = protocol.encode_call(_call(request, until))
+        status, content = self._send(request.verb, body, until, idempotent=request.idempotent)
         return self._result(request, status, content)
 
-    def _take(self, request: protocol.Request) -> _Channel:
+    def _attempt_together(self, passengers: Sequence[Passenger]) -> None:
+        """Send several calls as one request; what it leaves undone is sent again alone."""
+        now = time.monotonic()
+        waiting = [passenger for passenger in passengers if passenger.until > now]
+        for passenger in passengers:
+            if passenger.until <= now:
+                passenger.error = TimeoutError()
+        body = protocol.encode_batch([_call(passenger.request, passenger.until) for passenger in waiting])
+        answers: list[Any] = [None] * len(waiting)
+        if waiting and len(body) <= protocol.MAX_BODY_BYTES:
+            until = max(passenger.until for passenger in waiting)
+            status, content = self._send(protocol.BATCH, body, until, idempotent=True)
+            answers = self._listed(status, content, len(waiting))
+        for passenger, answer in zip(waiting, answers, strict=True):
+            try:
+                passenger.again = answer is None
+                if not passenger.again:
+                    passenger.result = self._answered(passenger.request, answer)
+            except Exception as error:
+                passenger.error = error
+
+    def _send(self, verb: str, body: bytes, until: float, *, idempotent: bool) -> tuple[int, bytes]:
+        channel = self._take(idempotent)
+        answer = channel.call(verb, body, until)
+        self._give_back(channel)
+        return answer
+
+    def _take(self, idempotent: bool) -> _Channel:
         with self._lock:
             # The agent may have closed one that was idle, which only shows when it is too late to say it again.
-            if self._spare and request.idempotent:
+            if self._spare and idempotent:
                 return self._spare.pop()
         return _Channel(self.path)
 
@@ -257,16 +281,31 @@ class Client:
         channel.close()
 
     def _result(self, request: protocol.Request, status: int, content: bytes) -> Any:
+        return self._answered(request, self._read(status, content))
+
+    def _listed(self, status: int, content: bytes, count: int) -> list[Any]:
+        answer = self._read(status, content)
+        if "error" in answer:
+            raise failures.decode(answer["error"])
+        listed = answer["result"]
+        if not isinstance(listed, list) or len(listed) != count or not all(map(_is_answer, listed)):
+            raise AgentUnreachable(f"the agent at {self.path} answered {len(content)} bytes that are no batch's answer")
+        return listed
+
+    def _read(self, status: int, content: bytes) -> Mapping[str, Any]:
         try:
             answer = protocol.load_json(content)
         except InvalidInput:
             answer = None
-        if status == http.client.OK and isinstance(answer, dict) and "result" in answer:
-            return request.decode_result(answer["result"])
-        if not isinstance(answer, dict) or "error" not in answer:
-            text = ascii(content[:200].decode(errors="replace"))
-            raise AgentUnreachable(f"what listens on {self.path} is no agent: it answered {status} {text}")
-        raise failures.decode(answer["error"])
+        if isinstance(answer, dict) and ("error" in answer or (status == http.client.OK and "result" in answer)):
+            return answer
+        text = ascii(content[:200].decode(errors="replace"))
+        raise AgentUnreachable(f"what listens on {self.path} is no agent: it answered {status} {text}")
+
+    def _answered(self, request: protocol.Request, answer: Mapping[str, Any]) -> Any:
+        if "error" in answer:
+            raise failures.decode(answer["error"])
+        return request.decode_result(answer["result"])
 
     def _unreachable(self, request: protocol.Request, failure: Exception) -> NovaFakesError:
         if isinstance(failure, AgentBusy):
@@ -275,6 +314,17 @@ class Client:
         if isinstance(failure, _NotSent):
             reason = _REASONS.get(failure.error.errno or 0, str(failure.error))
         return AgentUnreachable(f"{request.verb} failed: no agent at {self.path}: {reason}")
+
+
+def _is_answer(value: object) -> bool:
+    return value is None or (isinstance(value, dict) and ("error" in value or "result" in value))
+
+
+def _call(request: protocol.Request, until: float) -> protocol.Call:
+    rest = until - time.monotonic()
+    if rest <= 0:
+        raise TimeoutError
+    return protocol.Call(os.urandom(8).hex(), rest, request)
 
 
 def _passing(failure: Exception) -> bool:

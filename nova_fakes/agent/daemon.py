@@ -27,6 +27,8 @@ LOG = logging.getLogger(__name__)
 LEDGER_NAME = "ledger"
 #: What is under way when the agent ends may take so long to be answered, seconds.
 _GRACE_S = 10.0
+#: How many may wait: more than there are connections that wait, for each may bring a batch.
+_REQUESTS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> No
     :raises RealizerError: the realizer cannot be made here
     :raises InvalidInput: a setting cannot be used
     """
-    from nova_fakes.agent.server import THREADS, Server, listen
+    from nova_fakes.agent.server import Server, listen
 
     with ExitStack() as cleanup:
         ledger = cleanup.enter_context(Ledger(settings.state / LEDGER_NAME))
@@ -71,7 +73,7 @@ def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> No
             namespace=settings.namespace,
             options=settings.options,
         )
-        service = Service(hosts, audit, gather_s=settings.gather_s, limit=THREADS - 8)
+        service = Service(hosts, audit, gather_s=settings.gather_s, limit=_REQUESTS)
         cleanup.callback(service.close, _GRACE_S)
         sock = listen(settings.socket, mode=settings.mode, group=settings.group)
         server = Server(sock, service, settings.allowed or (os.geteuid(),))

@@ -9,7 +9,7 @@ from typing import Any
 
 from nova_fakes import exceptions
 from nova_fakes.agent.checks import plain
-from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
+from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError, VIFTypeRefused
 
 __all__ = ["decode", "encode", "status"]
 
@@ -46,7 +46,12 @@ def encode(error: Exception, verb: str) -> dict[str, Any]:
     given: dict[str, Any] = {"kind": kind, "message": str(error), "verb": verb, "notes": _notes(error)}
     match error:
         case InvalidInput():
-            given |= {"kind": "InvalidInput", "field": error.field, "value": _value(error.value), "cure": error.cure}
+            given |= {
+                "kind": kind if kind in _SPECIAL else "InvalidInput",
+                "field": error.field,
+                "value": _value(error.value),
+                "cure": error.cure,
+            }
         case KernelRefused():
             given |= {"doing": error.doing, "errno": error.errno, "text": error.text, "failed": list(error.failed)}
         case RealizerError():
@@ -82,6 +87,10 @@ def _decode_invalid(given: Mapping[str, Any]) -> exceptions.NovaFakesError:
     return InvalidInput(str(given["field"]), given["value"], str(given["cure"]))
 
 
+def _decode_type_refused(given: Mapping[str, Any]) -> exceptions.NovaFakesError:
+    return VIFTypeRefused(str(given["field"]), given["value"], str(given["cure"]))
+
+
 def _decode_refused(given: Mapping[str, Any]) -> exceptions.NovaFakesError:
     failed = tuple(int(position) for position in given["failed"])
     return KernelRefused(str(given["doing"]), int(given["errno"]), str(given["text"]), failed)
@@ -89,6 +98,7 @@ def _decode_refused(given: Mapping[str, Any]) -> exceptions.NovaFakesError:
 
 _SPECIAL: Mapping[str, Callable[[Mapping[str, Any]], exceptions.NovaFakesError]] = {
     "InvalidInput": _decode_invalid,
+    "VIFTypeRefused": _decode_type_refused,
     "KernelRefused": _decode_refused,
 }
 

@@ -37,11 +37,12 @@ class Hosts:
         options: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
-        self.fabric = registry.fabric(name, ledger, directory=directory, namespace=namespace)
         self._options: dict[str, object] = dict(options or {})
+        registry.check_options(name, host="localhost", **self._options)
+        self.fabric = registry.fabric(name, ledger, directory=directory, namespace=namespace, **self._options)
         if self.fabric is not None:
             self._options["fabric"] = self.fabric
-        registry.check_options(name, host="localhost", **self._options)
+            registry.check_options(name, host="localhost", **self._options)
         self._lock = threading.Lock()
         self._realizers: dict[str, Realizer] = {}
 

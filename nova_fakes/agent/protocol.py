@@ -2,7 +2,9 @@
 
 A call is ``POST /v1/<verb>`` with a JSON object: ``id`` (of the request, for logs), ``deadline_s`` (how long the client
 waits) and ``arguments``. The answer is ``{"result": …}`` or ``{"error": …}`` (see `failures`). A request checks itself
-when it is made, so neither end can hold one that the other would refuse. The number in the path is the protocol's:
+when it is made, so neither end can hold one that the other would refuse. ``POST /v1/batch`` carries several calls, each
+an object with its ``verb`` besides; its result lists their answers, null for one that is not done yet: whoever wants
+that one asks again, which is why only idempotent verbs go into a batch. The number in the path is the protocol's:
 a change that an older end would misunderstand gets the next.
 """
 
@@ -16,6 +18,8 @@ from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, RealizerDescription
 
 __all__ = [
+    "BATCH",
+    "MAX_BATCH",
     "MAX_BODY_BYTES",
     "MAX_DEADLINE_S",
     "PROTOCOL",
@@ -34,13 +38,17 @@ __all__ = [
     "SetLink",
     "Unplug",
     "decode_arguments",
+    "decode_batch",
     "decode_call",
     "encode_arguments",
+    "encode_batch",
     "encode_call",
     "load_json",
 ]
 
 PROTOCOL = 1
+#: Where several calls go, and how many at most.
+BATCH, MAX_BATCH = "batch", 32
 MAX_BODY_BYTES = 1 << 20
 MAX_DEADLINE_S = 600.0
 
@@ -266,8 +274,7 @@ def decode_arguments(verb: str, arguments: object) -> Request:
 
 def encode_call(call: Call) -> bytes:
     """Return the body that carries a call."""
-    body = {"id": call.id, "deadline_s": call.deadline_s, "arguments": encode_arguments(call.request)}
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+    return _dump(_carried(call))
 
 
 def decode_call(verb: str, body: bytes) -> Call:
@@ -275,7 +282,46 @@ def decode_call(verb: str, body: bytes) -> Call:
 
     :raises InvalidInput: it carries none
     """
-    given = checks.keys(load_json(body), "body", ("id", "deadline_s", "arguments"))
+    return _decode_call(verb, load_json(body))
+
+
+def encode_batch(calls: Sequence[Call]) -> bytes:
+    """Return the body that carries several calls."""
+    return _dump({"calls": [{"verb": call.request.verb, **_carried(call)} for call in calls]})
+
+
+def decode_batch(body: bytes) -> list[Call | InvalidInput]:
+    """Return the calls that a body carries, in place of one that is none what is wrong with it.
+
+    :raises InvalidInput: it carries no batch
+    """
+    given = checks.listed(checks.keys(load_json(body), "body", ("calls",))["calls"], "calls")
+    if len(given) > MAX_BATCH:
+        raise InvalidInput("calls", len(given), f"send at most {MAX_BATCH} at once")
+    return [_batched(value) for value in given]
+
+
+def _batched(value: object) -> Call | InvalidInput:
+    try:
+        verb = checks.text(_object(value, "call").get("verb"), "verb")
+        call = _decode_call(verb, {key: item for key, item in _object(value, "call").items() if key != "verb"})
+        if not call.request.idempotent:
+            raise InvalidInput("verb", verb, "send it alone: it may not be said twice")
+        return call
+    except InvalidInput as error:
+        return error
+
+
+def _carried(call: Call) -> dict[str, Any]:
+    return {"id": call.id, "deadline_s": call.deadline_s, "arguments": encode_arguments(call.request)}
+
+
+def _dump(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _decode_call(verb: str, value: object) -> Call:
+    given = checks.keys(value, "body", ("id", "deadline_s", "arguments"))
     deadline_s = given["deadline_s"]
     if isinstance(deadline_s, bool) or not isinstance(deadline_s, (int, float)) or not 0 < deadline_s <= MAX_DEADLINE_S:
         raise InvalidInput("deadline_s", deadline_s, f"give seconds, more than 0 and at most {MAX_DEADLINE_S:g}")

@@ -3,16 +3,17 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import nova_fakes
-from nova_fakes.agent import protocol
+from nova_fakes.agent import failures, protocol
 from nova_fakes.agent.audit import Audit, Peer
-from nova_fakes.agent.bursts import Bursts
+from nova_fakes.agent.bursts import Bursts, Job
 from nova_fakes.agent.hosts import Hosts
 from nova_fakes.agent.metrics import Metrics
+from nova_fakes.exceptions import InvalidInput, NovaFakesError
 from nova_fakes.virt.vif.base import Realizer
 
 __all__ = ["Service"]
@@ -21,6 +22,8 @@ LOG = logging.getLogger(__name__)
 
 #: A request older than this says that something hangs.
 STUCK_S = 60.0
+#: How long the calls of a batch wait for each other, seconds.
+_PATIENCE_S = 0.25
 
 
 class Service:
@@ -47,9 +50,51 @@ class Service:
         :raises NovaFakesError: it failed
         """
         began = time.monotonic()
+        return self._answer(call, began, lambda: self._begin(peer, call)(began + call.deadline_s))
+
+    def serve_batch(self, peer: Peer, calls: Sequence[protocol.Call | InvalidInput]) -> list[dict[str, Any] | None]:
+        """Do what several calls ask, and return their answers; see `protocol` for those that are not done soon."""
+        began = time.monotonic()
+        under_way = [self._begun(peer, call) for call in calls]
+        patience = began + _PATIENCE_S
+        answers: list[dict[str, Any] | None] = []
+        for call, job in zip(calls, under_way, strict=True):
+            if isinstance(call, InvalidInput):
+                answers.append({"error": failures.encode(call, protocol.BATCH)})
+            elif isinstance(job, Job) and not job.done_by(min(patience, began + call.deadline_s)):
+                answers.append(None)
+            else:
+                answers.append(self._batch_answer(call, began, job))
+        return answers
+
+    def _begun(self, peer: Peer, call: protocol.Call | InvalidInput) -> Any:
+        """Have a call of a batch begun: a `Job`, or what makes its result or raises."""
+        if isinstance(call, InvalidInput):
+            return None
+        try:
+            return self._submit(peer, call)
+        except NovaFakesError as error:
+            return error
+
+    def _batch_answer(self, call: protocol.Call, began: float, job: Job | NovaFakesError | None) -> dict[str, Any]:
+        def result() -> Any:
+            if isinstance(job, Job):
+                return job.wait(began)
+            if job is not None:
+                raise job
+            return self.health()
+
+        try:
+            return {"result": self._answer(call, began, result)}
+        except Exception as error:
+            if not isinstance(error, NovaFakesError):
+                LOG.exception("%s failed", call.request.verb)
+            return {"error": failures.encode(error, call.request.verb)}
+
+    def _answer(self, call: protocol.Call, began: float, result: Callable[[], Any]) -> Any:
         outcome = "done"
         try:
-            return call.request.encode_result(self._serve(peer, call, began + call.deadline_s))
+            return call.request.encode_result(result())
         except Exception as error:
             outcome = type(error).__name__
             raise
@@ -96,12 +141,17 @@ class Service:
             LOG.error("something hangs in the realizer; the next agent on this ledger takes over what is there")
         self._audit.close()
 
-    def _serve(self, peer: Peer, call: protocol.Call, until: float) -> Any:
+    def _begin(self, peer: Peer, call: protocol.Call) -> Callable[[float], Any]:
+        job = self._submit(peer, call)
+        return job.wait if job is not None else lambda _until: self.health()
+
+    def _submit(self, peer: Peer, call: protocol.Call) -> Job | None:
+        """Have a call done; None for one that is answered at once."""
         if isinstance(call.request, protocol.Health):
-            return self.health()
+            return None
         perform = partial(self._perform, call.request)
         job = partial(self._audited, peer, call, perform) if call.request.changes else perform
-        return self._bursts.do(job, until, getattr(call.request, "instance", None))
+        return self._bursts.submit(job, getattr(call.request, "instance", None))
 
     def _audited(self, peer: Peer, call: protocol.Call, perform: Callable[[], Any]) -> Any:
         began = time.monotonic()

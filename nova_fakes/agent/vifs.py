@@ -1,16 +1,17 @@
 """VIFs on the wire: the fields of `VIF` as JSON, and back with every check that nova's own description gets."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from nova_fakes.agent import checks
 from nova_fakes.exceptions import InvalidInput
-from nova_fakes.virt.vif.base import VIF, Route, Subnet
+from nova_fakes.virt.vif.base import ADDRESSING_KEY, VIF, Route, Subnet
 
 __all__ = ["check", "decode", "encode"]
 
-_VIF = ("id", "address", "devname", "network_id", "bridge", "mtu", "type", "vnic_type", "active", "subnets", "details")
-_SUBNET = ("cidr", "gateway", "addresses", "routes", "dns")
+_VIF = tuple(item.name for item in fields(VIF))
+_SUBNET = tuple(item.name for item in fields(Subnet))
 _ROUTE = ("destination", "nexthop")
 #: Details that realizers make names of (``nova/network/model.py``).
 _NAMES = ("bridge_name", "vhostuser_ovs_bridge")
@@ -33,6 +34,7 @@ def encode(vif: VIF) -> dict[str, Any]:
         "active": vif.active,
         "subnets": [_encode_subnet(subnet) for subnet in vif.subnets],
         "details": dict(vif.details),
+        "addressing": vif.addressing,
     }
 
 
@@ -55,6 +57,7 @@ def decode(value: object) -> VIF:
             "type": checks.identifier(given["type"], f"type {name}"),
             "vnic_type": checks.identifier(given["vnic_type"], f"vnic_type {name}"),
             "active": checks.flag(given["active"], f"active {name}"),
+            "profile": {ADDRESSING_KEY: given["addressing"]},
             "details": checks.plain(_object(given["details"], f"details {name}"), f"details {name}"),
             "network": {
                 "id": checks.identifier(given["network_id"], f"network_id {name}"),
@@ -110,6 +113,7 @@ def _encode_subnet(subnet: Subnet) -> dict[str, Any]:
         "addresses": list(subnet.addresses),
         "routes": [_encode_route(route) for route in subnet.routes],
         "dns": list(subnet.dns),
+        "dhcp_server": subnet.dhcp_server,
     }
 
 
@@ -120,7 +124,7 @@ def _encode_route(route: Route) -> dict[str, str]:
 def _subnet(value: object, name: str) -> dict[str, Any]:
     given = checks.keys(value, f"subnet {name}", _SUBNET)
     routes = [checks.keys(route, f"route {name}", _ROUTE) for route in checks.listed(given["routes"], f"routes {name}")]
-    gateway = given["gateway"]
+    gateway, server = given["gateway"], given["dhcp_server"]
     return {
         "cidr": checks.no_zone(given["cidr"], f"cidr {name}"),
         "gateway": None if gateway is None else checks.no_zone(gateway, f"gateway {name}"),
@@ -133,6 +137,7 @@ def _subnet(value: object, name: str) -> dict[str, Any]:
             for route in routes
         ],
         "dns": checks.listed(given["dns"], f"dns {name}"),
+        "meta": {"dhcp_server": None if server is None else checks.no_zone(server, f"dhcp_server {name}")},
     }
 
 

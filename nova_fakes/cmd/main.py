@@ -20,6 +20,7 @@ from nova_fakes.cmd.inside import execute, ping
 from nova_fakes.cmd.ldap import ldap
 from nova_fakes.cmd.lifecycle import cleanup, down, up
 from nova_fakes.cmd.logs import logs
+from nova_fakes.cmd.rabbit import rabbit
 from nova_fakes.cmd.status import env, status
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.scenario.sandboxes import Sandboxes
@@ -54,6 +55,7 @@ def cli() -> None:
 
 _COMMANDS = (
     demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay, ldap,
+    rabbit,
     api,
 )  # fmt: skip
 for command in _COMMANDS:

@@ -56,6 +56,12 @@ class Administrative:
         entry.structural = self._schema.classes[class_name.lower()]
         return entry
 
+    def entry(self, dn: Dn) -> Entry | None:
+        """Return the entry of a DN that is not in the tree, or None."""
+        if not dn.rdns:
+            return self.root_dse()
+        return self.subschema() if dn == self.subschema_dn else None
+
     def root_dse(self) -> Entry:
         """Make the root DSE."""
         return self._entry(
@@ -63,6 +69,7 @@ class Administrative:
             "OpenLDAProotDSE",
             {
                 "objectClass": ["top", "OpenLDAProotDSE"],
+                "configContext": ["cn=config"],
                 "namingContexts": [self._suffix.text],
                 "supportedControl": self.controls,
                 "supportedExtension": self.extensions,
@@ -75,7 +82,7 @@ class Administrative:
     def subschema(self) -> Entry:
         """Make the subschema subentry: all that the directory knows, as definitions."""
         schema = self._schema
-        rules = list(dict.fromkeys(schema.rules.values()))
+        rules = [rule for rule in dict.fromkeys(schema.rules.values()) if not rule.hidden]
         entry = self._entry(
             "cn=Subschema",
             "subentry",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 __all__ = [
     "BerError", "Element", "boolean", "elements", "encode", "enumerated", "integer", "length_of", "octets", "one",
@@ -78,20 +78,31 @@ def length_of(data: bytes | bytearray | memoryview, start: int = 0) -> tuple[int
     return begin, begin + size
 
 
-def elements(data: bytes) -> Iterator[Element]:
-    """Give the elements that some content is made of.
+def elements(data: bytes) -> list[Element]:
+    """Return the elements that some content is made of.
 
     :raises BerError: where it is not made of whole elements
     """
+    found: list[Element] = []
     position, end = 0, len(data)
     while position < end:
-        span = length_of(data, position)
-        if span is None or span[1] > end:
+        # Nearly all elements are short; this is on the way of every message.
+        if position + 1 < end and (size := data[position + 1]) < 0x80:
+            begin = position + 2
+            after = begin + size
+        else:
+            span = length_of(data, position)
+            if span is None:
+                raise BerError("an element ends after what holds it")
+            begin, after = span
+        if after > end:
             raise BerError("an element ends after what holds it")
-        if data[position] & 0x1F == 0x1F:
+        tag = data[position]
+        if tag & 0x1F == 0x1F:
             raise BerError("a tag has one byte")
-        yield data[position], data[span[0] : span[1]]
-        position = span[1]
+        found.append((tag, data[begin:after]))
+        position = after
+    return found
 
 
 def one(data: bytes, tag: int) -> bytes:
@@ -99,7 +110,7 @@ def one(data: bytes, tag: int) -> bytes:
 
     :raises BerError: where they are something else
     """
-    found = list(elements(data))
+    found = elements(data)
     if len(found) != 1 or found[0][0] != tag:
         raise BerError(f"one element with tag {tag:#x} was expected")
     return found[0][1]

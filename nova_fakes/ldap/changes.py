@@ -14,7 +14,7 @@ from nova_fakes.ldap.rules import MatchingRule
 from nova_fakes.ldap.schema import Attribute, Schema
 from nova_fakes.ldap.syntaxes import PREFIX
 
-__all__ = ["Changes", "CheckedChange"]
+__all__ = ["Changes", "CheckedChange", "check_counts"]
 
 INTEGER = PREFIX + "27"
 WORDS = {Change.ADD: "add", Change.DELETE: "delete", Change.REPLACE: "replace", Change.INCREMENT: "increment"}
@@ -29,6 +29,19 @@ class CheckedChange:
     values: Values
 
 
+def check_counts(modifications: Iterable[Modification]) -> None:
+    """Refuse modifications that have fewer or more values than they need.
+
+    :raises LdapError: PROTOCOL_ERROR
+    """
+    for one in modifications:
+        if one.change is Change.ADD and not one.values:
+            raise LdapError(ResultCode.PROTOCOL_ERROR, "modify/add operation requires values")
+        if one.change is Change.INCREMENT and len(one.values) != 1:
+            words = "requires value" if not one.values else "requires single value"
+            raise LdapError(ResultCode.PROTOCOL_ERROR, f"modify/increment operation ({one.attribute}) {words}")
+
+
 class Changes:
     """Checks and applies modifications."""
 
@@ -39,28 +52,19 @@ class Changes:
     def check(self, modifications: Sequence[Modification]) -> list[CheckedChange]:
         """Check the attributes and values of modifications, as far as that goes without the entry.
 
-        :raises LdapError: PROTOCOL_ERROR, UNDEFINED_TYPE, INVALID_SYNTAX, CONSTRAINT_VIOLATION, TYPE_OR_VALUE_EXISTS
+        :raises LdapError: UNDEFINED_TYPE, INVALID_SYNTAX, CONSTRAINT_VIOLATION, TYPE_OR_VALUE_EXISTS
         """
-        for one in modifications:
-            self._check_count(one)
         return [self._checked(one) for one in modifications]
 
-    def _check_count(self, one: Modification) -> None:
-        if one.change is Change.ADD and not one.values:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "modify/add operation requires values")
-        if one.change is Change.INCREMENT and len(one.values) != 1:
-            words = "requires value" if not one.values else "requires single value"
-            raise LdapError(ResultCode.PROTOCOL_ERROR, f"modify/increment operation ({one.attribute}) {words}")
-
     def _checked(self, one: Modification) -> CheckedChange:
-        attribute = self._schema.attribute(one.attribute)
+        attribute = self._checker.attribute(one.attribute)
         if one.change is Change.INCREMENT and attribute.type.syntax.oid != INTEGER:
-            text = f"{attribute.name}: attribute syntax inappropriate for increment"
+            text = f"{one.attribute}: attribute syntax inappropriate for increment"
             raise LdapError(ResultCode.CONSTRAINT_VIOLATION, text)
-        values = (
-            self._checker.values(attribute, one.values, is_set=one.change is not Change.DELETE) if one.values else ()
-        )
-        return CheckedChange(one.change, attribute, values)
+        if not one.values:
+            return CheckedChange(one.change, attribute, ())
+        is_set = one.change is not Change.DELETE
+        return CheckedChange(one.change, *self._checker.named_values(one.attribute, one.values, is_set=is_set))
 
     def apply(
         self, attributes: dict[Attribute, Values], changes: Iterable[CheckedChange], permissive: bool = False
@@ -80,7 +84,7 @@ class Changes:
                 case Change.REPLACE:
                     self._replace(after, one)
                 case Change.INCREMENT:
-                    self._increment(after, one)
+                    self._increment(after, one, permissive)
         return after
 
     def _rule(self, one: CheckedChange) -> MatchingRule:
@@ -107,6 +111,8 @@ class Changes:
         after[one.attribute] = tuple(added)
 
     def _delete(self, after: dict[Attribute, Values], one: CheckedChange, permissive: bool) -> None:
+        if one.values:
+            self._rule(one)
         present = after.get(one.attribute)
         if present is None:
             if permissive:
@@ -118,11 +124,16 @@ class Changes:
             return
         normalise = self._rule(one).normalise
         kept = {normalise(value): value for value in present}
-        gone = {normalise(value) for value in one.values}
+        gone = {normalise(value): None for value in one.values}
+        if not permissive and not gone.keys() <= kept.keys():
+            text = f"modify/delete: {one.attribute.name}: no such value"
+            raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE, text)
+        last = normalise(one.values[-1]) in kept
         for key in gone:
-            if kept.pop(key, None) is None:
-                text = f"modify/delete: {one.attribute.name}: no such value"
-                raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE, text)
+            kept.pop(key, None)
+        if not last:
+            # What slapd finds of the last value stands, though it was permitted that there is none.
+            raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE)
         if kept:
             after[one.attribute] = tuple(kept.values())
         else:
@@ -134,8 +145,11 @@ class Changes:
         else:
             after.pop(one.attribute, None)
 
-    def _increment(self, after: dict[Attribute, Values], one: CheckedChange) -> None:
+    def _increment(self, after: dict[Attribute, Values], one: CheckedChange, permissive: bool) -> None:
         present = after.get(one.attribute)
+        if present is None and permissive:
+            after[one.attribute] = one.values
+            return
         if present is None:
             text = f"modify/increment: {one.attribute.name}: no such attribute"
             raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE, text)
@@ -160,6 +174,14 @@ class Changes:
                     del after[attribute]
         self._checker.add_naming_values(after, new, is_new=False)
         return after
+
+    def check_name(self, new: Rdn) -> None:
+        """Refuse an RDN whose values cannot be told from others.
+
+        :raises LdapError: NAMING_VIOLATION
+        """
+        if any(self._schema.attribute(ava.attribute.name).type.equality is None for ava in new.avas):
+            raise LdapError(ResultCode.NAMING_VIOLATION, "naming attribute has no equality matching rule")
 
     def _key(self, name: str, value: bytes) -> object:
         return self._schema.attribute(name).type.key(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from nova_fakes.ldap.dn import Rdn
@@ -13,8 +13,11 @@ from nova_fakes.ldap.schema import Attribute, AttributeType, ObjectClass, Schema
 __all__ = ["Checker", "ClassSet"]
 
 
-# Attributes that only entries of one structural class have.
-PLACES = {"ref": "referral", "aliasedObjectName": "alias"}
+# Attributes that only entries of one class have.
+PLACES = {"ref": "referral", "aliasedObjectName": "alias", "subtreeSpecification": "subentry"}
+CLASS_VALUED = {"objectClass", "structuralObjectClass"}
+# Attributes that only the directory changes, unless an administrator asks to relax that.
+MANAGEABLE = {"entryUUID", "createTimestamp", "creatorsName", "modifyTimestamp", "modifiersName"}
 
 
 class ClassSet:
@@ -26,10 +29,8 @@ class ClassSet:
     def __init__(self, classes: Sequence[ObjectClass]) -> None:
         self.classes = tuple(classes)
         self.structural = _structural(classes)
-        self.must: list[tuple[ObjectClass, AttributeType]] = []
         allowed: set[AttributeType] = set()
         for one in classes:
-            self.must += [(one, type_) for type_ in one.all_must]
             allowed.update(one.all_must, one.all_may)
         self.allowed = frozenset(allowed)
         self.is_extensible = any(known.name == "extensibleObject" for one in classes for known in one.chain)
@@ -41,26 +42,16 @@ class ClassSet:
         """
         present = {attribute.type for attribute in attributes}
         for one in self.classes:
-            self._refuse_abstract(one)
-        for one, type_ in self.must:
-            if type_ not in present and not any(have.is_a(type_) for have in present):
-                text = f"object class '{one.name}' requires attribute '{type_.name}'"
-                raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, text)
-        for attribute in attributes:
-            self._refuse_misplaced(attribute.type)
+            if one.kind == "ABSTRACT":
+                self._refuse_abstract(one)
+            elif one.kind == "AUXILIARY" or one is self.structural:
+                self._refuse_incomplete(one, present)
         if self.is_extensible:
             return
         for attribute in attributes:
             type_ = attribute.type
             if type_ not in self.allowed and not type_.operational and not self._allows_superior(type_):
                 raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, f"attribute '{attribute.name}' not allowed")
-
-    def _refuse_misplaced(self, type_: AttributeType) -> None:
-        """Refuse what only entries of a certain kind have."""
-        place = PLACES.get(type_.name) or ("root DSE" if type_.usage == "dSAOperation" else None)
-        if place is not None and place != self.structural.name:
-            text = f'attribute "{type_.name}" only allowed in the {place}'
-            raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, text)
 
     def _allows_superior(self, type_: AttributeType) -> bool:
         above = type_.superior
@@ -70,8 +61,14 @@ class ClassSet:
             above = above.superior
         return False
 
+    def _refuse_incomplete(self, one: ObjectClass, present: set[AttributeType]) -> None:
+        for type_ in one.all_must:
+            if type_ not in present:
+                text = f"object class '{one.name}' requires attribute '{type_.name}'"
+                raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, text)
+
     def _refuse_abstract(self, one: ObjectClass) -> None:
-        if one.kind == "ABSTRACT" and not any(one in other.chain for other in self.classes if other is not one):
+        if one.name != "top" and not any(one in other.chain for other in self.classes if other is not one):
             text = f"instantiation of abstract objectClass '{one.name}' not allowed"
             raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, text)
 
@@ -108,88 +105,131 @@ class Checker:
         classes = [found for value in values if (found := self.schema.object_class(value)) is not None]
         return ClassSet(classes)
 
-    def values(self, attribute: Attribute, values: Iterable[bytes], *, is_set: bool = True) -> Values:
-        """Check values and give them as they are stored.
+    def attribute(self, name: str) -> Attribute:
+        """Return the attribute that an entry shall have.
 
-        :param is_set: whether each value may be there once only
-        :raises LdapError: INVALID_SYNTAX, CONSTRAINT_VIOLATION or TYPE_OR_VALUE_EXISTS
+        :raises LdapError: UNDEFINED_TYPE
         """
+        try:
+            attribute = self.schema.attribute(name)
+        except LdapError as error:
+            raise LdapError(error.code, f"{name}: {error.text}") from None
+        if attribute.type.syntax.binary_transfer and "binary" not in attribute.options:
+            raise LdapError(ResultCode.UNDEFINED_TYPE, f"{name}: requires ;binary transfer")
+        if any(option.endswith("-") for option in attribute.options):
+            raise LdapError(ResultCode.UNDEFINED_TYPE, f"{name}: inappropriate use of tag range option")
+        return attribute
+
+    def named_values(self, name: str, values: Sequence[bytes], *, is_set: bool = True) -> tuple[Attribute, Values]:
+        """Check an attribute and values, and give them as they are stored.
+
+        :param name: the attribute as whoever asks has spelled it
+        :param is_set: whether each value may be there once only
+        :raises LdapError: UNDEFINED_TYPE, INVALID_SYNTAX, CONSTRAINT_VIOLATION or TYPE_OR_VALUE_EXISTS
+        """
+        attribute = self.attribute(name)
         type_ = attribute.type
         syntax = type_.syntax
-        checked = tuple(values)
-        self._check_options(attribute)
         if syntax.validate is None:
-            raise LdapError(ResultCode.INVALID_SYNTAX, f"{attribute.name}: no validator for syntax {syntax.oid}")
-        for number, value in enumerate(checked):
+            raise LdapError(ResultCode.INVALID_SYNTAX, f"{name}: no validator for syntax {syntax.oid}")
+        for number, value in enumerate(values):
             if not syntax.validate(value) or not self._is_known(attribute, value):
-                raise LdapError(ResultCode.INVALID_SYNTAX, f"{attribute.name}: value #{number} invalid per syntax")
-        if type_.single_value and len(checked) > 1:
-            raise LdapError(ResultCode.CONSTRAINT_VIOLATION, f"{attribute.name}: multiple values provided")
+                raise LdapError(ResultCode.INVALID_SYNTAX, f"{name}: value #{number} invalid per syntax")
+        if is_set and type_.single_value and len(values) > 1:
+            raise LdapError(ResultCode.CONSTRAINT_VIOLATION, f"{name}: multiple values provided")
+        checked = tuple(values)
         if syntax.pretty is not None:
             checked = tuple(syntax.pretty(value) for value in checked)
         if attribute is self.object_class:
             checked = tuple(self._class_name(value) for value in checked)
         if is_set and len(checked) > 1:
             self._refuse_duplicates(attribute, checked)
-        return checked
-
-    def _check_options(self, attribute: Attribute) -> None:
-        if attribute.type.syntax.binary_transfer and "binary" not in attribute.options:
-            raise LdapError(ResultCode.UNDEFINED_TYPE, f"{attribute.name}: requires ;binary transfer")
-        if any(option.endswith("-") for option in attribute.options):
-            raise LdapError(ResultCode.UNDEFINED_TYPE, f"{attribute.name}: inappropriate use of tag range option")
+        return attribute, checked
 
     def _class_name(self, value: bytes) -> bytes:
         found = self.schema.object_class(value)
         return found.name.encode() if found is not None else value
 
     def _is_known(self, attribute: Attribute, value: bytes) -> bool:
-        return attribute is not self.object_class or self.schema.object_class(value) is not None
+        return attribute.type.name not in CLASS_VALUED or self.schema.object_class(value) is not None
 
     def _refuse_duplicates(self, attribute: Attribute, values: Values) -> None:
-        seen: set[object] = set()
+        seen: dict[object, int] = {}
         for number, value in enumerate(values):
-            key = attribute.type.key(value)
-            if key in seen:
-                text = f"{attribute.name}: value #{number} provided more than once"
+            first = seen.setdefault(attribute.type.key(value), number)
+            if first != number:
+                text = f"{attribute.name}: value #{first} provided more than once"
                 raise LdapError(ResultCode.TYPE_OR_VALUE_EXISTS, text)
-            seen.add(key)
 
-    def refuse_generated(self, attribute: Attribute) -> None:
+    def refuse_generated(self, attribute: Attribute, *, relax: bool = False) -> None:
         """Refuse a change of what only the directory may change.
 
+        :param relax: whether what an administrator may set is allowed (draft-zeilenga-ldap-relax)
         :raises LdapError: CONSTRAINT_VIOLATION
         """
-        if attribute.type.no_user_modification:
-            raise LdapError(ResultCode.CONSTRAINT_VIOLATION, f"{attribute.name}: no user modification allowed")
+        if not attribute.type.no_user_modification or (relax and attribute.type.name in MANAGEABLE):
+            return
+        words = "no-user-modification attribute not manageable" if relax else "no user modification allowed"
+        raise LdapError(ResultCode.CONSTRAINT_VIOLATION, f"{attribute.name}: {words}")
 
-    def entry(self, attributes: dict[Attribute, Values], rdn: Rdn, before: Entry | None = None) -> ObjectClass | None:
+    def entry(
+        self,
+        attributes: dict[Attribute, Values],
+        rdn: Rdn,
+        before: Entry | None = None,
+        *,
+        is_new: bool = False,
+        relax: bool = False,
+    ) -> ObjectClass | None:
         """Check a whole entry and return its structural class.
 
         :param before: the entry as it was, where it is changed
+        :param is_new: give it the values of its name that it does not have
+        :param relax: let it become of another structural class
         :raises LdapError: OBJECT_CLASS_VIOLATION, NO_OBJECT_CLASS_MODS, CONSTRAINT_VIOLATION or NAMING_VIOLATION
         """
         if not self.enforce:
-            return self._lenient_structural(attributes)
+            if is_new:
+                self.add_naming_values(attributes, rdn)
+            return self.structural(attributes)
+        classes = attributes.get(self.object_class, ())
         for attribute, values in attributes.items():
+            self._refuse_misplaced(attribute.type, classes)
             if len(values) > 1 and attribute.type.single_value:
                 text = f"attribute '{attribute.name}' cannot have multiple values"
                 raise LdapError(ResultCode.CONSTRAINT_VIOLATION, text)
-        classes = attributes.get(self.object_class)
         if not classes:
             raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, "no objectClass attribute")
         class_set = self.class_set(classes)
-        if before is not None and before.structural is not class_set.structural and before.structural is not None:
+        known = before.structural if before is not None and not relax else None
+        if known is not None and known is not class_set.structural:
             text = (
-                f"structural object class modification from '{before.structural.name}' "
-                f"to '{class_set.structural.name}' not allowed"
+                f"structural object class modification from '{known.name}' to '{class_set.structural.name}' not allowed"
             )
             raise LdapError(ResultCode.NO_OBJECT_CLASS_MODS, text)
-        self._check_naming(attributes, rdn)
+        if is_new:
+            self.add_naming_values(attributes, rdn)
+        else:
+            self._check_naming(attributes, rdn)
         class_set.check(attributes)
         return class_set.structural
 
-    def _lenient_structural(self, attributes: dict[Attribute, Values]) -> ObjectClass | None:
+    def _refuse_misplaced(self, type_: AttributeType, classes: Values) -> None:
+        """Refuse what only entries of a certain kind have."""
+        place = PLACES.get(type_.name) or (
+            "root DSE" if type_.usage == "dSAOperation" and type_.name != "memberOf" else None
+        )
+        if place is None:
+            return
+        wanted = self.schema.classes.get(place)
+        if wanted is None or not any(
+            wanted in known.chain for value in classes if (known := self.schema.object_class(value))
+        ):
+            text = f'attribute "{type_.name}" only allowed in the {place}'
+            raise LdapError(ResultCode.OBJECT_CLASS_VIOLATION, text)
+
+    def structural(self, attributes: dict[Attribute, Values]) -> ObjectClass | None:
+        """Return the structural class of an entry; None where its classes have none."""
         try:
             return self.class_set(attributes.get(self.object_class, ())).structural
         except LdapError:
@@ -213,7 +253,7 @@ class Checker:
         :param is_new: whether the entry is being added
         :raises LdapError: NAMING_VIOLATION where the RDN cannot be the entry's
         """
-        for ava in rdn.avas:
+        for ava in rdn.avas if is_new else reversed(rdn.avas):
             attribute = self.schema.attribute(ava.attribute.name)
             if attribute.type.name in GENERATED or attribute.type.operational:
                 text = f"naming attribute '{attribute.name}' is operational"

@@ -7,13 +7,15 @@ pretty spelling of their syntax, and each RDN has a key by which the attributes'
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Any, Protocol
 
-__all__ = ["Ava", "Dn", "InvalidDn", "Rdn", "escape", "parse_parts"]
+__all__ = ["Ava", "Dn", "InvalidDn", "Rdn", "escape", "is_under", "parse_parts"]
 
 TYPE = re.compile(r" *([A-Za-z][A-Za-z0-9-]*(?:;[A-Za-z0-9;-]+)?|\d+(?:\.\d+)+) *= *")
 HEX = frozenset("0123456789abcdefABCDEF")
 ESCAPABLE = frozenset(' "#+,;<=>\\')
+# A value, or its beginning, in which no character has a meaning of its own.
+PLAIN = re.compile(r'[^\\",;+<>#][^\\",;+<>]*')
 SPECIAL = re.compile('[",+;<=>\\\\\x00]')
 
 
@@ -81,6 +83,20 @@ class Dn:
         """
         return cls(tuple(_rdn(parts, names) for parts in parse_parts(text)))
 
+    @classmethod
+    def below(cls, text: str, above: Dn, names: Names) -> Dn:
+        """Read a DN whose upper part has been read already.
+
+        :param text: the part before it
+        :raises InvalidDn: as in :meth:`parse`
+        """
+        made = cls.__new__(cls)
+        lower = cls.parse(text, names)
+        made.rdns = (*lower.rdns, *above.rdns)
+        made.text = f"{lower.text},{above.text}"
+        made.key = f"{lower.key},{above.key}"
+        return made
+
     def parent(self) -> Dn:
         """Return the name one step up; the empty name is its own parent."""
         return Dn(self.rdns[1:])
@@ -104,6 +120,16 @@ class Dn:
 
     def __repr__(self) -> str:
         return f"Dn({self.text!r})"
+
+
+def is_under(key: str, above: str, *, one_level: bool = False) -> bool:
+    """Tell by what two names compare by whether the first is under the second.
+
+    :param one_level: directly under it
+    """
+    if not above:
+        return bool(key) and (not one_level or "," not in key)
+    return key.endswith("," + above) and (not one_level or "," not in key[: -len(above) - 1])
 
 
 def _rdn(parts: list[tuple[str, bytes]], names: Names) -> Rdn:
@@ -135,7 +161,7 @@ def parse_parts(text: str) -> list[list[tuple[str, bytes]]]:
     :raises InvalidDn: where the text is not a DN
     """
     rdns: list[list[tuple[str, bytes]]] = []
-    if not text.strip(" "):
+    if not text:
         return rdns
     current: list[tuple[str, bytes]] = []
     position = 0
@@ -156,6 +182,9 @@ def parse_parts(text: str) -> list[list[tuple[str, bytes]]]:
 
 def _value(text: str, position: int) -> tuple[bytes, int]:
     """Read a value up to the separator that follows it; return it and where the separator is."""
+    plain = PLAIN.match(text, position)
+    if plain is not None and (plain.end() == len(text) or text[plain.end()] in ",;+"):
+        return plain[0].rstrip(" ").encode("utf-8", "surrogateescape"), plain.end()
     if text.startswith('"', position):
         return _quoted(text, position + 1)
     if text.startswith("#", position):
@@ -199,3 +228,12 @@ def _escaped(text: str, position: int) -> tuple[bytes, int]:
     if pair[:1] in ESCAPABLE and pair:
         return pair[0].encode(), position + 1
     raise InvalidDn(text)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what python-ldap has in its module of this name."""
+    from importlib import import_module
+
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(import_module("nova_fakes.ldap.client.dn"), name)

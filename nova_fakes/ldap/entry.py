@@ -9,7 +9,7 @@ from nova_fakes.ldap.dn import Dn, Rdn
 from nova_fakes.ldap.schema import Attribute, AttributeType, ObjectClass
 from nova_fakes.ldap.syntaxes import canonical_time
 
-__all__ = ["GENERATED", "Entry", "Values", "seconds", "stamp"]
+__all__ = ["COMPUTED", "GENERATED", "Entry", "Values", "csn", "seconds", "stamp"]
 
 Values = tuple[bytes, ...]
 
@@ -26,6 +26,15 @@ def seconds(time: bytes) -> float:
     """
     text = canonical_time(time).removesuffix("Z")
     return datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp() + float(f"0{text[14:]}")
+
+
+def csn(seconds: float, number: int) -> bytes:
+    """Write the number of a change (CSN), as slapd does.
+
+    :param number: tells changes at the same time apart
+    """
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y%m%d%H%M%S.%f}Z#{number & 0xFFFFFF:06x}#000#000000".encode()
 
 
 class Entry:
@@ -94,8 +103,7 @@ class Entry:
 
     def csn(self) -> bytes:
         """Return the number of the last change (CSN), as slapd writes it."""
-        seconds = datetime.fromtimestamp(self.modified_s, UTC)
-        return f"{seconds:%Y%m%d%H%M%S.%f}Z#{self.change & 0xFFFFFF:06x}#000#000000".encode()
+        return csn(self.modified_s, self.change)
 
     def matching(self, attribute: Attribute) -> list[tuple[AttributeType, Values]]:
         """Return the values of an attribute, its subtypes, and the same with more options, each with its type."""
@@ -144,3 +152,6 @@ GENERATED: dict[str, Callable[[Entry], bytes | None]] = {
     "subschemaSubentry": _subschema,
     "hasSubordinates": _has_subordinates,
 }
+
+# Those of them that slapd does not store with the entry either.
+COMPUTED = {"entryDN", "subschemaSubentry", "hasSubordinates"}

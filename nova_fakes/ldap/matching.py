@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from nova_fakes.ldap import filters
-from nova_fakes.ldap.entry import Entry
+from nova_fakes.ldap.entry import COMPUTED, GENERATED, Entry, Values
 from nova_fakes.ldap.filters import Filter
 from nova_fakes.ldap.phonetics import sounds_like
-from nova_fakes.ldap.rules import BITS, ORDERING, SUBSTRINGS, MatchingRule
+from nova_fakes.ldap.rules import SUBSTRINGS, MatchingRule
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
 from nova_fakes.ldap.syntaxes import PREFIX
 
@@ -137,11 +137,11 @@ def _equality(attribute: Attribute, value: bytes, schema: Schema) -> Matcher:
     type_ = attribute.type
     if type_.name in CLASS_VALUED:
         return _class_membership(attribute, value, schema)
-    if type_.name == "subschemaSubentry":
-        return lambda entry, allowed: False
     key = asserted_key(type_.equality, value, schema)
     if key is None or type_.equality is None:
         return _undefined
+    if type_.name == "subschemaSubentry":
+        return lambda entry, allowed: False
     normalise = type_.equality.normalise
     return _any_value(attribute, lambda held, have: normalise(have) == key)
 
@@ -222,20 +222,32 @@ def _extensible(asserted: filters.Extensible, schema: Schema) -> Matcher:
         attribute = schema.find_attribute(asserted.attribute)
         if attribute is None:
             return _undefined
-    if attribute is not None and attribute.type.name in CLASS_VALUED and not asserted.dn:
-        if asserted.rule is None:
-            return _class_membership(attribute, asserted.value, schema)
-        return lambda entry, allowed: False
+    if attribute is not None and attribute.type.name in CLASS_VALUED:
+        return _class_by_rule(attribute, asserted, schema)
     if asserted.rule is not None:
         rule = schema.rule(asserted.rule)
     else:
         rule = attribute.type.equality if attribute is not None else None
-    if rule is None or rule.kind == SUBSTRINGS or (attribute is not None and not applies(rule, attribute.type)):
+    if rule is None or rule.kind == SUBSTRINGS or not rule.extensible:
+        return _undefined
+    if attribute is not None and not applies(rule, attribute.type):
         return _undefined
     key = asserted_key(rule, asserted.value, schema)
     if key is None:
         return _undefined
+    if attribute is not None and attribute.type.name in COMPUTED - {"entryDN"}:
+        return lambda entry, allowed: False
     return _by_rule(rule_test(rule, key), attribute, rule, asserted.dn, schema)
+
+
+def _class_by_rule(attribute: Attribute, asserted: filters.Extensible, schema: Schema) -> Matcher:
+    """Match object classes by a rule: without one as equality does; by their own, slapd finds nothing."""
+    if asserted.rule is None:
+        return _class_membership(attribute, asserted.value, schema)
+    rule = schema.rule(asserted.rule)
+    if rule is None or not applies(rule, attribute.type) or asserted_key(rule, asserted.value, schema) is None:
+        return _undefined
+    return lambda entry, allowed: False
 
 
 def applies(rule: MatchingRule, type_: AttributeType) -> bool:
@@ -249,13 +261,7 @@ def _near(*numbers: str) -> tuple[str, ...]:
 
 
 # Syntaxes whose values a rule for another syntax can compare.
-COMPATIBLE: dict[str, tuple[str, ...]] = {
-    PREFIX + "44": _near("15", "26"),
-    PREFIX + "11": _near("15", "26", "44"),
-    PREFIX + "50": _near("15", "26", "44"),
-    PREFIX + "36": _near("15", "26", "44"),
-    PREFIX + "27": (),
-}
+COMPATIBLE: dict[str, tuple[str, ...]] = {PREFIX + number: _near("15") for number in ("11", "44", "50")}
 
 
 def rule_test(rule: MatchingRule, key: object) -> Callable[[bytes], bool]:
@@ -267,11 +273,7 @@ def rule_test(rule: MatchingRule, key: object) -> Callable[[bytes], bool]:
             have = normalise(value)
         except ValueError:
             return False
-        if rule.kind == ORDERING:
-            return bool(have < key)
-        if rule.kind == BITS:
-            return have & key == key if rule.name == "integerBitAndMatch" else bool(have & key)
-        return bool(have == key)
+        return rule.relation(have, key)
 
     return test
 
@@ -279,15 +281,28 @@ def rule_test(rule: MatchingRule, key: object) -> Callable[[bytes], bool]:
 def _by_rule(
     test: Callable[[bytes], bool], attribute: Attribute | None, rule: MatchingRule, dn: bool, schema: Schema
 ) -> Matcher:
+    generated = [
+        (type_, make)
+        for name, make in GENERATED.items()
+        if name not in COMPUTED and applies(rule, type_ := schema.attribute(name).type)
+    ]
+
+    def held(entry: Entry) -> Iterator[tuple[AttributeType, Values]]:
+        for one, values in entry.attributes.items():
+            if applies(rule, one.type):
+                yield one.type, values
+        for type_, make in generated:
+            value = make(entry)
+            if value is not None:
+                yield type_, (value,)
+
     def matches(entry: Entry, allowed: Allowed) -> bool | None:
-        if attribute is not None:
-            found = entry.matching(attribute)
-        else:
-            found = [(held.type, values) for held, values in entry.attributes.items() if applies(rule, held.type)]
-        for type_, values in found:
+        if attribute is not None and allowed is not None and not allowed(entry, attribute.type):
+            return None
+        for type_, values in held(entry) if attribute is None else entry.matching(attribute):
             if (allowed is None or allowed(entry, type_)) and any(map(test, values)):
                 return True
-        return dn and _in_dn(entry, test, attribute, rule, schema)
+        return dn and not (attribute is not None and attribute.options) and _in_dn(entry, test, attribute, rule, schema)
 
     return matches
 

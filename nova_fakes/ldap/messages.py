@@ -19,7 +19,7 @@ __all__ = [
 BIND, UNBIND, SEARCH, MODIFY, ADD, DELETE = 0x60, 0x42, 0x63, 0x66, 0x68, 0x4A
 RENAME, COMPARE, ABANDON, EXTENDED = 0x6C, 0x6E, 0x50, 0x77
 BIND_RESULT, ENTRY, SEARCH_DONE, MODIFY_RESULT, ADD_RESULT, DELETE_RESULT = 0x61, 0x64, 0x65, 0x67, 0x69, 0x6B
-RENAME_RESULT, COMPARE_RESULT, REFERENCE, EXTENDED_RESULT = 0x6D, 0x6F, 0x73, 0x78
+RENAME_RESULT, COMPARE_RESULT, REFERENCE, EXTENDED_RESULT, INTERMEDIATE = 0x6D, 0x6F, 0x73, 0x78, 0x79
 CONTROLS = 0xA0
 MAX_DEPTH = 100
 
@@ -48,7 +48,7 @@ def read_message(data: bytes) -> Message:
 
     :raises BerError: where it is not one
     """
-    parts = list(ber.elements(data))
+    parts = ber.elements(data)
     if len(parts) < 2 or parts[0][0] != ber.INTEGER:
         raise BerError("a message has a number and an operation")
     controls: tuple[Control, ...] = ()
@@ -59,7 +59,7 @@ def read_message(data: bytes) -> Message:
 
 
 def _control(content: bytes) -> Control:
-    parts = list(ber.elements(content))
+    parts = ber.elements(content)
     if not parts:
         raise BerError("a control has an OID")
     critical, value = False, None
@@ -81,7 +81,7 @@ def expect(content: bytes, count: int) -> list[Element]:
 
     :raises BerError: where there are fewer
     """
-    parts = list(ber.elements(content))
+    parts = ber.elements(content)
     if len(parts) < count:
         raise BerError("something is missing in a request")
     return parts
@@ -199,7 +199,7 @@ def read_modifications(content: bytes) -> list[Modification]:
         name, values = expect(attribute[1], 2)[:2]
         number = ber.to_integer(kind[1])
         if number not in Change.__members__.values():
-            raise LdapError(ResultCode.PROTOCOL_ERROR, f"unrecognized modify operation ({number})")
+            raise LdapError(ResultCode.PROTOCOL_ERROR, "unrecognized modify operation")
         found.append(Modification(Change(number), text_of(name[1]), tuple(v for _, v in ber.elements(values[1]))))
     return found
 

@@ -14,6 +14,7 @@ __all__ = [
     "Entries",
     "Modification",
     "Options",
+    "Outcome",
     "ReadEntry",
     "Scope",
     "SearchRequest",
@@ -84,6 +85,7 @@ class Options:
     :param sort: give the entries in this order (RFC 2891)
     :param subentries: give subentries and nothing else (RFC 3672); None where it was not asked
     :param no_referrals: give no references (domain scope)
+    :param unavailable: there is something critical that the directory cannot do
     :param after: give only entries with a higher number: those of the next page
     """
 
@@ -99,6 +101,7 @@ class Options:
     subentries: bool | None = None
     no_referrals: bool = False
     after: int = 0
+    unavailable: bool = False
 
 
 NONE = Options()
@@ -106,6 +109,14 @@ NONE = Options()
 Attributes = dict[str, list[bytes]]
 ReadEntry = tuple[str, Attributes]
 """A DN and the attributes that were asked for."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a change gives back: the entry as it was and as it is, where that was asked for."""
+
+    pre_read: ReadEntry | None = None
+    post_read: ReadEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import takewhile
 
+from nova_fakes.ldap.preparation import collapse
+
 __all__ = ["metaphone", "sounds_like"]
 
 VOWELS = "AEIOU"
@@ -110,8 +112,8 @@ SPECIAL: dict[str, Callable[[str, str, str, int, str], str]] = {
 
 @lru_cache(8192)
 def _words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return [word for word in plain.split(" ") if word]
+    plain = unicodedata.normalize("NFKD", collapse(text)).encode("ascii", "ignore").decode()
+    return plain.split(" ")
 
 
 def sounds_like(value: bytes, asserted: bytes) -> bool:
@@ -120,11 +122,5 @@ def sounds_like(value: bytes, asserted: bytes) -> bool:
     :raises UnicodeDecodeError: where one of them is not UTF-8
     """
     words = iter(_words(value.decode("utf-8")))
-    wanted = _words(asserted.decode("utf-8"))
-    return bool(wanted) and all(any(_alike(have, want) for have in words) for want in wanted)
-
-
-def _alike(have: str, want: str) -> bool:
-    if len(want) == 1:
-        return have[:1].lower() == want.lower()
-    return metaphone(have) == metaphone(want)
+    wanted = [word for word in _words(asserted.decode("utf-8")) if word]
+    return bool(wanted) and all(any(metaphone(have) == metaphone(want) for have in words) for want in wanted)

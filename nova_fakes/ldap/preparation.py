@@ -41,7 +41,7 @@ def prepare(value: bytes, ignore_case: bool) -> str:
 def prepare_ascii(value: bytes, ignore_case: bool) -> str:
     """Return what an IA5 value compares by: bytes that are not ASCII stay what they are."""
     text = value.decode("latin-1")
-    return collapse(text.lower() if ignore_case else text)
+    return collapse(text.lower() if ignore_case else text).strip(" ")
 
 
 def prepare_part(prepared: str, raw: bytes, *, first: bool, last: bool) -> str:
@@ -53,15 +53,18 @@ def prepare_part(prepared: str, raw: bytes, *, first: bool, last: bool) -> str:
     :param last: the value ends with it
     """
     if prepared == " ":
-        return prepared
+        return "" if last else prepared
     head = "" if first or not raw.startswith(b" ") else " "
     tail = "" if last or not raw.endswith(b" ") else " "
     return head + prepared + tail
 
 
 def unspaced(value: bytes, dropped: str = " ") -> str:
-    """Return the text without certain characters: spaces for numeric strings, hyphens too for telephone numbers."""
-    text = value.decode("latin-1").lower()
+    """Return the text without certain characters: spaces for numeric strings, hyphens too for telephone numbers.
+
+    Where nothing is left, a space is.
+    """
+    text = value.decode("latin-1")
     for char in dropped:
         text = text.replace(char, "")
-    return text
+    return text or " "

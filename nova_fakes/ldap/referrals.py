@@ -9,7 +9,7 @@ from nova_fakes.ldap.entry import Entry
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Schema
 
-__all__ = ["continuation", "is_alias", "is_referral", "referral_error"]
+__all__ = ["continuation", "is_alias", "is_referral", "is_subentry", "referral_error"]
 
 
 def is_referral(entry: Entry) -> bool:
@@ -20,6 +20,11 @@ def is_referral(entry: Entry) -> bool:
 def is_alias(entry: Entry) -> bool:
     """Tell whether an entry is another name for one."""
     return entry.structural is not None and entry.structural.name == "alias"
+
+
+def is_subentry(entry: Entry) -> bool:
+    """Tell whether an entry holds what the directory is administered by (RFC 3672)."""
+    return entry.structural is not None and entry.structural.name == "subentry"
 
 
 def _urls(schema: Schema, entry: Entry) -> Iterable[str]:
@@ -34,7 +39,7 @@ def _pointed(schema: Schema, url: str, entry: Entry, wanted: Dn | None, scope: s
     scheme, separator, rest = url.partition("://")
     host, _, path = rest.partition("/")
     base, *more = path.split("?")
-    if not separator:
+    if not separator or scheme not in ("ldap", "ldaps"):
         return url
     own = schema.dn(entry.dn())
     wanted = wanted if wanted is not None else own

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nova_fakes.exceptions import NovaFakesError
+
+if TYPE_CHECKING:
+    from nova_fakes.ldap.options import Entries
 
 __all__ = ["LdapError", "ResultCode"]
 
@@ -51,10 +54,19 @@ class ResultCode(IntEnum):
     ALREADY_EXISTS = 68
     NO_OBJECT_CLASS_MODS = 69
     AFFECTS_MULTIPLE_DSAS = 71
+    VLV_ERROR = 76
     OTHER = 80
+    # No answer but the end of the connection: a client's own code, which no message carries.
+    SERVER_DOWN = 81
+    CANCELED = 118
     NO_SUCH_OPERATION = 119
+    TOO_LATE = 120
+    CANNOT_CANCEL = 121
     ASSERTION_FAILED = 122
     PROXIED_AUTHORIZATION_DENIED = 123
+    SYNC_REFRESH_REQUIRED = 4096
+    TXN_SPECIFY_OKAY = 16672
+    TXN_ID_INVALID = 16673
 
 
 class LdapError(NovaFakesError):
@@ -75,3 +87,6 @@ class LdapError(NovaFakesError):
         self.matched = matched
         self.referrals = tuple(referrals)
         self.controls: list[Any] = []
+        #: Of a search that fails on its way: after how many entries, and what it found until then.
+        self.after: int | None = None
+        self.partial: Entries | None = None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.ldap.certificates import asserted_serial_and_issuer, serial_and_issuer
 from nova_fakes.ldap.definitions import Definition, read_statements
-from nova_fakes.ldap.dn import Dn
+from nova_fakes.ldap.dn import Dn, is_under
 from nova_fakes.ldap.results import LdapError, ResultCode
-from nova_fakes.ldap.rules import EQUALITY, RULES, MatchingRule, rule
+from nova_fakes.ldap.rules import EQUALITY, RELATION, RULES, MatchingRule, rule
 from nova_fakes.ldap.syntaxes import PREFIX, SYNTAXES, Syntax
 
 Known = TypeVar("Known")
@@ -25,12 +26,24 @@ SHIPPED = ("core", "cosine", "inetorgperson", "nis")
 
 DEFINITIONS = Path(__file__).parent / "schemas"
 OID = re.compile(r"\d+(?:\.\d+)+")
+NUMERIC = re.compile(r"\d+(?:\.\d+)*")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+DESCRIPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.;-]*")
 UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+CSN = re.compile(rb"\d{14}(?:\.\d{6})?[Zz]#[0-9a-fA-F]{6}#[0-9a-fA-F]{2,3}#[0-9a-fA-F]{6}")
 UID_SUFFIX = re.compile(rb"#'[01]*'B$")
 # Syntaxes that have a name and no way to check a value: nothing is taken for one.
 UNCHECKED = "1 2 3 13 16 17 18 19 20 21 23 25 29 30 31 35 37 42 43 51 53 54 56 57 58"
 USER, OPERATIONAL = "userApplications", "directoryOperation"
+
+
+# Rules about where one name stands to another: OID, name, and whether the value's is so to the asserted one's.
+DN_RELATIONS: tuple[tuple[str, str, Callable[[str, str], bool]], ...] = (
+    ("1.3.6.1.4.1.4203.666.4.9", "dnSubtreeMatch", lambda have, want: have == want or is_under(have, want)),
+    ("1.3.6.1.4.1.4203.666.4.8", "dnOneLevelMatch", lambda have, want: is_under(have, want, one_level=True)),
+    ("1.3.6.1.4.1.4203.666.4.10", "dnSubordinateMatch", lambda have, want: is_under(have, want)),
+    ("1.3.6.1.4.1.4203.666.4.11", "dnSuperiorMatch", lambda have, want: is_under(want, have)),
+)
 
 
 class AttributeType:
@@ -157,8 +170,8 @@ class Schema:
         self.rules: dict[str, MatchingRule] = {}
         for known in (*RULES, *self._naming_rules()):
             self.rules[known.oid] = self.rules[known.name.lower()] = known
-        self.dn = lru_cache(16384)(self._dn)
-        self.dn_key = lru_cache(16384)(self._dn_key)
+        self.dn = lru_cache(4096)(self._dn)
+        self.dn_key = lru_cache(4096)(self._dn_key)
         for name in ("system", *shipped):
             source = DEFINITIONS / f"{name}.schema"
             if not source.is_file():
@@ -184,7 +197,7 @@ class Schema:
         yield Syntax(PREFIX + "34", "Name And Optional UID", self._is_name_and_uid, self._pretty_name_and_uid)
         yield Syntax(PREFIX + "38", "OID", self._is_oid)
         yield Syntax("1.3.6.1.1.16.1", "UUID", lambda value: UUID.fullmatch(value) is not None)
-        yield Syntax("1.3.6.1.4.1.4203.666.11.2.1", "CSN", lambda value: value.isascii() and b"#" in value)
+        yield Syntax("1.3.6.1.4.1.4203.666.11.2.1", "CSN", lambda value: CSN.fullmatch(value) is not None)
         yield from (Syntax(PREFIX + number, "", None) for number in UNCHECKED.split())
 
     def _naming_rules(self) -> Iterator[MatchingRule]:
@@ -193,10 +206,32 @@ class Schema:
 
         yield rule("2.5.13.1", "distinguishedNameMatch", "12", EQUALITY, dn_key)
         yield rule("1.2.36.79672281.1.13.3", "rdnMatch", "1.2.36.79672281.1.5.0", EQUALITY, dn_key)
+        for oid, name, relation in DN_RELATIONS:
+            yield rule(oid, name, "12", RELATION, dn_key, relation=relation, hidden=True)
+        yield rule(
+            "2.5.13.34",
+            "certificateExactMatch",
+            "1.3.6.1.1.15.1",
+            EQUALITY,
+            lambda value: serial_and_issuer(value, self._issuer_key),
+            asserted=lambda value: asserted_serial_and_issuer(value, self._issuer_key),
+        )
         yield rule("2.5.13.23", "uniqueMemberMatch", "34", EQUALITY, self._unique_member_key)
         yield rule("2.5.13.0", "objectIdentifierMatch", "38", EQUALITY, self._oid_key)
 
+    def _issuer_key(self, text: str) -> str:
+        """Return what the name of who issued a certificate compares by; one of unknown parts by its spelling."""
+        try:
+            return self.dn(text).key
+        except ValueError:
+            return text.lower()
+
     def _dn(self, text: str) -> Dn:
+        # What many names have in common is read once, and kept once.
+        if "\\" not in text and '"' not in text:
+            lower, _, upper = text.partition(",")
+            if upper.strip(" ") and lower.strip(" "):
+                return Dn.below(lower, self.dn(upper), self)
         return Dn.parse(text, self)
 
     def _dn_key(self, value: bytes) -> str:
@@ -238,7 +273,7 @@ class Schema:
         """
         text = value.decode("latin-1").lower()
         known = self.classes.get(text) or self.types.get(text) or self.rules.get(text)
-        if known is None and OID.fullmatch(text) is None:
+        if known is None and NUMERIC.fullmatch(text) is None:
             raise ValueError(text)
         return known.oid if known is not None else text
 
@@ -264,23 +299,34 @@ class Schema:
         except LdapError:
             return None
 
+    def misspelling(self, text: str) -> str:
+        """Tell, in slapd's words, what keeps a text from being an attribute description; nothing where it can be."""
+        if not text:
+            return "empty AttributeDescription"
+        return "" if DESCRIPTION.fullmatch(text) else "AttributeDescription contains inappropriate characters"
+
     def _describe(self, text: str) -> Attribute:
+        wrong = self.misspelling(text)
+        if wrong:
+            raise LdapError(ResultCode.UNDEFINED_TYPE, wrong)
         name, *options = text.split(";")
         type_ = self.types.get(name.lower())
-        if NAME.fullmatch(name) is None and OID.fullmatch(name) is None:
-            raise LdapError(
-                ResultCode.UNDEFINED_TYPE, f"{text}: AttributeDescription contains inappropriate characters"
-            )
         if type_ is None:
-            raise LdapError(ResultCode.UNDEFINED_TYPE, f"{text}: attribute type undefined")
-        lowered = frozenset(option.lower() for option in options)
+            raise LdapError(ResultCode.UNDEFINED_TYPE, "attribute type undefined")
+        if options and type_.operational:
+            raise LdapError(ResultCode.UNDEFINED_TYPE, "operational attribute with options undefined")
+        lowered = [option.lower() for option in options]
         for option in lowered:
+            if not option:
+                raise LdapError(ResultCode.UNDEFINED_TYPE, "zero length option is invalid")
             if option == "binary" and not type_.syntax.binary_transfer:
-                raise LdapError(ResultCode.UNDEFINED_TYPE, f'{text}: option "binary" not supported with type')
+                raise LdapError(ResultCode.UNDEFINED_TYPE, 'option "binary" not supported with type')
             if option != "binary" and not option.startswith("lang-"):
-                raise LdapError(ResultCode.UNDEFINED_TYPE, f"{text}: unrecognized option")
-        canonical = ";".join((type_.name.lower(), *sorted(lowered)))
-        return self._attributes.setdefault(canonical, Attribute(type_, lowered))
+                raise LdapError(ResultCode.UNDEFINED_TYPE, "unrecognized option")
+        if lowered.count("binary") > 1:
+            raise LdapError(ResultCode.UNDEFINED_TYPE, 'option "binary" specified multiple times')
+        canonical = ";".join((type_.name.lower(), *sorted(set(lowered))))
+        return self._attributes.setdefault(canonical, Attribute(type_, frozenset(lowered)))
 
     def object_class(self, value: bytes) -> ObjectClass | None:
         """Return the object class of a name or OID, or None."""
@@ -368,4 +414,13 @@ class Schema:
 
 
 # Rules that attribute types name and that compare nothing.
-NOT_COMPARED = frozenset({"presentationAddressMatch", "protocolInformationMatch", "caseIgnoreListSubstringsMatch"})
+NOT_COMPARED = frozenset({"presentationAddressMatch", "protocolInformationMatch"})
+
+
+def __getattr__(name: str) -> Any:
+    """Return what python-ldap has in its module of this name."""
+    from importlib import import_module
+
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(import_module("nova_fakes.ldap.client.schema"), name)

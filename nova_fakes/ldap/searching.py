@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import cmp_to_key
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,14 @@ from nova_fakes.ldap import filters
 from nova_fakes.ldap.access import Identity
 from nova_fakes.ldap.entry import Entry, Values
 from nova_fakes.ldap.filters import Filter
+from nova_fakes.ldap.garbage import uncollected
 from nova_fakes.ldap.matching import Matcher, compile_filter
-from nova_fakes.ldap.options import Deref, Entries, Options, Scope, SearchRequest, SortKey
+from nova_fakes.ldap.options import Deref, Entries, Options, Scope, SearchRequest
 from nova_fakes.ldap.referrals import continuation, is_alias, is_referral
 from nova_fakes.ldap.results import LdapError, ResultCode
-from nova_fakes.ldap.rules import EQUALITY, ORDERING, MatchingRule
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
 from nova_fakes.ldap.selection import Selection, ValueFilter
+from nova_fakes.ldap.sorting import Sorting
 
 if TYPE_CHECKING:
     from nova_fakes.ldap.directory import Directory
@@ -38,6 +38,7 @@ class Search:
         self._request = request
         self._options = options
         self._matcher: Matcher = compile_filter(request.filter, self._schema)
+        self._selection = Selection(self._schema, request.attributes, request.types_only)
         self._subentry = self._schema.classes["subentry"]
         restricted = not who.is_root
         self._may_match = self._permission("search") if restricted else None
@@ -52,30 +53,36 @@ class Search:
 
         :raises LdapError: where there is no such base, or it cannot be searched
         """
-        dn = self._directory.parse_dn(self._request.base)
-        selection = Selection(self._schema, self._request.attributes, self._request.types_only)
-        if not dn.rdns or dn == self._directory.administrative.subschema_dn:
-            return self._run_administrative(bool(dn.rdns), selection)
-        base = self._base()
-        self._assert(base)
         result = Entries()
-        keys = self._sort_keys()
-        found = self._found(base, result)
+        made = self._administrative_entry()
+        if made is None:
+            self.give(self.entries(result), result)
+        else:
+            self._assert(made)
+            if self._matcher(made, self._may_match):
+                self.give([made], result)
+        return result
+
+    def entries(self, result: Entries) -> list[Entry]:
+        """Return the entries that are found, and note in the result what else there is to tell.
+
+        :raises LdapError: where there is no such base, or it cannot be searched
+        """
+        base = self.base()
+        self._assert(base)
         limit = self._limit()
-        if keys:
-            entries = _sorted(list(found), keys)
-            result.is_cut = len(entries) > limit
-            self._give(entries[:limit], selection, result)
-            return result
         taken: list[Entry] = []
-        for entry in found:
+        for entry in self._found(base, result):
             if len(taken) >= limit:
                 result.is_cut = True
                 break
             taken.append(entry)
         result.last = taken[-1].id if taken else 0
-        self._give(taken, selection, result)
-        return result
+        if self._options.sort:
+            # slapd's overlay for sorting lets no reference pass.
+            result.references.clear()
+            return Sorting(self._schema, self._options.sort).sort(taken)
+        return taken
 
     def _limit(self) -> int:
         """Return how many entries may be given."""
@@ -84,17 +91,14 @@ class Search:
             return asked or 1 << 62
         return min(asked or self._directory.size_limit, self._directory.size_limit)
 
-    def _run_administrative(self, is_subschema: bool, selection: Selection) -> Entries:
-        if self._request.scope is not Scope.BASE:
+    def _administrative_entry(self) -> Entry | None:
+        """Return the entry outside the tree that is the base; None where the base is in the tree."""
+        made = self._directory.administrative.entry(self._directory.parse_dn(self._request.base))
+        if made is not None and self._request.scope is not Scope.BASE:
             raise LdapError(ResultCode.NO_SUCH_OBJECT)
-        made = self._directory.administrative
-        entry = made.subschema() if is_subschema else made.root_dse()
-        result = Entries()
-        if self._matcher(entry, self._may_match):
-            self._give([entry], selection, result)
-        return result
+        return made
 
-    def _base(self) -> Entry:
+    def base(self) -> Entry:
         """Return the entry that the search begins at, aliases on the way followed where that was asked.
 
         :raises LdapError: NO_SUCH_OBJECT, REFERRAL, ALIAS_PROBLEM or ALIAS_DEREF_PROBLEM
@@ -155,11 +159,33 @@ class Search:
             if entry.id <= after:
                 continue
             if refers and is_referral(entry) and entry is not base:
-                if not self._options.no_referrals:
+                if not self._options.no_referrals and not self._options.subentries:
                     result.references.append(continuation(self._schema, entry, "base" if scope is Scope.ONE else "sub"))
                 continue
             if matcher(entry, allowed) and self._is_wanted_kind(entry) and (is_root or self._visible(entry)):
                 yield entry
+
+    def finds(self, entry: Entry, base: Entry) -> bool:
+        """Tell whether an entry is in the scope of a base and matches."""
+        match self._request.scope:
+            case Scope.BASE:
+                is_in = entry is base
+            case Scope.ONE:
+                is_in = entry.parent is base
+            case Scope.SUBTREE:
+                is_in = entry.is_below(base)
+            case Scope.SUBORDINATES:
+                is_in = entry is not base and entry.is_below(base)
+        return (
+            is_in
+            and bool(self._matcher(entry, self._may_match))
+            and self._is_wanted_kind(entry)
+            and self._visible(entry)
+        )
+
+    def surroundings(self) -> Iterable[Entry]:
+        """Return all entries in scope, whether they match or not."""
+        return self._scope_of(self.base(), every=True)
 
     def _is_wanted_kind(self, entry: Entry) -> bool:
         """Tell whether an entry or a subentry was wanted; a search for the base alone takes either (RFC 3672)."""
@@ -173,13 +199,13 @@ class Search:
             return self._dereferenced(base)
         return self._scope_of(base)
 
-    def _scope_of(self, base: Entry) -> Iterable[Entry]:
+    def _scope_of(self, base: Entry, *, every: bool = False) -> Iterable[Entry]:
         scope = self._request.scope
         if scope is Scope.BASE:
             return (base,)
         if scope is Scope.ONE and len(base.children or ()) <= 1:
             return tuple((base.children or {}).values())
-        candidates = self._candidates(base)
+        candidates = self._candidates(base) if not every else None
         if candidates is not None:
             return candidates
         if scope is Scope.ONE:
@@ -243,25 +269,30 @@ class Search:
             return None
         return entry
 
-    def _give(self, entries: Iterable[Entry], selection: Selection, result: Entries) -> None:
+    def give(self, entries: Sequence[Entry], result: Entries) -> None:
+        """Put what is asked for of some entries into a result."""
         value_filter = self._value_filter()
+        with uncollected(len(entries)):
+            self._read(entries, value_filter, result)
+
+    def _read(self, entries: Iterable[Entry], value_filter: ValueFilter, result: Entries) -> None:
         above: Entry | None = None
         tail = ""
         for entry in entries:
             if entry.parent is not above:
                 above = entry.parent
                 tail = f",{above.dn()}" if above is not None else ""
-            result.found.append((entry.rdn + tail, selection.read(entry, self._may_read, value_filter)))
+            result.found.append((entry.rdn + tail, self._selection.read(entry, self._may_read, value_filter)))
 
     def _value_filter(self) -> ValueFilter:
         """Return what keeps, of an attribute's values, those that a matched-values filter matches (RFC 3876)."""
         wanted = self._options.matched_values
-        if not wanted:
+        if not wanted or self._request.types_only:
             return None
         matchers = [compile_filter(one, self._schema) for one in wanted]
 
         def keep(attribute: Attribute, values: Values) -> Values:
-            probe = Entry(0, "", "", {})
+            probe = _Probe(0, "", "", {})
             kept = []
             for value in values:
                 probe.attributes = {attribute: (value,)}
@@ -271,54 +302,14 @@ class Search:
 
         return keep
 
-    def _sort_keys(self) -> list[tuple[Attribute, MatchingRule, bool]]:
-        """Return the attributes to sort by with their rules.
-
-        :raises LdapError: NO_SUCH_ATTRIBUTE or INAPPROPRIATE_MATCHING
-        """
-        return [self._sort_key(key) for key in self._options.sort]
-
-    def _sort_key(self, key: SortKey) -> tuple[Attribute, MatchingRule, bool]:
-        attribute = self._schema.find_attribute(key.attribute)
-        if attribute is None:
-            raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE, "serverSort control: No such attribute")
-        rule = self._schema.rule(key.rule) if key.rule is not None else attribute.type.ordering
-        if rule is None or rule.kind not in (ORDERING, EQUALITY) or (key.rule is None and rule.kind != ORDERING):
-            raise LdapError(ResultCode.INAPPROPRIATE_MATCHING, "serverSort control: No ordering rule")
-        return attribute, rule, key.reverse
-
 
 def _scope_name(scope: Scope) -> str:
     return {Scope.BASE: "base", Scope.ONE: "one", Scope.SUBTREE: "sub", Scope.SUBORDINATES: "subordinate"}[scope]
 
 
-def _sorted(entries: list[Entry], keys: list[tuple[Attribute, MatchingRule, bool]]) -> list[Entry]:
-    """Sort entries by their smallest values; those without a value come last (RFC 2891).
+class _Probe(Entry):
+    """An entry that has one value alone, and nothing that follows from its place."""
 
-    As in slapd, values are prepared by the attribute's own equality rule. An equality rule that is named for sorting
-    puts shorter values first.
-    """
-
-    def smallest(entry: Entry, attribute: Attribute, rule: MatchingRule) -> object | None:
-        own = attribute.type.equality
-        normalise = own.normalise if own is not None else rule.normalise
-        have = entry.attributes.get(attribute)
-        if have is None:
-            have = tuple(value for type_, held in entry.matching(attribute) for value in held)
-        keys = [normalise(value) for value in have]
-        if rule.kind == EQUALITY:
-            keys = [(len(key.encode()), key) if isinstance(key, str) else (0, key) for key in keys]
-        return min(keys) if keys else None
-
-    prepared = [([smallest(entry, attribute, rule) for attribute, rule, _ in keys], entry) for entry in entries]
-    reversed_ = [reverse for _, _, reverse in keys]
-
-    def compare(one: tuple[list[object], Entry], other: tuple[list[object], Entry]) -> int:
-        for mine, theirs, reverse in zip(one[0], other[0], reversed_, strict=True):
-            if mine == theirs:
-                continue
-            less = theirs is None if mine is None or theirs is None else mine < theirs  # type: ignore[operator]
-            return -1 if less != reverse else 1
-        return 0
-
-    return [entry for _, entry in sorted(prepared, key=cmp_to_key(compare))]
+    def matching(self, attribute: Attribute) -> list[tuple[AttributeType, Values]]:
+        """Return the value where it is one of the attribute."""
+        return [(held.type, values) for held, values in self.attributes.items() if held.is_a(attribute)]

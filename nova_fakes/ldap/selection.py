@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from nova_fakes.ldap.entry import GENERATED, Entry, Values
+from nova_fakes.ldap.entry import COMPUTED, GENERATED, Entry, Values
 from nova_fakes.ldap.options import Attributes
 from nova_fakes.ldap.schema import Attribute, AttributeType, ObjectClass, Schema
 
@@ -21,6 +21,7 @@ class Selection:
 
     def __init__(self, schema: Schema, names: Iterable[str], types_only: bool = False) -> None:
         wanted = list(names)
+        self._schema = schema
         self.types_only = types_only
         self.all_user = not wanted or "*" in wanted
         self.all_operational = "+" in wanted
@@ -76,6 +77,11 @@ class Selection:
             result[held.name] = [] if self.types_only else [*values]
         for name, generated, type_ in self._generated:
             value = generated(entry)
-            if value is not None and (visible is None or visible(entry, type_)):
-                result[name] = [] if self.types_only else [value]
+            if value is None or (visible is not None and not visible(entry, type_)):
+                continue
+            if value_filter is not None and not value_filter(self._schema.attribute(name), (value,)):
+                if name in COMPUTED:
+                    result[name] = []
+                continue
+            result[name] = [] if self.types_only else [value]
         return result

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 import ssl
 import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap import ber
+from nova_fakes.ldap.access import ANONYMOUS
 from nova_fakes.ldap.ber import BerError
 from nova_fakes.ldap.directory import Directory
-from nova_fakes.ldap.results import ResultCode
-from nova_fakes.ldap.session import Session, disconnection
+from nova_fakes.ldap.operations import Call
+from nova_fakes.ldap.results import LdapError, ResultCode
+from nova_fakes.ldap.session import Part, Pause, Session, disconnection, is_ending
+from nova_fakes.ldap.waiting import Waiting
 
 __all__ = ["Server"]
 
@@ -43,7 +47,13 @@ class _Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
-        self._is_upgrading = False
+        # While TLS begins, or a fault rule delays the connection, messages are not looked at.
+        self._is_held = False
+        self._paused: dict[int, Iterator[Part]] = {}
+        # The answer that is being sent, while the client is slow to take it or others have their turn.
+        self._sending: Iterator[Part] | None = None
+        self._is_full = False
+        self._is_woken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or go on inside TLS."""
@@ -51,12 +61,61 @@ class _Connection(asyncio.Protocol):
         if self._session is None:
             can_upgrade = self._server.tls is not None and transport.get_extra_info("sslcontext") is None
             start_tls = self._upgrade if can_upgrade else None
-            self._session = Session(self._server.directory, external=_external(transport), start_tls=start_tls)
+            external = self._server.mapped(_external(transport))
+            self._session = Session(
+                self._server.directory,
+                external=external,
+                start_tls=start_tls,
+                abandon=self._abandon,
+                wake=self._wake,
+            )
             self._server.connections.add(self)
+            self._admit(self._server.directory.operations.pauses(Call("connect", ANONYMOUS, "")))
+
+    def _admit(self, pauses: Iterator[float]) -> None:
+        """Take the connection on, late or not at all where a fault rule says so."""
+        try:
+            delay_s = next(pauses, None)
+        except LdapError:
+            self.close(abruptly=True)
+            return
+        self._is_held = delay_s is not None
+        if delay_s is not None:
+            self._server.waiting.begin(delay_s, lambda: self._admit(pauses))
+        else:
+            self._work()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client."""
         self._server.connections.discard(self)
+        self._sending = None
+        if self._session is not None:
+            self._session.close()
+
+    def pause_writing(self) -> None:
+        """Send no more for now: the client does not take what it was sent."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Go on with what waits to be sent."""
+        self._is_full = False
+        self._go_on()
+
+    def _wake(self) -> None:
+        """Tell of changes soon; whatever thread makes them calls this."""
+        if not self._is_woken:
+            self._is_woken = True
+            self._server.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        """Send what searches that go on have to tell, unless something else is being sent."""
+        transport, session = self._transport, self._session
+        if transport is None or session is None or self._is_full or self._sending is not None:
+            return
+        self._is_woken = False
+        told = b"".join(session.pending())
+        if told and not transport.is_closing():
+            transport.write(told)
 
     def data_received(self, data: bytes) -> None:
         """Answer each message that is there as a whole."""
@@ -68,32 +127,71 @@ class _Connection(asyncio.Protocol):
         if transport is None or session is None:
             return
         try:
-            while not self._is_upgrading and not transport.is_closing():
+            while not self._is_held and not transport.is_closing():
                 message = self._next_message(session)
                 if message is None:
                     return
-                self._answer(session, transport, message)
+                self._answer(session, transport, session.answer(message))
         except BerError as error:
             LOG.info("closing a connection: %s", error)
             transport.write(disconnection(ResultCode.PROTOCOL_ERROR, "decoding error"))
             transport.close()
 
-    def _answer(self, session: Session, transport: asyncio.Transport, message: bytes) -> None:
+    def _answer(self, session: Session, transport: asyncio.Transport, parts: Iterator[Part]) -> None:
+        """Send the parts of an answer up to its end, or up to a pause, after which it goes on.
+
+        Of a long answer a part is sent at a time, so that others are answered meanwhile and the operation can be ended.
+        """
         pending: list[bytes] = []
         size = 0
-        for part in session.answer(message):
+        for part in parts:
+            if isinstance(part, Pause):
+                self._pause(part, parts)
+                break
             pending.append(part)
             size += len(part)
             if size > WRITE_CHUNK:
-                transport.write(b"".join(pending))
-                pending, size = [], 0
+                self._sending = parts
+                asyncio.get_running_loop().call_soon(self._go_on)
+                break
         if pending:
             transport.write(b"".join(pending))
         if session.is_closed:
             transport.close()
 
+    def _go_on(self) -> None:
+        """Go on with the answer that is being sent, then with what has come meanwhile."""
+        parts, session, transport = self._sending, self._session, self._transport
+        if self._is_full or session is None or transport is None or transport.is_closing():
+            return
+        self._sending = None
+        if parts is not None:
+            self._answer(session, transport, parts)
+        if self._sending is None:
+            self._work()
+            if self._is_woken:
+                self._tell()
+
+    def _pause(self, pause: Pause, parts: Iterator[Part]) -> None:
+        self._paused[pause.message] = parts
+        self._server.waiting.begin(pause.seconds, lambda: self._resume(pause.message, parts))
+
+    def _resume(self, number: int, parts: Iterator[Part]) -> None:
+        """Go on with an answer, if nobody has abandoned it and the client is still there."""
+        if self._paused.get(number) is not parts:
+            return
+        del self._paused[number]
+        if self._session is not None and self._transport is not None and not self._transport.is_closing():
+            self._answer(self._session, self._transport, parts)
+
+    def _abandon(self, number: int) -> None:
+        self._paused.pop(number, None)
+
     def _next_message(self, session: Session) -> bytes | None:
-        """Return the content of the next message, or None where it has not come as a whole."""
+        """Return the content of the next message; None where it has not come as a whole, or has to wait.
+
+        While an answer is being sent, what can end it has its turn and nothing else.
+        """
         buffer = self._buffer
         if buffer and buffer[0] != ber.SEQUENCE:
             raise BerError("a message is a sequence")
@@ -106,12 +204,14 @@ class _Connection(asyncio.Protocol):
         if len(buffer) < end:
             return None
         message = bytes(buffer[begin:end])
+        if self._sending is not None and not is_ending(message):
+            return None
         del buffer[:end]
         return message
 
     def _upgrade(self) -> None:
         """Begin TLS once the answer that announces it has been written; what came in the clear after it is dropped."""
-        self._is_upgrading = True
+        self._is_held = True
         self._buffer.clear()
         if self._transport is not None:
             self._transport.pause_reading()
@@ -135,15 +235,27 @@ class _Connection(asyncio.Protocol):
         if upgraded is None:
             return
         self._transport = upgraded
-        self._session.external = _external(upgraded)
-        self._is_upgrading = False
+        self._session.external = self._server.mapped(_external(upgraded))
+        self._is_held = False
         self._work()
 
-    def close(self) -> None:
-        """Tell the client that the server ends, and close."""
-        if self._transport is not None and not self._transport.is_closing():
+    def close(self, *, abruptly: bool = False) -> None:
+        """Tell the client that the server ends, and close.
+
+        :param abruptly: without a word
+        """
+        if self._transport is not None and abruptly:
+            self._transport.abort()
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.write(disconnection(ResultCode.UNAVAILABLE, "server is shutting down"))
             self._transport.close()
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise InvalidInput("authz", text, f"write a regular expression ({error})") from None
 
 
 def _external(transport: asyncio.BaseTransport) -> str | None:
@@ -177,7 +289,9 @@ class Server:
     :param directory: what is served
     :param listen: `ldap://host:port`, `ldaps://host:port` or `ldapi://%2Fpath`; port 0 for a free one
     :param tls: for ldaps and StartTLS; ask in it for clients' certificates where SASL EXTERNAL shall take them
-    :raises InvalidInput: where an address cannot be used
+    :param authz: patterns of the DNs that SASL EXTERNAL brings, each with the DN that takes the place of what matches
+        it as a whole; slapd's `authz-regexp`, but that groups are written as in Python
+    :raises InvalidInput: where an address cannot be used, or a pattern is none
     """
 
     def __init__(
@@ -186,8 +300,10 @@ class Server:
         listen: tuple[str, ...] = ("ldap://127.0.0.1:0",),
         *,
         tls: ssl.SSLContext | None = None,
+        authz: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.directory = directory
+        self._authz = [(_pattern(pattern), dn) for pattern, dn in authz]
         self.tls = tls
         self.urls: list[str] = []
         self.connections: set[_Connection] = set()
@@ -196,7 +312,21 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._servers: list[asyncio.Server] = []
         self._paths: list[Path] = []
+        self.waiting = Waiting(directory.clock, self._loop)
         self._thread = threading.Thread(target=self._loop.run_forever, name="ldap", daemon=True)
+
+    def mapped(self, dn: str | None) -> str | None:
+        """Return whom a DN that SASL EXTERNAL brings stands for."""
+        for pattern, replacement in self._authz if dn is not None else ():
+            match = pattern.fullmatch(dn or "")
+            if match is not None:
+                return match.expand(replacement)
+        return dn
+
+    def call_soon(self, work: Callable[[], None]) -> None:
+        """Do something in the server's loop, unless that has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(work)
 
     def start(self) -> None:
         """Listen, and answer in a thread of the server's own. `urls` tells where, with the ports that were free.
@@ -213,6 +343,7 @@ class Server:
 
     def stop(self) -> None:
         """End all connections and listen no more."""
+        self.waiting.stop()
         self._call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_TIMEOUT_S)

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
 from nova_fakes.ldap import ber, controls, messages
 from nova_fakes.ldap.access import ANONYMOUS, Identity
 from nova_fakes.ldap.ber import BerError
-from nova_fakes.ldap.controls import Asked
-from nova_fakes.ldap.directory import Directory, Outcome
+from nova_fakes.ldap.changes import check_counts
+from nova_fakes.ldap.controls import Asked, ControlReader
+from nova_fakes.ldap.directory import Directory
+from nova_fakes.ldap.extended import Extensions
 from nova_fakes.ldap.filters import Equality
+from nova_fakes.ldap.following import Followers
+from nova_fakes.ldap.listing import Listings
 from nova_fakes.ldap.messages import Control, Message
-from nova_fakes.ldap.offered import CANCEL, CHANGE_PASSWORD, DISCONNECTION, START_TLS, WHO_AM_I
-from nova_fakes.ldap.options import Entries, Options, ReadEntry, Scope, SearchRequest
+from nova_fakes.ldap.offered import CANCEL, DISCONNECTION
+from nova_fakes.ldap.operations import Call
+from nova_fakes.ldap.options import Entries, Outcome, Scope, SearchRequest
 from nova_fakes.ldap.results import LdapError, ResultCode
+from nova_fakes.ldap.transactions import Transaction
+from nova_fakes.ldap.updates import Update
 
-__all__ = ["Session", "disconnection"]
+__all__ = ["Part", "Pause", "Session", "disconnection", "is_ending"]
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stands between the parts of an answer: what follows it comes so many seconds later.
+
+    :param message: number of the message that is answered
+    """
+
+    seconds: float
+    message: int
+
+
+Part = bytes | Pause
+"""A message that answers another, or a pause before it."""
 
 RESULT_TAGS = {
     messages.BIND: messages.BIND_RESULT,
@@ -39,27 +64,48 @@ def disconnection(code: ResultCode, text: str) -> bytes:
     return messages.write_message(0, result)
 
 
+def is_ending(data: bytes) -> bool:
+    """Tell whether a message asks to end what goes on: abandon, cancel or unbind.
+
+    :raises BerError: where it is not a message
+    """
+    message = messages.read_message(data)
+    if message.operation != messages.EXTENDED:
+        return message.operation in (messages.ABANDON, messages.UNBIND)
+    return dict(ber.elements(message.content)).get(0x80) == CANCEL.encode()
+
+
 class Session:
     """A connection's state.
 
     :param directory: what it is a connection to
     :param external: DN that the transport vouches for: of the peer's process, or of the client's certificate
     :param start_tls: begins TLS on the transport; None where that cannot be
+    :param abandon: ends the answer to the message of a number, where it pauses
+    :param wake: called, by whatever thread changes the directory, where `pending` has messages to give
     """
 
     def __init__(
-        self, directory: Directory, *, external: str | None = None, start_tls: Callable[[], None] | None = None
+        self,
+        directory: Directory,
+        *,
+        external: str | None = None,
+        start_tls: Callable[[], None] | None = None,
+        abandon: Callable[[int], None] = lambda number: None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = directory
         self.external = external
         self.identity: Identity = ANONYMOUS
         self.is_closed = False
-        self._start_tls = start_tls
-        self._has_tls = False
-        self._cookie = 0
-        self._page_state: tuple[bytes, int, list[ReadEntry]] | None = None
-        self._paged_count = 0
-        self._handlers: dict[int, Callable[[Message, Asked], Iterator[bytes]]] = {
+        self.transaction = Transaction(directory)
+        self._abandon = abandon
+        self._listings = Listings(directory)
+        self._followers = Followers(directory, wake)
+        self._extensions = Extensions(self, start_tls)
+        self._controls = ControlReader(directory, self._authorized)
+        self._running: set[int] = set()
+        self._handlers: dict[int, Callable[[Message], Iterator[Part]]] = {
             messages.BIND: self._bind,
             messages.SEARCH: self._search,
             messages.MODIFY: self._modify,
@@ -70,15 +116,10 @@ class Session:
             messages.EXTENDED: self._extended,
         }
 
-        self._extensions: dict[str, Callable[[Message, Asked, bytes | None], Iterator[bytes]]] = {
-            WHO_AM_I: self._who_am_i,
-            CHANGE_PASSWORD: self._change_password,
-            CANCEL: self._cancel,
-            START_TLS: self._begin_tls,
-        }
-
-    def answer(self, data: bytes) -> Iterator[bytes]:
+    def answer(self, data: bytes) -> Iterator[Part]:
         """Do what a message asks and give the messages that answer it.
+
+        Whoever takes them may answer another message before all are taken: what ends the operation then ends it.
 
         :param data: the content of the LDAPMessage
         :raises BerError: where it is not one; nothing has been done then
@@ -87,28 +128,62 @@ class Session:
         if not 0 < message.number <= MAX_NUMBER:
             raise BerError("a request has a positive number")
         if message.operation == messages.UNBIND:
-            self.is_closed = True
+            self.directory.operations.note(Call("unbind", self.identity, ""))
+            self.close()
             return
         if message.operation == messages.ABANDON:
+            self.directory.operations.note(Call("abandon", self.identity, ""))
+            self.end(ber.to_integer(message.content))
             return
         handler = self._handlers.get(message.operation)
         if handler is None:
             raise BerError("there is no such operation")
+        self._running.add(message.number)
         try:
-            asked = controls.read_controls(message.operation, message.controls, self.directory.tree_delete)
-            self._check_names((*(asked.options.pre_read or ()), *(asked.options.post_read or ())))
-            yield from handler(message, asked)
+            for part in handler(message):
+                yield part
+                if message.number not in self._running:
+                    return
         except LdapError as error:
+            yield from self._failure(message, error)
+        finally:
+            self._running.discard(message.number)
+
+    def end(self, number: int) -> bool:
+        """End an operation, of which nothing more is given then; tell whether it was going on."""
+        is_running = number in self._running
+        self._running.discard(number)
+        self._abandon(number)
+        return self._followers.end(number) or is_running
+
+    def pending(self) -> Iterator[bytes]:
+        """Give the messages about changes that searches which go on have to tell."""
+        yield from self._followers.pending()
+
+    def close(self) -> None:
+        """End all that goes on."""
+        self.is_closed = True
+        self._running.clear()
+        self._followers.close()
+
+    def _failure(self, message: Message, error: LdapError) -> Iterator[Part]:
+        """Answer with an error, after what a search had found before it; or end the connection."""
+        if error.partial is not None:
+            yield from self._found(message, error.partial)
+        if error.code is ResultCode.SERVER_DOWN:
+            self.close()
+        else:
             yield self._error(message, error)
 
-    def _check_names(self, names: tuple[str, ...]) -> None:
-        """Refuse unknown attributes, which only a search may ask for.
+    def perform(self, message: Message, call: Call, work: Callable[[], Result]) -> Generator[Pause, None, Result]:
+        """Do an operation of the directory, after the pauses that fault rules make."""
+        operations = self.directory.operations
+        for seconds in operations.pauses(call):
+            yield Pause(seconds, message.number)
+        return operations.carry_out(call, work)
 
-        :raises LdapError: UNDEFINED_TYPE
-        """
-        for name in names:
-            if name not in ("*", "+", "1.1"):
-                self.directory.schema.attribute(name)
+    def _asked(self, message: Message, extension: str = "") -> Asked:
+        return self._controls.read(message.operation, message.controls, extension)
 
     def _error(self, message: Message, error: LdapError) -> bytes:
         tag = RESULT_TAGS[message.operation]
@@ -120,13 +195,13 @@ class Session:
         return messages.write_message(message.number, result, answers or ())
 
     def _who(self, asked: Asked) -> Identity:
-        """Return as whom an operation is done: who has bound, or whom a control names instead (RFC 4370).
+        return self.identity if asked.who is None else asked.who
+
+    def _authorized(self, name: str) -> Identity:
+        """Return whom an operation is done as that names somebody (RFC 4370).
 
         :raises LdapError: PROXIED_AUTHORIZATION_DENIED
         """
-        if asked.authorization is None:
-            return self.identity
-        name = asked.authorization
         if self.identity.is_anonymous:
             text = "anonymous proxied authorization not allowed"
             raise LdapError(ResultCode.PROXIED_AUTHORIZATION_DENIED, text)
@@ -146,29 +221,50 @@ class Session:
 
     # -- bind --------------------------------------------------------------
 
-    def _bind(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _bind(self, message: Message) -> Iterator[Part]:
         version, name, credentials = messages.expect(message.content, 3)[:3]
+        self._asked(message)
         self.identity = ANONYMOUS
-        if ber.to_integer(version[1]) != 3:
+        if ber.to_integer(version[1]) != 3 and not (self.directory.allow_v2 and ber.to_integer(version[1]) == 2):
             raise LdapError(ResultCode.PROTOCOL_ERROR, "requested protocol version not supported")
-        if credentials[0] == 0x80:
-            self.identity = self.directory.bind(messages.text_of(name[1]), credentials[1])
-        elif credentials[0] == 0xA3:
-            self.identity = self._sasl(credentials[1])
-        else:
-            raise LdapError(ResultCode.AUTH_METHOD_NOT_SUPPORTED, "unknown authentication method")
+        call = Call("bind", ANONYMOUS, messages.text_of(name[1]))
+        self.identity = yield from self.perform(message, call, lambda: self._known(call.dn, *credentials))
         yield self._success(message)
+
+    def _known(self, name: str, kind: int, credentials: bytes) -> Identity:
+        """Return who shows credentials of a kind."""
+        if kind == 0x80:
+            return self.directory.bind(name, credentials)
+        if kind == 0xA3:
+            return self._sasl(credentials)
+        raise LdapError(ResultCode.AUTH_METHOD_NOT_SUPPORTED, "unknown authentication method")
 
     def _sasl(self, content: bytes) -> Identity:
         """Bind by SASL: EXTERNAL (RFC 4422 appendix A) or PLAIN (RFC 4616)."""
         (_, mechanism), *more = messages.expect(content, 1)
         answer = more[0][1] if more else b""
         if mechanism == b"EXTERNAL" and self.external is not None:
-            return self.directory.identity(self.directory.parse_dn(self.external))
+            return self._vouched(self.external, messages.text_of(answer))
         if mechanism == b"PLAIN":
             return self._plain(answer)
         text = f"SASL(-4): no mechanism available: no mechanism {messages.text_of(mechanism)}"
         raise LdapError(ResultCode.AUTH_METHOD_NOT_SUPPORTED, text)
+
+    def _vouched(self, name: str, asked: str) -> Identity:
+        """Bind as whom the transport vouches for, who cannot ask to be somebody else.
+
+        :param asked: an authorization identity, or nothing
+        """
+        schema = self.directory.schema
+        dn = schema.dn(self.directory.parse_dn(name).key)
+        try:
+            is_own = not asked or (asked.lower().startswith("dn:") and schema.dn(asked[3:]) == dn)
+        except ValueError:
+            is_own = False
+        if not is_own:
+            text = "SASL(-14): authorization failure: not authorized"
+            raise LdapError(ResultCode.INSUFFICIENT_ACCESS, text)
+        return self.directory.identity(dn)
 
     def _plain(self, answer: bytes) -> Identity:
         """Bind by a name and a password; the name is a DN, with or without `dn:` before it, or the uid of one entry."""
@@ -189,167 +285,103 @@ class Session:
 
     # -- search ------------------------------------------------------------
 
-    def _search(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _search(self, message: Message) -> Iterator[Part]:
         request = messages.read_search(message.content)
+        self.directory.parse_dn(request.base)
+        asked = self._asked(message)
         who = self._who(asked)
+        if self.directory.is_administrative(request.base) and request.scope is Scope.BASE:
+            controls.refuse_outside_tree(message.controls)
+        call = Call("search", who, request.base, request)
+        if asked.sync is not None and not self.directory.is_administrative(request.base):
+            refresh = yield from self.perform(
+                message, call, lambda: self._followers.begin(message.number, who, request, asked)
+            )
+            yield from self._followers.answer(message.number, refresh)
+            return
         answers: list[Control] = []
-        if asked.page is not None:
-            result, cookie = self._page(who, request, asked.options, *asked.page)
-            answers.append(controls.paged_response(cookie))
-        else:
-            result = self.directory.search(who, request, asked.options)
-        if asked.options.sort:
-            answers.append(controls.sort_response(ResultCode.SUCCESS))
-        number = message.number
+        result = yield from self.perform(message, call, lambda: self._listings.search(who, request, asked, answers))
+        yield from self._found(message, result)
+        code = ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS
+        yield self._success(message, answers, code)
+
+    def _found(self, message: Message, result: Entries) -> Iterator[bytes]:
+        """Write what a search has found."""
         for dn, attributes in result.found:
-            yield messages.write_message(number, messages.write_entry(dn, attributes))
+            yield messages.write_message(message.number, messages.write_entry(dn, attributes))
         for urls in result.references:
-            yield messages.write_message(number, messages.write_reference(urls))
-        yield self._success(message, answers, ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS)
+            yield messages.write_message(message.number, messages.write_reference(urls))
 
-    def _page(
-        self, who: Identity, request: SearchRequest, options: Options, size: int, cookie: bytes
-    ) -> tuple[Entries, bytes]:
-        """Return a page of what a search finds, and the cookie for the next (RFC 2696)."""
-        state = self._page_state
-        if cookie and (state is None or state[0] != cookie):
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "paged results cookie is invalid")
-        self._page_state = None
-        if size == 0:
-            return Entries(), b"" if cookie else self._keep_page(0, [])
-        if not cookie or state is None:
-            self._paged_count = 0
-        if options.sort:
-            return self._sorted_page(who, request, options, size, state[2] if cookie and state else None)
-        after = state[1] if cookie and state else 0
-        limit = request.size_limit
-        wanted = size + 1 if not limit else min(size + 1, limit - self._paged_count)
-        page = replace(request, size_limit=max(wanted, 1))
-        result = self.directory.search(who, page, replace(options, after=after))
-        return self._cut(result, size)
+    def find(self, request: SearchRequest) -> Entries:
+        """Search without controls, and without messages: for clients in the same process.
 
-    def _cut(self, result: Entries, size: int) -> tuple[Entries, bytes]:
-        """Leave the entries of one page, and note where the next begins."""
-        has_more = len(result.found) > size
-        result.is_cut = result.is_cut and not has_more
-        if has_more:
-            del result.found[size:]
-        self._paged_count += len(result.found)
-        if not has_more:
-            return result, b""
-        return result, self._keep_page(self._last_number(result), [])
-
-    def _last_number(self, result: Entries) -> int:
-        entry, _ = self.directory.find(self.directory.schema.dn(result.found[-1][0]))
-        return entry.id if entry is not None else result.last
-
-    def _keep_page(self, last: int, left: list[ReadEntry]) -> bytes:
-        self._cookie += 1
-        cookie = self._cookie.to_bytes(8, "little")
-        self._page_state = (cookie, last, left)
-        return cookie
-
-    def _sorted_page(
-        self, who: Identity, request: SearchRequest, options: Options, size: int, left: list[ReadEntry] | None
-    ) -> tuple[Entries, bytes]:
-        result = self.directory.search(who, request, options) if left is None else Entries(left)
-        rest = result.found[size:]
-        del result.found[size:]
-        return result, self._keep_page(0, rest) if rest else b""
+        :raises LdapError: where it cannot be searched
+        """
+        return self.directory.search(self.identity, request)
 
     # -- changes -----------------------------------------------------------
 
-    def _changed(self, message: Message, outcome: Outcome) -> bytes:
-        return self._success(message, controls.read_entry_response(outcome.pre_read, outcome.post_read))
+    def _change(self, message: Message, asked: Asked, call: Call, prepare: Callable[[], Update]) -> Iterator[Part]:
+        """Make a change, or let it wait for the others of its transaction."""
+        if asked.in_transaction:
+            update = prepare()
+            carry_out = self.directory.operations.carry_out
+            self.transaction.add(message.number, lambda: carry_out(call, update))
+            yield self._success(message)
+            return
+        outcome: Outcome = yield from self.perform(message, call, lambda: prepare()())
+        yield self._success(message, controls.read_entry_response(outcome.pre_read, outcome.post_read))
 
-    def _add(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _add(self, message: Message) -> Iterator[Part]:
         name, attributes = messages.expect(message.content, 2)[:2]
         given = messages.read_attributes(attributes[1])
-        yield self._changed(
-            message, self.directory.add(self._who(asked), messages.text_of(name[1]), given, asked.options)
-        )
+        if not all(values for _, values in given):
+            raise LdapError(ResultCode.PROTOCOL_ERROR, "no values for attribute type")
+        asked = self._asked(message)
+        who, dn, updates = self._who(asked), messages.text_of(name[1]), self.directory.updates
+        call = Call("add", who, dn)
+        return self._change(message, asked, call, lambda: updates.add(who, dn, given, asked.options))
 
-    def _delete(self, message: Message, asked: Asked) -> Iterator[bytes]:
-        name = messages.text_of(message.content)
-        yield self._changed(message, self.directory.delete(self._who(asked), name, asked.options))
+    def _delete(self, message: Message) -> Iterator[Part]:
+        asked = self._asked(message)
+        who, dn, updates = self._who(asked), messages.text_of(message.content), self.directory.updates
+        call = Call("delete", who, dn)
+        return self._change(message, asked, call, lambda: updates.delete(who, dn, asked.options))
 
-    def _modify(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _modify(self, message: Message) -> Iterator[Part]:
         name, changes = messages.expect(message.content, 2)[:2]
         given = messages.read_modifications(changes[1])
-        yield self._changed(
-            message, self.directory.modify(self._who(asked), messages.text_of(name[1]), given, asked.options)
-        )
+        check_counts(given)
+        asked = self._asked(message)
+        who, dn, updates = self._who(asked), messages.text_of(name[1]), self.directory.updates
+        call = Call("modify", who, dn, (given,))
+        return self._change(message, asked, call, lambda: updates.modify(who, dn, given, asked.options))
 
-    def _rename(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _rename(self, message: Message) -> Iterator[Part]:
         name, rdn, delete_old, *more = messages.expect(message.content, 3)
-        outcome = self.directory.rename(
-            self._who(asked),
-            messages.text_of(name[1]),
-            messages.text_of(rdn[1]),
-            delete_old=delete_old[1] != b"\x00",
-            new_superior=messages.text_of(more[0][1]) if more else None,
-            options=asked.options,
+        asked = self._asked(message)
+        who, dn, updates = self._who(asked), messages.text_of(name[1]), self.directory.updates
+        new_rdn, superior = messages.text_of(rdn[1]), messages.text_of(more[0][1]) if more else None
+        deletes = delete_old[1] != b"\x00"
+        call = Call("rename", who, dn, (new_rdn, superior))
+        return self._change(
+            message, asked, call, lambda: updates.rename(who, dn, new_rdn, deletes, superior, asked.options)
         )
-        yield self._changed(message, outcome)
 
-    def _compare(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _compare(self, message: Message) -> Iterator[Part]:
         name, assertion = messages.expect(message.content, 2)[:2]
         attribute, value = messages.expect(assertion[1], 2)[:2]
-        same = self.directory.compare(
-            self._who(asked), messages.text_of(name[1]), messages.text_of(attribute[1]), value[1], asked.options
+        asked = self._asked(message)
+        who, dn, compared = self._who(asked), messages.text_of(name[1]), messages.text_of(attribute[1])
+        same = yield from self.perform(
+            message,
+            Call("compare", who, dn, (compared,)),
+            lambda: self.directory.compare(who, dn, compared, value[1], asked.options),
         )
         yield self._success(message, code=ResultCode.COMPARE_TRUE if same else ResultCode.COMPARE_FALSE)
 
-    # -- extended ----------------------------------------------------------
-
-    def _extended(self, message: Message, asked: Asked) -> Iterator[bytes]:
+    def _extended(self, message: Message) -> Iterator[Part]:
         found = dict(messages.expect(message.content, 1))
         oid, value = found.get(0x80, b"").decode("latin-1"), found.get(0x81)
-        extension = self._extensions.get(oid)
-        if extension is None:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "unsupported extended operation")
-        yield from extension(message, asked, value)
-
-    def _respond(self, message: Message, value: bytes | None) -> bytes:
-        more = [] if value is None else [ber.octets(value, 0x8B)]
-        return messages.write_message(message.number, messages.write_result(messages.EXTENDED_RESULT, more=more))
-
-    def _who_am_i(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[bytes]:
-        if value is not None:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "no request data expected")
-        dn = self._who(asked).dn
-        yield self._respond(message, messages.encode_text(f"dn:{dn.text}") if dn.rdns else b"")
-
-    def _change_password(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[bytes]:
-        try:
-            found = dict(ber.elements(ber.one(value, ber.SEQUENCE))) if value else {}
-        except BerError:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "data decoding error") from None
-        name = found.get(0x80)
-        made = self.directory.change_password(
-            self._who(asked), messages.text_of(name) if name else None, found.get(0x81), found.get(0x82)
-        )
-        yield self._respond(message, None if made is None else ber.sequence((ber.octets(made, 0x80),)))
-
-    def _cancel(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[bytes]:
-        """Operations end before the next message is read, so that there is never one to cancel (RFC 3909)."""
-        try:
-            ber.to_integer(ber.one(ber.one(value or b"", ber.SEQUENCE), ber.INTEGER))
-        except BerError:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "message ID parse failed") from None
-        yield self._error(message, LdapError(ResultCode.NO_SUCH_OPERATION, "message ID not found"))
-
-    def _begin_tls(self, message: Message, asked: Asked, value: bytes | None) -> Iterator[bytes]:
-        if value is not None:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "no request data expected")
-        if self._start_tls is None:
-            raise LdapError(ResultCode.PROTOCOL_ERROR, "unsupported extended operation")
-        if self._has_tls:
-            raise LdapError(ResultCode.OPERATIONS_ERROR, "TLS already started")
-        self._has_tls = True
-        self.identity = ANONYMOUS
-        yield messages.write_message(
-            message.number,
-            messages.write_result(messages.EXTENDED_RESULT, more=[ber.octets(START_TLS.encode(), 0x8A)]),
-        )
-        self._start_tls()
+        asked = self._asked(message, oid)
+        yield from self._extensions.answer(message, oid, value, self._who(asked))

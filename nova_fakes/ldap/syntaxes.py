@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["PREFIX", "SYNTAXES", "Syntax", "canonical_time"]
+from nova_fakes.ldap.certificates import is_certificate
+
+__all__ = ["PREFIX", "SYNTAXES", "Syntax", "canonical_time", "is_postal_address"]
 
 PREFIX = "1.3.6.1.4.1.1466.115.121.1."
 
@@ -100,7 +102,8 @@ def _generalized_time(value: bytes) -> bool:
     return _time_parts(value) is not None
 
 
-def _postal_address(value: bytes) -> bool:
+def is_postal_address(value: bytes) -> bool:
+    """Tell whether a value is lines with dollar signs between them, and escapes in them that mean one."""
     lines = re.split(rb"\$", value)
     return all(_utf8(line) and not re.search(rb"\\(?!24|5[Cc])", line) for line in lines)
 
@@ -140,7 +143,7 @@ SYNTAXES: tuple[Syntax, ...] = (
     _make("5", "Binary", _any, readable=False),
     _make("6", "Bit String", _matches(rb"'[01]*'B")),
     _make("7", "Boolean", _matches(b"TRUE|FALSE")),
-    _make("8", "Certificate", _sequence, binary_transfer=True, readable=False),
+    _make("8", "Certificate", is_certificate, binary_transfer=True, readable=False),
     _make("9", "Certificate List", _sequence, binary_transfer=True, readable=False),
     _make("10", "Certificate Pair", _sequence, binary_transfer=True, readable=False),
     _make("11", "Country String", _matches(PRINTABLE + b"{2}")),
@@ -154,7 +157,7 @@ SYNTAXES: tuple[Syntax, ...] = (
     _make("36", "Numeric String", _matches(b"[0-9 ]+")),
     _make("39", "Other Mailbox", _matches(PRINTABLE + rb"+\$[\x00-\x7f]*")),
     _make("40", "Octet String", _any),
-    _make("41", "Postal Address", _postal_address),
+    _make("41", "Postal Address", is_postal_address),
     _make("44", "Printable String", _matches(PRINTABLE + b"+")),
     _make("45", "SubtreeSpecification", _utf8),
     _make("49", "Supported Algorithm", _sequence, binary_transfer=True, readable=False),

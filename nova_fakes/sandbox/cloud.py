@@ -282,7 +282,8 @@ class Cloud:
             options["fabric"] = self._step("fabric", self._make_fabric)
         for host in self.spec.hosts:
             inventory = None if described is None else plan.inventory(host)
-            realizer = registry.load(self.spec.realizer, host=host, **options)
+            addressing = {} if inventory is None else {"addressing": inventory.vif_addressing}
+            realizer = registry.load(self.spec.realizer, host=host, **options, **addressing)
             self.fleet.add(Hypervisor(host, inventory, realizer))
 
     def _make_fabric(self) -> Fabric:

@@ -216,11 +216,14 @@ class Fleet:
         :param block: carry the local disks too
         :param auto_converge: slow the guest down while it writes to its memory too fast
         :raises GuestNotFound: the guest is not on the source
-        :raises Conflict: it does not run, or is on its way already
+        :raises Conflict: it does not run, is on its way already, or is awaited on another host than that
         """
         with failure_recorded(source, uuid, "live_migration_start"):
             guest = source.guest(uuid, "live_migration")
             _check_movable(guest)
+            awaited = [name for name, host in self._hosts.items() if uuid in host.arrivals]
+            if awaited and destination not in awaited:
+                raise Conflict(f"guest {uuid} is awaited on host {awaited[0]}, not on {destination}")
             disk_bytes = sum(disk.size_bytes for disk in local_disks(guest.spec)) if block else 0
             with source.lock:
                 if uuid in source.migrations:

@@ -14,6 +14,7 @@ from nova_fakes.virt.equipment import cpu_item, pci_item, pmem_item
 __all__ = ["Inventory", "NumaCell", "PciDevice", "PmemNamespace", "Provider"]
 
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+_ADDRESSINGS = ("static", "dhcp")
 _SMALL_PAGE_KB = 4
 _PCI_KINDS = ("type-PCI", "type-PF", "type-VF", "vdpa")
 
@@ -159,6 +160,7 @@ class Inventory:
     :param cpu_features: of the processor
     :param architecture: nova's name for it
     :param hypervisor_version: as nova counts versions: a million for each major, a thousand for each minor
+    :param vif_addressing: how its guests' real interfaces get IPv4 addresses: ``static`` or ``dhcp``
     """
 
     vcpus: int = 64
@@ -178,8 +180,11 @@ class Inventory:
     cpu_features: tuple[str, ...] = ("aes", "avx", "avx2", "pge", "sse4.2", "vmx")
     architecture: str = "x86_64"
     hypervisor_version: int = 1_000
+    vif_addressing: str = "static"
 
     def __post_init__(self) -> None:
+        if self.vif_addressing not in _ADDRESSINGS:
+            raise InvalidInput("vif_addressing", self.vif_addressing, f"use one of {', '.join(_ADDRESSINGS)}")
         for name in ("vcpus", "memory_mb", "nodes"):
             if getattr(self, name) < 1:
                 raise InvalidInput(name, getattr(self, name), "a host has 1 or more")

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from nova_fakes.exceptions import DeviceInUse, InvalidInput
+from nova_fakes.exceptions import DeviceInUse, InvalidInput, VIFTypeRefused
 
 __all__ = ["Nic", "VIFReader", "Wiring", "check_addresses", "read_nics"]
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}")
 _DEVNAME_MAX = 15
+#: What Neutron says of a port that no host has (``nova/network/model.py``).
+_UNBOUND_TYPES = frozenset({"unbound", "binding_failed"})
 
 #: Turns nova's description into what a realizer takes. The model does not know nova's formats: its adapter brings this.
 VIFReader = Callable[[Mapping[str, Any]], Any]
@@ -46,6 +48,12 @@ class Nic:
     def pci_address(self) -> str | None:
         """Address of the PCI device of the host that it is; None for one of software."""
         return (self.info.get("profile") or {}).get("pci_slot")
+
+    def require_bound(self) -> None:
+        """Raise VIFTypeRefused where its port is bound to no host."""
+        kind = self.info.get("type")
+        if kind in _UNBOUND_TYPES:
+            raise VIFTypeRefused(f"type of VIF {self.id}", kind, "bind the port to this host first")
 
     def vif(self, read: VIFReader) -> Any:
         """Return the interface as a realizer takes it, read once.

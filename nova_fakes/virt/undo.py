@@ -211,8 +211,12 @@ class UndoingHost(Host):
 
     def _plug(self, guest: Guest, nics: Iterable[Nic], up: bool) -> None:
         nics = list(nics)
-        if self.realizer is not None and (realizer := self._active_realizer) is not None:
-            realizer.plug(guest.uuid, [nic.vif(self.read_vif) for nic in nics], up=up)
+        if self.realizer is not None:
+            for nic in nics:
+                nic.require_bound()
+            realizer = self._active_realizer
+            if realizer is not None:
+                realizer.plug(guest.uuid, [nic.vif(self.read_vif) for nic in nics], up=up)
         guest.wired = guest.wired.union([nic.id for nic in nics])
         self.report_vifs("vif_plugged", guest.uuid, nics)
 

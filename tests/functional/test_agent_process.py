@@ -240,7 +240,7 @@ def test_what_is_http_at_first(unharmed, data):
 
 @FUZZ
 @given(
-    st.sampled_from([*protocol.VERBS, "execute"]),
+    st.sampled_from([*protocol.VERBS, protocol.BATCH, "execute"]),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.just(INSTANCE),
         lambda inner: (
@@ -256,6 +256,20 @@ def test_json_that_is_no_call(unharmed, verb, value):
     status, _, rest = reply.partition(b"\r\n")
     assert status.split()[1] in (b"400", b"404")
     assert "error" in json.loads(rest.partition(b"\r\n\r\n")[2])
+
+
+@FUZZ
+@given(
+    st.lists(
+        st.none() | st.integers() | st.dictionaries(st.sampled_from(["verb", "id"]), st.text(max_size=5)), max_size=8
+    )
+)
+def test_a_batch_of_what_is_no_call(unharmed, values):
+    body = json.dumps({"calls": values}).encode()
+    reply = say(unharmed, f"POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    answers = json.loads(reply.partition(b"\r\n\r\n")[2])["result"]
+    assert len(answers) == len(values)
+    assert all(answer["error"]["kind"] == "InvalidInput" for answer in answers)
 
 
 @pytest.mark.parametrize("length", [1 << 20, 1 << 24, 1 << 40])

@@ -3,6 +3,7 @@ import os
 import socket
 
 import pytest
+from bursts import Burst
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
@@ -323,6 +324,98 @@ def test_an_address_that_the_kernel_refuses_undoes_the_hot_plug(hosts, make_vif,
         hosts[0].plug(uuids[0], [multicast, type(one).from_network_info(info)])
     assert fabric.ledger.entries() == before
     assert devices(hosts[0].namespace(uuids[0])) == {"lo", "eth0"}
+
+
+def test_a_burst_of_fifty_is_one_message_to_the_kernel(hosts, make_vif, fabric, monkeypatch):
+    hosts[0].plug("first", [make_vif(200)])  # the bridge
+    sent, send = [], fabric._wiring.socket.send
+    monkeypatch.setattr(fabric._wiring.socket, "send", lambda messages: (sent.append(len(messages)), send(messages)))
+    burst = Burst(fabric)
+    burst.run({n: lambda n=n: hosts[0].plug(f"i{n}", [make_vif(n)]) for n in range(2, 52)})
+    assert burst.errors == {}
+    assert sent == [50]
+    silent = [n for n in range(2, 52) if not ping(hosts[0].namespace("first"), f"10.0.0.{n}").received]
+    assert silent == []
+    burst.run({n: lambda n=n: hosts[0].unplug(f"i{n}") for n in range(2, 52)})
+    assert burst.errors == {}
+    assert fabric.instances() == ("first",)
+    assert sorted(path.name for path in fabric.directory.iterdir()) == ["fabric", "fake-first"]
+
+
+def test_in_a_burst_one_instances_fault_is_not_the_others(hosts, make_vif, fabric):
+    """One's name is taken, another's MAC, a third fails at a later step: each is told, and nothing of it is left."""
+    hosts[0].plug("first", [make_vif(200, devname="taken")])
+    taken, late = make_vif(5), make_vif(6)
+
+    def stranger():
+        with netlink.Socket() as sock:
+            sock.send([netlink.BRIDGE.fill(devname=netlink.name(taken.devname), mac=b"\x02abcde", mtu=1500, flags=0)])
+
+    def fail(operation):
+        if isinstance(operation, plan.ConfigureGuest) and operation.instance == "late":
+            raise RealizerError("injected")
+
+    namespaces.in_namespace(fabric.path, stranger)
+    before = {entry.name for entry in fabric.ledger.entries()}
+    fabric.before = fail
+    burst = Burst(fabric)
+    calls = {f"i{n}": lambda n=n: hosts[0].plug(f"i{n}", [make_vif(n)]) for n in range(10, 20)}
+    calls |= {
+        "taken": lambda: hosts[0].plug("taken", [taken]),
+        "late": lambda: hosts[0].plug("late", [late]),
+        "one": lambda: hosts[0].plug("one", [make_vif(20, address="fa:16:3e:aa:aa:aa")]),
+        "other": lambda: hosts[0].plug("other", [make_vif(21, address="fa:16:3e:aa:aa:aa")]),
+    }
+    burst.run(calls)
+    fabric.before = None
+    assert burst.errors.keys() - {"one", "other"} == {"taken", "late"}
+    assert len(burst.errors) == 3
+    assert "is taken by something else" in str(burst.errors["taken"])
+    twin = next(iter(burst.errors.keys() & {"one", "other"}))
+    assert "has this MAC" in str(burst.errors[twin])
+    assert not {"late", "taken", twin} & set(fabric.instances())
+    assert taken.devname in devices(fabric.path)
+    assert late.devname not in devices(fabric.path)
+    silent = [n for n in range(10, 20) if not ping(hosts[0].namespace("first"), f"10.0.0.{n}").received]
+    assert silent == []
+    for instance in fabric.instances()[1:]:
+        hosts[0].unplug(instance)
+    assert {entry.name for entry in fabric.ledger.entries()} == before
+
+
+def test_a_bridge_that_goes_within_a_burst_is_made_again(hosts, make_vif, fabric, answers):
+    """The last instance of a network leaves it while another's interfaces wait to be made."""
+    hosts[0].plug("leaving", [make_vif(5)])
+    burst = Burst(fabric)
+    burst.run(
+        {
+            "comes": lambda: hosts[0].plug("comes", [make_vif(6)]),
+            "goes": lambda: hosts[0].unplug("leaving"),
+            "too": lambda: hosts[0].plug("too", [make_vif(7)]),
+        }
+    )
+    assert burst.errors == {}
+    assert answers(hosts[0].namespace("comes"), "10.0.0.7")
+
+
+def test_a_hundred_that_go_at_once_are_waited_for_by_those_who_ask(hosts, make_vif, fabric):
+    vifs = {f"i{n}": make_vif(n) for n in range(2, 102)}
+    fabric.together([lambda i=i, v=v: hosts[0].plug(i, [v]) for i, v in vifs.items()])
+    assert {vif.devname for vif in vifs.values()} <= devices(fabric.path)
+    fabric.together([lambda i=i: hosts[0].unplug(i) for i in vifs])
+    assert fabric.instances() == ()
+    assert fabric.settle()
+    assert not {vif.devname for vif in vifs.values()} & devices(fabric.path)
+    assert fabric.settle(0)  # nothing is on its way any more
+
+
+def test_what_somebody_holds_open_does_not_go_in_time(hosts, make_vif, uuids, fabric):
+    hosts[0].plug(uuids[0], [make_vif(5)])
+    held = namespaces.open_namespace(hosts[0].namespace(uuids[0]))
+    hosts[0].unplug(uuids[0])
+    assert not fabric.settle(0.05)
+    os.close(held)
+    assert fabric.settle()
 
 
 def test_equal_names_on_two_hosts_do_not_clash(hosts, make_vif, uuids, answers):

@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from bursts import Burst
 
 from nova_fakes.exceptions import InvalidInput, OvsdbUnavailable, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
@@ -285,34 +286,6 @@ def test_an_abandoned_migration_leaves_the_destination_as_it_was(hosts, fabric, 
     assert everything(fabric, own_switch(fabric)) == before
 
 
-class Burst:
-    """Plugs that come while the fabric is busy: they queue up, and go together."""
-
-    def __init__(self, fabric):
-        self._fabric = fabric
-        self.errors = {}
-
-    def run(self, calls):
-        go, busy = threading.Event(), threading.Event()
-        worker = self._fabric._worker
-        holder = threading.Thread(target=lambda: worker.call(lambda: (busy.set(), go.wait())))
-        holder.start()
-        busy.wait()
-        threads = [threading.Thread(target=self._call, args=item) for item in calls.items()]
-        for thread in threads:
-            thread.start()
-        eventually(lambda: worker.waiting() == len(calls))
-        go.set()
-        for thread in [*threads, holder]:
-            thread.join()
-
-    def _call(self, name, call):
-        try:
-            call()
-        except Exception as error:
-            self.errors[name] = error
-
-
 def test_a_burst_of_fifty_ports_is_one_transaction(hosts, fabric, make_ovs_vif, uuids):
     hosts[0].plug("first", [make_ovs_vif(200)])  # the bridge
     switch = own_switch(fabric)
@@ -327,6 +300,10 @@ def test_a_burst_of_fifty_ports_is_one_transaction(hosts, fabric, make_ovs_vif, 
     burst.run({n: lambda n=n: hosts[n % 3].unplug(f"i{n}") for n in range(2, 52)})
     assert burst.errors == {}
     assert len(switch.ports()) == 2  # the bridge's own, and the first
+    assert hosts[0].settle()
+    with switch.connect() as connection:
+        (row,) = connection.select("Open_vSwitch", [], "next_cfg", "cur_cfg")
+    assert row["cur_cfg"] == row["next_cfg"]
 
 
 def test_in_a_burst_one_instances_fault_is_not_the_others(hosts, fabric, make_ovs_vif):

@@ -1,6 +1,8 @@
 """After `kill -9`: the ledger finds everything again, or removes it, and spares what is not ours."""
 
 import os
+import random
+import select
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from nova_fakes.virt.vif import namespaces, netlink
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.cleanup import cleanup
+from nova_fakes.virt.vif.departures import Departures
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
 
@@ -91,6 +94,85 @@ def test_cleanup_spares_another_namespace_of_that_name(tmp_path, ledger):
     finally:
         namespaces.remove(path)
     cleanup(ledger)
+
+
+# Plugs and unplugs from several threads at once until it is killed.
+BUSY_PROGRAM = """
+import random, sys, threading, uuid
+from nova_fakes.virt.vif.base import VIF
+from nova_fakes.virt.vif.bridge import BridgeRealizer
+from nova_fakes.virt.vif.fabric import Fabric
+from nova_fakes.virt.vif.ledger import Ledger
+state, seed = sys.argv[1], int(sys.argv[2])
+fabric = Fabric(Ledger(state + "/ledger"), directory=state + "/netns")
+host = BridgeRealizer("h", fabric)
+
+def work(first):
+    chance = random.Random(seed + first)
+    while True:
+        n = first + 4 * chance.randrange(8)
+        if chance.random() < 0.6:
+            network = {"id": f"n{n % 3}", "subnets": [{"cidr": "10.0.0.0/16", "ips": [{"address": f"10.0.0.{n + 1}"}]}]}
+            vif = {"id": str(uuid.UUID(int=n + 1)), "address": "fa:16:3e:00:00:%02x" % n, "devname": f"tap{n}",
+                   "type": "bridge", "network": network}
+            host.plug(f"i{n}", [VIF.from_network_info(vif)])
+        else:
+            host.unplug(f"i{n}")
+
+for first in range(4):
+    threading.Thread(target=work, args=(first,)).start()
+print("busy", flush=True)
+"""
+
+
+def kill_when_busy(state, chance):
+    argv = [sys.executable, "-c", BUSY_PROGRAM, str(state), str(chance.randrange(1000))]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline()
+        select.select([], [], [], chance.uniform(0, 0.2))
+        process.send_signal(signal.SIGKILL)
+
+
+def kill_at_random(state, rounds, seed):
+    """Kill a driver that plugs and unplugs; the next finds everything again, or the ledger takes it away.
+
+    Strangers' devices and namespaces, under names like ours, are there all the time and stay.
+    """
+    chance = random.Random(seed)
+    strange = {"nfb0123456789", "tap99", "nft0123456789"}
+    (state / "netns").mkdir()
+    namespaces.unshare_network()
+    idle = links()
+    with netlink.Socket() as sock:
+        for number, name in enumerate(sorted(strange)):
+            mac = bytes([2, 0, 0, 0, 0, number])
+            sock.send([netlink.BRIDGE.fill(devname=name.encode(), mac=mac, mtu=1500, flags=0)])
+    (state / "netns" / "fake-stranger").touch()
+    for number in range(rounds):
+        kill_when_busy(state, chance)
+        with Ledger(state / "ledger") as ledger:
+            if number % 2:
+                assert cleanup(ledger).kept == ()
+            else:
+                with Fabric(ledger, directory=state / "netns") as fabric:
+                    found = {path.name for path in (state / "netns").iterdir()} - {"fake-stranger"}
+                    assert {f"fake-{name}" for name in fabric.instances()} == found
+                    assert all(namespaces.inode(fabric.namespace(name)) for name in fabric.instances())
+            assert ledger.entries() == ()
+        assert {path.name for path in (state / "netns").iterdir()} == {"fake-stranger"}
+        with Departures(links() - idle - strange) as departures:
+            assert departures.wait(30)
+        assert links() == idle | strange
+
+
+def test_kills_at_random_moments(tmp_path):
+    namespaces.in_thread(lambda: kill_at_random(tmp_path, rounds=4, seed=11))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_hundred_kills_at_random_moments(tmp_path):
+    namespaces.in_thread(lambda: kill_at_random(tmp_path, rounds=100, seed=12))
 
 
 def test_a_fabric_finds_its_instances_again(tmp_path, answers):

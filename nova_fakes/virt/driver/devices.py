@@ -14,7 +14,12 @@ from nova_fakes import exceptions
 from nova_fakes.virt.disks import GIB, Volume, local_disks
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.reading import disk_info
-from nova_fakes.virt.driver.translation import attach_interface_failure, detach_interface_failure, translated
+from nova_fakes.virt.driver.translation import (
+    attach_interface_failure,
+    detach_interface_failure,
+    plug_failure,
+    translated,
+)
 from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.nic import Nic
 
@@ -29,7 +34,7 @@ class DeviceMethods(HypervisorDriver):
 
     # Interfaces
 
-    @translated()
+    @translated(plug_failure)
     def plug_vifs(self, instance: Any, network_info: Any) -> None:
         """Make whatever is missing of the instance's interfaces; nova calls it for every instance at its start."""
         if instance.uuid in self._hypervisor.guests or self._hypervisor.silent:

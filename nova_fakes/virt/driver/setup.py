@@ -53,5 +53,12 @@ def hypervisor_from_conf(host: str) -> Hypervisor:
             vcpu_limit=section.vcpu_limit,
             memory_limit=section.memory_limit,
             disk_limit=section.disk_limit,
+            vif_addressing=section.vif_addressing,
         )
-    return Hypervisor(host, inventory, registry.load(section.vif_realizer, host=host, **section.vif_realizer_options))
+    options: dict[str, object] = {**section.vif_realizer_options}
+    # Only where they were asked for: somebody else's realizer need not know them.
+    if inventory.vif_addressing != "static":
+        options["addressing"] = inventory.vif_addressing
+    if section.vif_allow_substitute:
+        options["allow_substitute"] = True
+    return Hypervisor(host, inventory, registry.load(section.vif_realizer, host=host, **options))

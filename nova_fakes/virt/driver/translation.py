@@ -18,6 +18,7 @@ __all__ = [
     "detach_interface_failure",
     "failing_with",
     "nova_error",
+    "plug_failure",
     "spawn_failure",
     "to_nova",
     "translated",
@@ -44,6 +45,8 @@ def to_nova(error: exceptions.NovaFakesError, uuid: str, failure: Failure | None
             return cast(Exception, exception.InstanceExists(name=uuid))
         case exceptions.InsufficientCapacity():
             return cast(Exception, exception.ComputeResourcesUnavailable(reason=reason))
+        case exceptions.VIFTypeRefused():  # what nova's own VIF driver raises (nova/virt/libvirt/vif.py)
+            return plug_failure(uuid, reason)
     if failure is not None:
         return failure(uuid, reason)
     match error:
@@ -54,7 +57,7 @@ def to_nova(error: exceptions.NovaFakesError, uuid: str, failure: Failure | None
         case exceptions.DeviceInUse():
             return cast(Exception, exception.DevicePathInUse(reason))
         case exceptions.RealizerError():
-            return cast(Exception, exception.VirtualInterfacePlugException(reason))
+            return plug_failure(uuid, reason)
         case exceptions.MigrationNotFound() | exceptions.MigrationAborted():
             return cast(Exception, exception.MigrationError(reason=reason))
     return cast(Exception, exception.NovaException(reason))
@@ -97,6 +100,11 @@ def nova_error(name: str, message: str) -> BaseException | None:
 def spawn_failure(uuid: str, reason: str) -> Exception:
     """Return what a failed spawn raises."""
     return cast(Exception, exception.InstanceDeployFailure(reason=reason))
+
+
+def plug_failure(uuid: str, reason: str) -> Exception:
+    """Return what a failed plug raises: nova-compute, as it starts, goes on with the other instances after it."""
+    return cast(Exception, exception.VirtualInterfacePlugException(reason))
 
 
 def attach_interface_failure(uuid: str, reason: str) -> Exception:

@@ -13,15 +13,20 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
-from nova_fakes.exceptions import InvalidInput
+from nova_fakes.exceptions import InvalidInput, VIFTypeRefused
 
 __all__ = [
+    "ADDRESSINGS",
+    "ADDRESSING_KEY",
+    "UNBOUND_TYPES",
     "VIF",
     "InterfaceCounters",
     "Realizer",
     "RealizerDescription",
     "Route",
     "Subnet",
+    "addressing",
+    "interface_name",
 ]
 
 #: Linux keeps 16 bytes for an interface name, the last of which is NUL (``include/uapi/linux/if.h``).
@@ -31,9 +36,14 @@ MIN_MTU, MAX_MTU = 68, 65535
 DEFAULT_MTU = 1500
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-_DEVNAME = re.compile(r"[^\s/:\x00-\x1f]+")
+#: A percent sign would be a pattern to the kernel, which puts a number in its place (``dev_alloc_name``).
+_INTERFACE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 #: Neutron could not bind such a port: nova's libvirt driver refuses to plug it too.
-_UNBOUND_TYPES = frozenset({"unbound", "binding_failed"})
+UNBOUND_TYPES = frozenset({"unbound", "binding_failed"})
+#: How an interface gets its IPv4 addresses: set from outside, or by a DHCP client inside the instance.
+ADDRESSINGS = ("static", "dhcp")
+#: The key of a port's ``binding:profile`` by which one port differs from what its host does.
+ADDRESSING_KEY = "nova_fakes_addressing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,8 @@ class Route:
 class Subnet:
     """One subnet of a VIF with the fixed addresses that the port holds in it.
 
-    `addresses` are without prefix length; `gateway` is None where the subnet has none.
+    `addresses` are without prefix length; `gateway` is None where the subnet has none, `dhcp_server` where Neutron's
+    DHCP agent serves it not.
     """
 
     cidr: str
@@ -56,6 +67,7 @@ class Subnet:
     addresses: tuple[str, ...]
     routes: tuple[Route, ...] = ()
     dns: tuple[str, ...] = ()
+    dhcp_server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ class VIF:
 
     `id` is the Neutron port, `address` its MAC in lower case, `devname` the name of the host's end (15 characters at
     most), `bridge` the bridge that Neutron named (None where it named none), `mtu` in bytes, `active` whether Neutron
-    already reported the port up.
+    already reported the port up, `addressing` one of `ADDRESSINGS` or None: as its host does it.
     """
 
     id: str
@@ -109,6 +121,7 @@ class VIF:
     active: bool
     subnets: tuple[Subnet, ...]
     details: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), hash=False, compare=False)
+    addressing: str | None = None
 
     @classmethod
     def from_network_info(cls, vif: Mapping[str, Any]) -> "VIF":
@@ -119,29 +132,36 @@ class VIF:
 
         :param vif: a ``nova.network.model.VIF`` or a plain dictionary of that shape
         :raises InvalidInput: a field is missing or cannot be used; names the field, its value and the cure
+        :raises VIFTypeRefused: the port is bound to no host
         """
         port = _text(vif, "id", "give the id of the Neutron port")
         network = vif.get("network")
         if not isinstance(network, Mapping):
             raise InvalidInput(f"network of VIF {port}", network, "give the network's id, meta and subnets")
         vif_type = str(vif.get("type") or "other")
-        if vif_type in _UNBOUND_TYPES:
-            raise InvalidInput(
+        if vif_type in UNBOUND_TYPES:
+            raise VIFTypeRefused(
                 f"type of VIF {port}", vif_type, "bind the port to this host first (see Neutron's binding:vif_type)"
             )
+        bridge = network.get("bridge") or None
+        details = dict(vif.get("details") or {})
+        if details.get("bridge_name"):
+            interface_name(details["bridge_name"], f"bridge_name of VIF {port}")
+        chosen = (vif.get("profile") or {}).get(ADDRESSING_KEY)
         meta = network.get("meta") or {}
         return cls(
             id=port,
             address=_mac(vif, port),
             devname=_devname(vif, port),
             network_id=_text(network, "id", f"give the id of the network of VIF {port}"),
-            bridge=network.get("bridge") or None,
+            bridge=None if bridge is None else interface_name(bridge, f"bridge of VIF {port}"),
             mtu=_mtu(meta.get("mtu"), port),
             type=vif_type,
             vnic_type=str(vif.get("vnic_type") or "normal"),
             active=bool(vif.get("active")),
             subnets=tuple(_subnet(subnet, port) for subnet in network.get("subnets") or ()),
-            details=MappingProxyType(dict(vif.get("details") or {})),
+            details=MappingProxyType(details),
+            addressing=None if chosen is None else addressing(chosen, f"addressing of VIF {port}"),
         )
 
 
@@ -209,15 +229,33 @@ def _mac(vif: Mapping[str, Any], port: str) -> str:
     return address
 
 
+def interface_name(value: object, field: str) -> str:
+    """Return the name of a network interface or bridge, which can be part of a path and of a log line too.
+
+    :raises InvalidInput: it is none that every tool takes as it is
+    """
+    if not isinstance(value, str) or not _INTERFACE_NAME.fullmatch(value):
+        raise InvalidInput(field, value, "give letters, digits, '_', '.' and '-', and neither '-' nor '.' first")
+    if len(value) > MAX_DEVNAME_LENGTH:
+        raise InvalidInput(field, value, f"use at most {MAX_DEVNAME_LENGTH} characters")
+    return value
+
+
+def addressing(value: object, field: str) -> str:
+    """Return how an interface gets its IPv4 addresses.
+
+    :raises InvalidInput: it is none of `ADDRESSINGS`
+    """
+    if value not in ADDRESSINGS:
+        raise InvalidInput(field, value, f"use one of {', '.join(ADDRESSINGS)}")
+    return str(value)
+
+
 def _devname(vif: Mapping[str, Any], port: str) -> str:
     value = vif.get("devname")
     if value is None or value == "":
         return f"tap{port[:11]}"
-    if not isinstance(value, str) or not _DEVNAME.fullmatch(value) or value in {".", ".."}:
-        raise InvalidInput(f"devname of VIF {port}", value, "an interface name has no spaces, '/' or ':'")
-    if len(value.encode()) > MAX_DEVNAME_LENGTH:
-        raise InvalidInput(f"devname of VIF {port}", value, f"use at most {MAX_DEVNAME_LENGTH} characters")
-    return value
+    return interface_name(value, f"devname of VIF {port}")
 
 
 def _mtu(value: object, port: str) -> int:
@@ -249,13 +287,24 @@ def _subnet(subnet: Mapping[str, Any], port: str) -> Subnet:
     gateway = _address(subnet.get("gateway"))
     if gateway is not None:
         gateway = _ip(gateway, f"gateway of subnet {cidr} of VIF {port}", cidr.version)
-    dns = tuple(a for a in map(_address, _iterable(subnet.get("dns"))) if a)
-    return Subnet(str(cidr), gateway, tuple(addresses), tuple(_routes(subnet, cidr.version, port)), dns)
+    dns = tuple(_ip(a, f"DNS server of subnet {cidr} of VIF {port}") for a in map(_address, subnet.get("dns") or ()))
+    server = (subnet.get("meta") or {}).get("dhcp_server")
+    if server is not None:
+        server = _ip(server, f"DHCP server of subnet {cidr} of VIF {port}", cidr.version)
+    routes = tuple(_routes(subnet, cidr.version, port))
+    return Subnet(str(cidr), gateway, tuple(addresses), routes, dns, server)
 
 
 @lru_cache(maxsize=1024)  # all the instances of a network share it
 def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(cidr, strict=False)
+    return ipaddress.ip_network(_without_zone(cidr), strict=False)
+
+
+def _without_zone(address: str) -> str:
+    """Refuse ``fe80::1%eth0``: the zone is an interface of the machine that wrote it, not of the instance."""
+    if "%" in address:
+        raise ValueError(address)
+    return address
 
 
 def _fixed_address(entry: object, cidr: ipaddress.IPv4Network | ipaddress.IPv6Network, port: str) -> str:
@@ -271,7 +320,7 @@ def _routes(subnet: Mapping[str, Any], version: int, port: str) -> Iterable[Rout
         destination, nexthop = entry.get("cidr"), _address(entry.get("gateway"))
         name = f"host route of VIF {port}"
         try:
-            network = ipaddress.ip_network(str(destination), strict=False)
+            network = _network(str(destination))
         except ValueError:
             raise InvalidInput(name, destination, "give the destination as network/prefix") from None
         if network.version != version:
@@ -279,15 +328,11 @@ def _routes(subnet: Mapping[str, Any], version: int, port: str) -> Iterable[Rout
         yield Route(str(network), _ip(nexthop, f"nexthop of the {name} to {network}", version))
 
 
-def _ip(value: str | None, field_name: str, version: int) -> str:
+def _ip(value: object, field_name: str, version: int | None = None) -> str:
     try:
-        address = ipaddress.ip_address(value or "")
+        address = ipaddress.ip_address(_without_zone(str(value or "")))
     except ValueError:
-        raise InvalidInput(field_name, value, "give an IP address") from None
-    if address.version != version:
+        raise InvalidInput(field_name, value, "give an IP address, without a zone") from None
+    if version is not None and address.version != version:
         raise InvalidInput(field_name, value, f"the subnet is IPv{version}; use an address of that family")
     return str(address)
-
-
-def _iterable(value: object) -> Iterable[object]:
-    return value if isinstance(value, (list, tuple)) else ()

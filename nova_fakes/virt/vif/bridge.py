@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif import namespaces
+from nova_fakes.virt.vif.acceptance import Acceptance, flag
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
@@ -23,12 +24,14 @@ class BridgeRealizer:
     :param state_directory: where a fabric of one's own keeps its ledger; by default ``/run/nova-fakes/<host>`` for root
         and ``$XDG_RUNTIME_DIR/nova-fakes/<host>`` for others
     :param persistent: `close` leaves the instances wired, and a realizer on the same state directory finds them again
+    :param allow_substitute: make a plain port of a VIF whose type it cannot make (vhostuser, hw_veb…)
+    :param addressing: ``dhcp`` has a DHCP client get the IPv4 addresses, for VIFs that say nothing of it
     :raises NamespacesUnavailable: no namespaces can be made here
+    :raises InvalidInput: an option cannot be used
     """
 
     name = "bridge"
-    vif_types = frozenset({"bridge", "ovs", "tap", "other"})
-    vnic_types = frozenset({"normal"})
+    _summary = "a network namespace for each instance, veth pairs into Linux bridges"
 
     def __init__(
         self,
@@ -36,11 +39,14 @@ class BridgeRealizer:
         fabric: Fabric | None = None,
         *,
         state_directory: str | os.PathLike[str] | None = None,
-        persistent: bool = False,
+        persistent: bool | str = False,
+        allow_substitute: bool | str = False,
+        addressing: str = "static",
     ) -> None:
+        self._acceptance = Acceptance(self.name, allow_substitute=allow_substitute, host_addressing=addressing)
         self.host = host
         self._own_ledger: Ledger | None = None
-        self._persistent = persistent
+        self._persistent = flag(persistent, "persistent")
         if fabric is None:
             state = Path(state_directory) if state_directory is not None else _default_state(host)
             self._own_ledger = Ledger(state / LEDGER_NAME)
@@ -55,30 +61,30 @@ class BridgeRealizer:
     @staticmethod
     def make_fabric(ledger: Ledger, directory: Path | None, namespace: str | None) -> Fabric:
         """Make what the realizers of several hosts share, as `fabric`; see `registry.fabric`."""
-        return Fabric(ledger, directory=directory, namespace=namespace)
+        # With a namespace the network is our own; without, Neutron's routers have MACs of theirs.
+        return Fabric(ledger, directory=directory, namespace=namespace, gateway_neighbours=namespace is not None)
 
     def describe(self) -> RealizerDescription:
         """Tell that normal VIFs become real interfaces."""
         return RealizerDescription(
             name=self.name,
-            vif_types=self.vif_types,
-            vnic_types=self.vnic_types,
+            vif_types=self._acceptance.vif_types,
+            vnic_types=self._acceptance.vnic_types,
             needs_namespaces=True,
             real_counters=True,
             hot_plug=True,
             live_migration=True,
-            summary="a network namespace for each instance, veth pairs into Linux bridges",
+            summary=self._summary,
         )
 
     def plug(self, instance: str, vifs: Sequence[VIF], *, up: bool = True) -> None:
         """Make whatever of these VIFs is missing; all of them or none.
 
-        :raises InvalidInput: a VIF of a type that is no ordinary interface, or VIFs that clash
+        :raises VIFTypeRefused: a VIF of a type that is no ordinary interface
+        :raises InvalidInput: VIFs that clash
         :raises RealizerError: something failed; what had been made is gone again
         """
-        for vif in vifs:
-            self._check_type(vif)
-        self.fabric.plug(self.host, instance, vifs, up=up)
+        self.fabric.plug(self.host, instance, self._acceptance.accept(vifs), up=up)
 
     def unplug(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
         """Remove these VIFs of an instance on this host, or all and its namespace where None."""
@@ -95,9 +101,7 @@ class BridgeRealizer:
 
     def prepare_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
         """Make this host's bridges ahead of the switch-over."""
-        for vif in vifs:
-            self._check_type(vif)
-        self.fabric.prepare_migration(self.host, vifs)
+        self.fabric.prepare_migration(self.host, self._acceptance.accept(vifs))
 
     def migrate(self, instance: str, vifs: Sequence[VIF], source: Realizer) -> None:
         """Take the instance over: on one fabric its connections live on, else it is made anew here, then removed there.
@@ -105,7 +109,7 @@ class BridgeRealizer:
         :raises RealizerError: a step failed; the instance is where it was
         """
         if isinstance(source, BridgeRealizer) and source.fabric is self.fabric:
-            self.fabric.migrate(self.host, instance, vifs)
+            self.fabric.migrate(self.host, instance, self._acceptance.accept(vifs))
             return
         self.plug(instance, vifs)
         source.unplug(instance)
@@ -118,6 +122,10 @@ class BridgeRealizer:
         """Return the path of the namespace of an instance on this host, None where it is not here."""
         return self.fabric.namespace(instance) if self.fabric.host_of(instance) == self.host else None
 
+    def settle(self, timeout_s: float = 60.0) -> bool:
+        """Wait until nothing of what was unplugged is left; False where it takes longer."""
+        return self.fabric.settle(timeout_s)
+
     def close(self) -> None:
         """Close a fabric of one's own; a shared one is its owner's to close."""
         if self._own_ledger is not None:
@@ -125,15 +133,7 @@ class BridgeRealizer:
             self._own_ledger.close()
 
     def _make_fabric(self, ledger: Ledger, directory: Path) -> Fabric:
-        return Fabric(ledger, directory=directory)
-
-    def _check_type(self, vif: VIF) -> None:
-        if vif.type not in self.vif_types:
-            plugged = ", ".join(sorted(self.vif_types))
-            raise InvalidInput(f"type of VIF {vif.id}", vif.type, f"the {self.name} realizer plugs {plugged}; use null")
-        if vif.vnic_type not in self.vnic_types:
-            cure = f"the {self.name} realizer plugs normal ports alone"
-            raise InvalidInput(f"vnic_type of VIF {vif.id}", vif.vnic_type, cure)
+        return Fabric(ledger, directory=directory, gateway_neighbours=False)
 
 
 def _default_state(host: str) -> Path:

@@ -15,11 +15,12 @@ from nova_fakes.exceptions import InvalidInput, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters
 from nova_fakes.virt.vif.bridges import delete
+from nova_fakes.virt.vif.gathering import GatheringWorker
 from nova_fakes.virt.vif.ledger import Entry, Ledger
+from nova_fakes.virt.vif.steps import MtuChange, SetMtu
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
-from nova_fakes.virt.vif.worker import Worker
 
-__all__ = ["Fabric"]
+__all__ = ["Fabric", "outcome"]
 
 T = TypeVar("T")
 #: What is done in stages: it hands on what is done together with others', and is resumed when that is done.
@@ -130,10 +131,15 @@ class Fabric:
         :returns: of each call what it returned or the exception that it raised; one that fails stops no other
         """
 
-        def run() -> list[object]:
-            return [_outcome(call) for call in calls]
+        return self._outside(lambda: [outcome(call) for call in calls])
 
-        return self._worker.call(run)
+    def settle(self, timeout_s: float = 60.0) -> bool:
+        """Wait until the kernel has removed all interfaces of what was unplugged; False where it takes longer.
+
+        `unplug` does not wait for that: the kernel deletes many at once, later.
+        """
+        with self._outside(self._wiring.watch) as departures:
+            return departures.wait(timeout_s)
 
     def host_of(self, instance: str) -> str | None:
         """Return the host on which the instance is, None where it is not on the fabric."""
@@ -173,8 +179,8 @@ class Fabric:
         self._wiring = self._make_wiring(quiet)
         self._adopt()
 
-    def _make_worker(self) -> Worker:
-        return Worker("fabric")
+    def _make_worker(self) -> GatheringWorker:
+        return GatheringWorker("fabric", lambda burst: self._wiring.commit(burst), idle=lambda: self._wiring.leave())
 
     def _make_wiring(self, quiet: bool) -> Wiring:
         return Wiring(self.ledger, self.directory, self.path, quiet, self._gateway_neighbours)
@@ -217,6 +223,8 @@ class Fabric:
                 found = self._adopt_link(entry) if role == "vif" else self._wiring.bridges.adopt(entry)
                 if not found:
                     self.ledger.done(entry)
+        self._wiring.resume_leases()
+        self._wiring.leave()
 
     def _adopt_link(self, entry: Entry) -> bool:
         link, facts = self._wiring.socket.link(entry.name), entry.attributes
@@ -243,20 +251,22 @@ class Fabric:
         return self._worker.call(run)
 
     def _perform(self, instance: str, steps: Callable[[], Steps]) -> None:
-        """Do something that concerns one instance, in the worker."""
+        """Do something that concerns one instance, in the worker; what it hands on together with others'."""
 
-        def run() -> None:
-            for _gathered in steps():
-                raise AssertionError("a fabric of Linux bridges gathers nothing")
+        def whole() -> Steps:
+            try:
+                yield from steps()
+            finally:
+                self._wiring.let_go(instance)
 
-        self._outside(run)
+        self._worker.gather(instance, whole())
 
     def _execute(self, operations: Iterable[plan.Operation]) -> None:
         plan.execute(operations, self._wiring, self.before)
 
     def _stages(self, operations: Iterable[plan.Operation]) -> Steps:
         """Apply a plan, handing on what is done together with others' plans."""
-        return plan.stages(operations, self._wiring, self.before)
+        return plan.stages(operations, self._wiring, self.before, self._wiring.gathered)
 
     def _plug_operations(
         self, instance: str, host: str, planned: Sequence[plan.Interface], *, up: bool, new: bool
@@ -291,8 +301,10 @@ class Fabric:
             known = [plan.interface(vif, seats[vif.id].ordinal) for vif in vifs if vif.id in seats]
             self._wiring.do(plan.ConfigureGuest(uuid, tuple(known), loopback=True))
             instance.adopted = False
+        operations: list[plan.Operation] = [*_mtu_changes(instance, vifs)]
         if planned:
-            yield from self._stages(self._plug_operations(uuid, host, planned, up=instance.up, new=False))
+            operations += self._plug_operations(uuid, host, planned, up=instance.up, new=False)
+        yield from self._stages(operations)
 
     def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None) -> Steps:
         instance = self._wiring.instances.get(uuid)
@@ -300,6 +312,7 @@ class Fabric:
             return
         networks = {link.network_id for link in instance.links.values()}
         going = list(instance.links) if vifs is None else [vif.id for vif in vifs if vif.id in instance.links]
+        self._wiring.leases.stop(going)  # while the server can still hear it
         yield from self._detach(instance, going)
         if vifs is None:
             self._wiring.forget(instance)
@@ -319,6 +332,8 @@ class Fabric:
         self._wiring.socket.send(
             [template.fill(devname=netlink.name(link.devname)) for link in instance.links.values()]
         )
+        if up and not instance.up:
+            self._wiring.leases.reboot(instance.links)
         instance.up = up
 
     def _counters(self, uuid: str) -> dict[str, InterfaceCounters]:
@@ -373,7 +388,22 @@ class Fabric:
             delete(self._wiring.socket, devname)
 
 
-def _outcome(call: Callable[[], object]) -> object:
+def _mtu_changes(instance: Instance, vifs: Sequence[VIF]) -> tuple[SetMtu, ...]:
+    """Return the step that gives what the instance has the MTUs of these VIFs; none where it has them.
+
+    :raises InvalidInput: an MTU cannot carry the VIF's addresses
+    """
+    changes = []
+    for vif in vifs:
+        link = instance.links.get(vif.id)
+        if link is not None and link.mtu != vif.mtu:
+            plan.interface(vif, link.seat.ordinal)
+            changes.append(MtuChange(vif.id, link.mtu, vif.mtu))
+    return (SetMtu(instance.uuid, tuple(changes)),) if changes else ()
+
+
+def outcome(call: Callable[[], object]) -> object:
+    """Make a call, and return what it returned or the exception that it raised."""
     try:
         return call()
     except Exception as error:

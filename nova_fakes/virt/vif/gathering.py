@@ -35,25 +35,34 @@ class GatheringWorker(Worker):
 
     :param commit: does operations together; returns for each None, or why it failed
     :param after: called after each stage of each job
+    :param idle: called after jobs in stages, when there is nothing more to do for now
     """
 
     def __init__(
         self,
         name: str,
         commit: Callable[[Sequence[Operation]], Sequence[BaseException | None]],
-        after: Callable[[], None],
+        after: Callable[[], None] = lambda: None,
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._commit = commit
         self._after = after
+        self._idle = idle
         self._pending: list[tuple[_Staged, Operation]] = []
+        self._began = False
         super().__init__(name)
 
     def gather(self, key: str, steps: Steps) -> None:
         """Run the steps in the worker's thread, what they yield together with others'; return when they are done.
 
+        From that thread they are run at once and alone.
+
         :raises RealizerError: the worker is closed
         :raises Exception: whatever the steps raise
         """
+        if self._threading.get_ident() == self._thread.ident:
+            self._alone(steps)
+            return
         finished = self._threading.Lock()
         finished.acquire()
         job = _Staged(key, steps, finished)
@@ -70,25 +79,48 @@ class GatheringWorker(Worker):
             try:
                 job = self._jobs.get_nowait()
             except Empty:
-                self._burst()
+                self._round_off()
                 job = self._jobs.get()
+        self._round_off()
+
+    def _round_off(self) -> None:
         self._burst()
+        if self._began:
+            self._began = False
+            self._idle()
 
     def _begin(self, job: Job) -> None:
         if not isinstance(job, _Staged):
+            self._burst()  # what it concerns is not known
             job.run()
             return
+        self._began = True
         if len(self._pending) >= BURST_LIMIT or any(job.key == other.key for other, _operation in self._pending):
             self._burst()
         self._advance(job, lambda: next(job.steps))
 
+    def _alone(self, steps: Steps) -> None:
+        """Run steps to their end, committing each operation on its own."""
+        try:
+            operation = next(steps)
+            while True:
+                (outcome,) = self._outcomes([operation])
+                operation = next(steps) if outcome is None else steps.throw(outcome)
+        except StopIteration:
+            return
+        finally:
+            self._after()
+
+    def _outcomes(self, operations: Sequence[Operation]) -> Sequence[BaseException | None]:
+        try:
+            return self._commit(operations)
+        except BaseException as error:
+            return [error] * len(operations)
+
     def _burst(self) -> None:
         while self._pending:
             pending, self._pending = self._pending, []
-            try:
-                outcomes = self._commit([operation for _job, operation in pending])
-            except BaseException as error:
-                outcomes = [error] * len(pending)
+            outcomes = self._outcomes([operation for _job, operation in pending])
             for (job, _operation), outcome in zip(pending, outcomes, strict=True):
                 self._resume(job, outcome)
 

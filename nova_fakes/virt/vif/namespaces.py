@@ -7,6 +7,7 @@ cannot go back to the machine's own; that is why whatever happens inside one hap
 
 import ctypes
 import errno
+import importlib
 import os
 import stat
 import subprocess
@@ -27,6 +28,7 @@ __all__ = [
     "inode",
     "join",
     "make",
+    "native_select",
     "native_threading",
     "open_namespace",
     "remove",
@@ -151,12 +153,19 @@ def native_threading() -> Any:
     Under eventlet's monkey patching, with which a stock nova-compute may run, ``threading.Thread`` makes green threads:
     they share one real thread, and entering a namespace in one would move all of them.
     """
-    eventlet_patcher = sys.modules.get("eventlet.patcher")
-    if eventlet_patcher is not None and eventlet_patcher.is_monkey_patched("thread"):
-        return eventlet_patcher.original("threading")
-    import threading
+    return _native("thread", "threading")
 
-    return threading
+
+def native_select() -> Any:
+    """Return the select module as the operating system has it: eventlet's monkey patching takes poll and epoll away."""
+    return _native("select", "select")
+
+
+def _native(patch: str, module: str) -> Any:
+    eventlet_patcher = sys.modules.get("eventlet.patcher")
+    if eventlet_patcher is not None and eventlet_patcher.is_monkey_patched(patch):
+        return eventlet_patcher.original(module)
+    return importlib.import_module(module)
 
 
 def in_namespace(namespace: int | str | os.PathLike[str], function: Callable[[], T]) -> T:

@@ -21,13 +21,17 @@ __all__ = [
     "ADDRESS4",
     "ADDRESS6",
     "BRIDGE",
+    "DELETE_ADDRESS4",
     "DELETE_GROUP",
     "DELETE_LINK",
+    "DELETE_ROUTE4",
     "LINK_ALIAS",
     "LINK_ATTACH",
     "LINK_DOWN",
     "LINK_GROUP",
+    "LINK_MTU",
     "LINK_UP",
+    "MTU_INDEX",
     "NEIGHBOUR4",
     "NEIGHBOUR6",
     "NO_AUTOCONF",
@@ -49,7 +53,7 @@ __all__ = [
 
 # Message types, flags and families.
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK = 16, 17, 18, 19
-_RTM_NEWADDR, _RTM_NEWROUTE, _RTM_NEWNEIGH = 20, 24, 28
+_RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_NEWNEIGH = 20, 21, 24, 25, 28
 _RTM_NEWNSID, _RTM_GETNSID = 88, 90
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _REQUEST, _ACK, _REPLACE, _EXCL, _CREATE, _DUMP = 0x1, 0x4, 0x100, 0x200, 0x400, 0x300
@@ -114,7 +118,7 @@ def _u32(value: int) -> bytes:
 class Template:
     """A message whose shape is fixed: `fill` packs the values into it."""
 
-    __slots__ = ("_constants", "_pack", "_places", "summary")
+    __slots__ = ("_constants", "_names", "_pack", "_slots", "summary")
 
     def __init__(self, summary: str, kind: int, flags: int, *parts: _Part | bytes) -> None:
         whole = _join(bytes(_HEADER.size), *parts)
@@ -123,14 +127,15 @@ class Template:
         # One struct for the whole message, what is constant in it included: packing it is a single call.
         layout = "="
         self._constants: list[int | bytes] = []
-        self._places: dict[str, list[int]] = {}
+        self._slots: list[str] = []
         end = 0
         for slot_name, offset, form in sorted(whole.slots, key=lambda slot: slot[1]):
             layout += f"{offset - end}s{form.format[1:]}"
-            self._places.setdefault(slot_name, []).append(len(self._constants) + 1)
+            self._slots.append(slot_name)
             self._constants += [data[end:offset], 0]
             end = offset + form.size
         self._constants.append(data[end:])
+        self._names = frozenset(self._slots)
         self._pack = struct.Struct(f"{layout}{len(data) - end}s").pack
 
     def fill(self, **values: int | bytes) -> "Message":
@@ -138,19 +143,18 @@ class Template:
 
         Every slot needs its value.
         """
+        if len(values) != len(self._names):
+            raise KeyError(f"{self.summary!r} takes {sorted(self._names)}, not {sorted(values)}")
         arguments = self._constants.copy()
-        places = self._places
-        for slot_name, value in values.items():
-            for place in places[slot_name]:
-                arguments[place] = value
-        return Message(self, bytearray(self._pack(*arguments)))
+        arguments[1::2] = [values[slot_name] for slot_name in self._slots]
+        return Message(self, self._pack(*arguments))
 
 
 class Message(NamedTuple):
     """A filled template, ready to be sent."""
 
     template: Template
-    data: bytearray
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,8 @@ LINK_ATTACH = Template(
 )
 LINK_UP = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(flags=_u32(UP)), _IFNAME)
 LINK_DOWN = Template("take an interface down", _RTM_SETLINK, 0, _ifinfo(flags=_u32(0)), _IFNAME)
+LINK_MTU = Template("set an MTU", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_MTU, _slot("mtu", "I")))
+MTU_INDEX = Template("set an MTU", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i")), _attr(_IFLA_MTU, _slot("mtu", "I")))
 LINK_ALIAS = Template(
     "mark an interface", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_IFALIAS, _slot("alias", "64s"))
 )
@@ -252,11 +258,11 @@ DELETE_GROUP = Template(
 DELETE_LINK = Template("delete an interface", _RTM_DELLINK, 0, _ifinfo(), _IFNAME)
 
 
-def _address(summary: str, family: int, size: int, flags: _Part | bytes) -> Template:
+def _address(summary: str, family: int, size: int, flags: _Part | bytes, kind: int = _RTM_NEWADDR) -> Template:
     return Template(
         summary,
-        _RTM_NEWADDR,
-        _CREATE | _REPLACE,
+        kind,
+        _CREATE | _REPLACE if kind == _RTM_NEWADDR else 0,
         struct.pack("=B", family),
         _slot("prefix_length", "B"),
         b"\x00\x00",
@@ -267,12 +273,12 @@ def _address(summary: str, family: int, size: int, flags: _Part | bytes) -> Temp
     )
 
 
-def _route(summary: str, family: int, size: int) -> Template:
+def _route(summary: str, family: int, size: int, kind: int = _RTM_NEWROUTE) -> Template:
     # rtmsg: family, destination and source length, tos, table main, protocol static, scope universe, type unicast.
     return Template(
         summary,
-        _RTM_NEWROUTE,
-        _CREATE | _REPLACE,
+        kind,
+        _CREATE | _REPLACE if kind == _RTM_NEWROUTE else 0,
         struct.pack("=B", family),
         _slot("prefix_length", "B"),
         struct.pack("=BBBBBB", 0, 0, 254, 4, 0, 1),
@@ -300,8 +306,10 @@ def _neighbour(summary: str, family: int, size: int) -> Template:
 #: RTNH_F_ONLINK, for the ``flags`` of a route whose nexthop lies outside the subnet.
 ON_LINK = 4
 ADDRESS4 = _address("add an IPv4 address", socket.AF_INET, 4, b"")
+DELETE_ADDRESS4 = _address("remove an IPv4 address", socket.AF_INET, 4, b"", _RTM_DELADDR)
 ADDRESS6 = _address("add an IPv6 address", socket.AF_INET6, 16, _attr(_IFA_FLAGS, _u32(_IFA_F_PERMANENT_NODAD)))
 ROUTE4 = _route("add an IPv4 route", socket.AF_INET, 4)
+DELETE_ROUTE4 = _route("remove an IPv4 route", socket.AF_INET, 4, _RTM_DELROUTE)
 ROUTE6 = _route("add an IPv6 route", socket.AF_INET6, 16)
 NEIGHBOUR4 = _neighbour("add an IPv4 neighbour", socket.AF_INET, 4)
 NEIGHBOUR6 = _neighbour("add an IPv6 neighbour", socket.AF_INET6, 16)
@@ -357,10 +365,14 @@ class Socket:
         if not messages:
             return
         first = self._sequence + 1
-        for message in messages:
-            self._sequence += 1
-            _SEQUENCE.pack_into(message.data, _SEQUENCE_OFFSET, self._sequence & 0xFFFFFFFF)
-        self._socket.send(b"".join([message.data for message in messages]))
+        sequence, place = self._sequence, _SEQUENCE_OFFSET
+        batch = bytearray().join([data for _template, data in messages])
+        for _template, data in messages:
+            sequence += 1
+            _SEQUENCE.pack_into(batch, place, sequence & 0xFFFFFFFF)
+            place += len(data)
+        self._sequence = sequence
+        self._socket.send(batch)
         refusals: dict[int, tuple[int, bytes]] = {}
         while True:
             try:
@@ -372,8 +384,11 @@ class Socket:
                 if kind == _NLMSG_ERROR and (code := -struct.unpack_from("=i", body)[0]) and position < len(messages):
                     refusals[position] = (code, body)
         if refusals:
-            position = min(refusals)
-            raise _refusal(messages[position].template.summary, *refusals[position], failed=tuple(sorted(refusals)))
+            failed = tuple(sorted(refusals))
+            each = {place: _refusal(messages[place].template.summary, *refusals[place], failed) for place in failed}
+            error = each[failed[0]]
+            error.each = each
+            raise error
 
     def link(self, devname: str) -> Link | None:
         """Look an interface up by name; None where there is none."""
@@ -415,8 +430,9 @@ class Socket:
 
     def _request(self, message: Message) -> list[tuple[int, bytes]]:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        _SEQUENCE.pack_into(message.data, _SEQUENCE_OFFSET, self._sequence)
-        self._socket.send(message.data)
+        data = bytearray(message.data)
+        _SEQUENCE.pack_into(data, _SEQUENCE_OFFSET, self._sequence)
+        self._socket.send(data)
         answers: list[tuple[int, bytes]] = []
         dump = struct.unpack_from("=H", message.data, 6)[0] & _DUMP == _DUMP
         while True:

@@ -9,24 +9,10 @@ from threading import Lock
 from types import MappingProxyType
 
 from nova_fakes.virt.vif import plan
+from nova_fakes.virt.vif.acceptance import VIF_TYPES, VNIC_TYPES, Acceptance
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
 
 __all__ = ["NullRealizer"]
-
-_VIF_TYPES = frozenset({"bridge", "ovs", "tap", "other", "hw_veb", "vhostuser", "macvtap", "hostdev_physical", "vif"})
-_VNIC_TYPES = frozenset(
-    {
-        "normal",
-        "direct",
-        "macvtap",
-        "direct-physical",
-        "virtio-forwarder",
-        "vdpa",
-        "accelerator-direct",
-        "accelerator-direct-physical",
-        "remote-managed",
-    }
-)
 
 
 class NullRealizer:
@@ -34,11 +20,22 @@ class NullRealizer:
 
     :param host: the name of the hypervisor, for the plans
     :param fabric: accepted because every realizer is made with the same options; there is nothing to share
+    :param addressing: ``dhcp`` plans a DHCP client instead of IPv4 addresses, for VIFs that say nothing of it
+    :param allow_substitute: accepted likewise; nothing has to be substituted
+    :raises InvalidInput: the addressing is none
     """
 
     name = "null"
 
-    def __init__(self, host: str = "localhost", fabric: object = None) -> None:
+    def __init__(
+        self,
+        host: str = "localhost",
+        fabric: object = None,
+        *,
+        addressing: str = "static",
+        allow_substitute: bool | str = False,
+    ) -> None:
+        self._acceptance = Acceptance(self.name, VIF_TYPES, VNIC_TYPES, host_addressing=addressing)
         self.host = host
         self.fabric = fabric
         self._plans: dict[str, dict[str, plan.Interface]] = {}
@@ -49,8 +46,8 @@ class NullRealizer:
         """Tell that everything is accepted and nothing is made."""
         return RealizerDescription(
             name=self.name,
-            vif_types=_VIF_TYPES,
-            vnic_types=_VNIC_TYPES,
+            vif_types=self._acceptance.vif_types,
+            vnic_types=self._acceptance.vnic_types,
             needs_namespaces=False,
             real_counters=False,
             hot_plug=True,
@@ -62,11 +59,14 @@ class NullRealizer:
         """Plan these VIFs.
 
         :raises InvalidInput: the VIFs clash with each other or with what the instance has
+        :raises VIFTypeRefused: one is bound to no host, or its type is none of nova's
         """
+        vifs = self._acceptance.accept(vifs)
         with self._lock:
             have = self._plans.get(instance, {})
             added = plan.interfaces(vifs, {vif_id: interface.seat for vif_id, interface in have.items()})
-            self._plans[instance] = {**have, **{interface.vif.id: interface for interface in added}}
+            again = [plan.interface(vif, have[vif.id].ordinal) for vif in vifs if vif.id in have]
+            self._plans[instance] = {**have, **{interface.vif.id: interface for interface in (*again, *added)}}
             self._up.setdefault(instance, up)
 
     def unplug(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
@@ -92,7 +92,7 @@ class NullRealizer:
 
     def prepare_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
         """Check that the VIFs could be planned here."""
-        plan.interfaces(vifs, {})
+        plan.interfaces(self._acceptance.accept(vifs), {})
 
     def migrate(self, instance: str, vifs: Sequence[VIF], source: Realizer) -> None:
         """Take the instance's plan over from `source`, where that is a realizer of this kind too."""

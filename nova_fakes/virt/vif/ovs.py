@@ -4,9 +4,9 @@ A VIF that asks for the hybrid plug (``ovs_hybrid_plug``) gets a Linux bridge be
 """
 
 import os
+import tempfile
 from pathlib import Path
 
-from nova_fakes.virt.vif.base import RealizerDescription
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
@@ -24,10 +24,13 @@ class OVSRealizer(BridgeRealizer):
     :param state_directory: where a fabric of one's own keeps its ledger, as of `BridgeRealizer`
     :param persistent: `close` leaves the instances wired, and a realizer on the same state directory finds them again
     :param socket: the database of the machine's switch
+    :param allow_substitute: as of `BridgeRealizer`
+    :param addressing: likewise
     :raises OvsdbUnavailable: the machine's switch does not answer
     """
 
     name = "ovs"
+    _summary = "a network namespace for each instance, veth pairs into an Open vSwitch, native or hybrid"
 
     def __init__(
         self,
@@ -35,24 +38,37 @@ class OVSRealizer(BridgeRealizer):
         fabric: SwitchFabric | None = None,
         *,
         state_directory: str | os.PathLike[str] | None = None,
-        persistent: bool = False,
+        persistent: bool | str = False,
+        allow_substitute: bool | str = False,
+        addressing: str = "static",
         socket: str | os.PathLike[str] = SYSTEM_SOCKET,
     ) -> None:
         self._socket = socket
-        super().__init__(host, fabric, state_directory=state_directory, persistent=persistent)
-
-    def describe(self) -> RealizerDescription:
-        """Tell that normal VIFs become ports of an Open vSwitch."""
-        return RealizerDescription(
-            name=self.name,
-            vif_types=self.vif_types,
-            vnic_types=self.vnic_types,
-            needs_namespaces=True,
-            real_counters=True,
-            hot_plug=True,
-            live_migration=True,
-            summary="a network namespace for each instance, veth pairs into an Open vSwitch, native or hybrid",
+        super().__init__(
+            host,
+            fabric,
+            state_directory=state_directory,
+            persistent=persistent,
+            allow_substitute=allow_substitute,
+            addressing=addressing,
         )
 
+    @staticmethod
+    def make_fabric(
+        ledger: Ledger,
+        directory: Path | None,
+        namespace: str | None,
+        socket: str | os.PathLike[str] = SYSTEM_SOCKET,
+    ) -> Fabric:
+        """Make what the realizers of several hosts share, as `fabric`; see `registry.fabric`.
+
+        On the machine's switch; with a namespace on a switch of our own, whose run directory is beside the ledger.
+        """
+        if namespace is None:
+            # The network is not ours alone: Neutron's routers have MACs of theirs.
+            return SwitchFabric(ledger, directory=directory, socket=socket, gateway_neighbours=False)
+        state = Path(tempfile.gettempdir()) if ledger.path is None else ledger.path.parent
+        return SwitchFabric(ledger, directory=directory, namespace=namespace, switch_directory=state / "ovs")
+
     def _make_fabric(self, ledger: Ledger, directory: Path) -> Fabric:
-        return SwitchFabric(ledger, directory=directory, socket=self._socket)
+        return SwitchFabric(ledger, directory=directory, socket=self._socket, gateway_neighbours=False)

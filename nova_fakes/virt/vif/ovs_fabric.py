@@ -9,10 +9,9 @@ import select
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nova_fakes.exceptions import InvalidInput, RealizerError
+from nova_fakes.exceptions import InvalidInput, OvsdbUnavailable, RealizerError
 from nova_fakes.virt.vif import namespaces, ovs_plan, plan
-from nova_fakes.virt.vif.fabric import Fabric, Steps
-from nova_fakes.virt.vif.gathering import GatheringWorker
+from nova_fakes.virt.vif.fabric import Fabric, Steps, outcome
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs_service import OpenVSwitch
 from nova_fakes.virt.vif.ovs_wiring import SwitchWiring
@@ -39,7 +38,6 @@ class SwitchFabric(Fabric):
     """
 
     _wiring: SwitchWiring
-    _worker: GatheringWorker
 
     def __init__(
         self,
@@ -62,12 +60,37 @@ class SwitchFabric(Fabric):
         super().__init__(ledger, directory=directory, namespace=namespace, gateway_neighbours=gateway_neighbours)
         self._start_watch()
 
+    def settle(self, timeout_s: float = 60.0) -> bool:
+        """Wait until kernel and switch have removed what was unplugged; False where it takes longer.
+
+        The switch has a deadline of its own.
+        """
+        if not super().settle(timeout_s):
+            return False
+        try:
+            self._wiring.wait_for_switch()
+        except OvsdbUnavailable:
+            return False
+        return True
+
+    def together(self, calls: Sequence[Callable[[], object]]) -> list[object]:
+        """Make several calls side by side, so that what they change of the switch is one transaction."""
+        outcomes: list[object] = [None] * len(calls)
+
+        def make(position: int, call: Callable[[], object]) -> None:
+            outcomes[position] = outcome(call)
+
+        threading = namespaces.native_threading()
+        threads = [threading.Thread(target=make, args=numbered, daemon=True) for numbered in enumerate(calls)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return outcomes
+
     def _start_watch(self) -> None:
         if self.service is not None:
             self._watch = _Watch(self.service.descriptors, self.service.revive)
-
-    def _make_worker(self) -> GatheringWorker:
-        return GatheringWorker("fabric", lambda burst: self._wiring.commit(burst), lambda: self._wiring.leave())
 
     def _make_wiring(self, quiet: bool) -> Wiring:
         socket = self._socket
@@ -114,12 +137,6 @@ class SwitchFabric(Fabric):
         self._wiring.adopt_filters()
         standing = {link.entry.mark for one in self._wiring.instances.values() for link in one.links.values()}
         self._wiring.reconcile([entry.mark for entry in entries if entry.mark not in standing])
-
-    def _perform(self, instance: str, steps: Callable[[], Steps]) -> None:
-        self._worker.gather(instance, steps())
-
-    def _stages(self, operations: Sequence[plan.Operation]) -> Steps:  # type: ignore[override]
-        return plan.stages(operations, self._wiring, self.before, gathered=(plan.AddPorts,))
 
     def _plug_operations(
         self, instance: str, host: str, planned: Sequence[plan.Interface], *, up: bool, new: bool

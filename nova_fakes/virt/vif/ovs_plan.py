@@ -58,11 +58,13 @@ def plug_operations(
     """
     names = dict.fromkeys(bridge_of(one.vif) for one in planned)
     operations: list[plan.Operation] = [plan.MakeSwitchBridge(name) for name in names]
-    operations += plan.plug_operations(instance, host, planned, up=up, new=new)
+    leases = plan.lease_operations(instance, planned)
+    ordinary = plan.plug_operations(instance, host, planned, up=up, new=new)
+    operations += ordinary[: len(ordinary) - len(leases)]
     if filtered := tuple(one for one in planned if hybrid(one.vif)):
         operations.append(plan.MakeFilterBridges(instance, host, filtered))
     if computing := tuple(one for one in planned if bridge_of(one.vif) in userspace):
         operations.append(plan.StopChecksumOffload(instance, computing))
     if planned:
         operations.append(plan.AddPorts(instance, host, switch_ports(instance, planned)))
-    return tuple(operations)
+    return (*operations, *leases)

@@ -21,6 +21,7 @@ from nova_fakes.virt.vif.bridges import NetworkBridges
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 from nova_fakes.virt.vif.ovs_bridges import NamedBridges, OwnBridges
 from nova_fakes.virt.vif.ovs_plan import bridge_of, hybrid, hybrid_names
+from nova_fakes.virt.vif.steps import SetMtu
 from nova_fakes.virt.vif.switch import PORT_MARK, Attachment, Detachment, Switch
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
 
@@ -47,6 +48,12 @@ class Filter:
         """The name of the switch's port."""
         return self.pair.name
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The names of both ends of the pair, and of the bridge: ends first, for a bridge is no larger than they."""
+        suffix = self.bridge.name[3:]
+        return f"qvb{suffix}", self.pair.name, self.bridge.name
+
 
 class SwitchWiring(Wiring):
     """Knows the instances on a switch and does operations on them.
@@ -55,6 +62,8 @@ class SwitchWiring(Wiring):
     :param own: the switch is ours, and so are its bridges
     :param revive: called where the switch does not answer; tells whether it may do so now
     """
+
+    gathered = (plan.AddPorts,)
 
     def __init__(
         self,
@@ -139,6 +148,14 @@ class SwitchWiring(Wiring):
                 return [error]
             return [failure for operation in operations for failure in self.commit([operation])]
         return [self._outcome(attachments, errors) for attachments, _detachments in changes]
+
+    def wait_for_switch(self) -> None:
+        """Wait until the switch has applied every change; from any thread.
+
+        :raises OvsdbUnavailable: it does not within its deadline
+        """
+        with self._switch.connect() as connection:
+            connection.commit([])
 
     def register(self, instance: Instance, vif_id: str, link: Link) -> None:
         """Take a link into the books."""
@@ -252,7 +269,7 @@ class SwitchWiring(Wiring):
             iface_id=vif_id,
             attached_mac=link.seat.mac,
             vm_uuid=instance.uuid,
-            mtu_request=int(str(facts["mtu"])),
+            mtu_request=link.mtu,
         )
 
     def _outcome(self, attachments: Sequence[Attachment], errors: Mapping[str, str]) -> RealizerError | None:
@@ -269,11 +286,30 @@ class SwitchWiring(Wiring):
 
     def _facts(self, interface: plan.Interface) -> Mapping[str, object]:
         vif = interface.vif
-        facts = {"bridge": bridge_of(vif), "mtu": vif.mtu, "hybrid": hybrid(vif)}
+        facts = {"bridge": bridge_of(vif), "hybrid": hybrid(vif)}
         return facts if self._own else {**facts, "switch": str(self._switch.socket)}
 
     def _reattach(self, instance: Instance, source: str, destination: str) -> None:
         """Do nothing: the hosts of a fabric share the bridges, and the port stays where it is."""
+
+    def _host_devices(self, vif_id: str, link: Link) -> Sequence[str]:
+        filter_ = self.filters.get(vif_id)
+        return (link.devname,) if filter_ is None else (link.devname, *filter_.devices)
+
+    def _set_mtu(self, operation: SetMtu) -> None:
+        super()._set_mtu(operation)
+        instance = self.instances[operation.instance]
+        changed = [(one.vif_id, instance.links[one.vif_id]) for one in operation.changes]
+        try:
+            # The switch holds its own opinion of an MTU until it is asked for another.
+            self._asking(
+                lambda: self._switch.change(
+                    [self._attachment(instance, self._port_of(instance, vif_id, link)) for vif_id, link in changed]
+                )
+            )
+        except RealizerError:
+            super()._set_mtu(operation.reverse())
+            raise
 
     def _make_filters(self, instance: Instance, interfaces: Sequence[plan.Interface]) -> None:
         made: list[str] = []

@@ -13,11 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import pairwise
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif import namespaces
 
-__all__ = ["PingResult", "Pinger", "mesh", "ping"]
+__all__ = ["PingResult", "Pinger", "mesh", "ping", "ping_all"]
 
 _ECHO_REQUEST4, _ECHO_REPLY4, _ECHO_REQUEST6, _ECHO_REPLY6 = 8, 0, 128, 129
 _PAYLOAD = b"nova-fakes echo ".ljust(48, b".")
@@ -30,18 +31,25 @@ DEFAULT_TIMEOUT_S = 1.0
 class PingResult:
     """What came of the echoes to one destination; round trips in seconds, in order of arrival.
 
-    `unsent` counts echoes that the source's kernel refused to send (no route, no link…); they count as sent and lost.
+    `arrivals_s` are the moments of the monotonic clock at which the replies came. `unsent` counts echoes that the
+    source's kernel refused to send (no route, no link…); they count as sent and lost.
     """
 
     destination: str
     sent: int = 0
     unsent: int = 0
     round_trips_s: list[float] = field(default_factory=list)
+    arrivals_s: list[float] = field(default_factory=list)
 
     @property
     def received(self) -> int:
         """Replies in time."""
         return len(self.round_trips_s)
+
+    @property
+    def gaps_s(self) -> tuple[float, ...]:
+        """The times between two replies that follow each other."""
+        return tuple(later - earlier for earlier, later in pairwise(self.arrivals_s))
 
     @property
     def lost(self) -> int:
@@ -80,6 +88,7 @@ class _Probe:
         sent = self.pending.pop(number, None)
         if sent is not None:
             self.result.round_trips_s.append(now - sent)
+            self.result.arrivals_s.append(now)
 
 
 class _Echoes:
@@ -110,6 +119,20 @@ class _Echoes:
 
     def outstanding(self) -> bool:
         return any(probe.pending for probe in self.probes)
+
+    def rounds(self, rounds: int, timeout_s: float) -> None:
+        """Send to all, then again to those that were silent."""
+        for _round in range(rounds):
+            silent = [probe for probe in self.probes if not probe.result.received]
+            for position, probe in enumerate(silent):
+                probe.send(time.monotonic())
+                if position % 64 == 63:  # keep the sockets' queues short
+                    self.receive(time.monotonic())
+            deadline = time.monotonic() + timeout_s
+            while self.outstanding() and time.monotonic() < deadline:
+                self.receive(deadline)
+            for probe in silent:
+                probe.pending.clear()
 
     def receive(self, until: float) -> bool:
         """Take replies in until a moment of the monotonic clock, or until none is outstanding; True where one came."""
@@ -182,18 +205,37 @@ def mesh(
                     for address in addresses if other != source else ():
                         echoes.add(path, address)
                         pairs[source, address] = echoes.probes[-1]
-            for _round in range(rounds):
-                silent = [probe for probe in echoes.probes if not probe.result.received]
-                for position, probe in enumerate(silent):
-                    probe.send(time.monotonic())
-                    if position % 64 == 63:  # keep the sockets' queues short
-                        echoes.receive(time.monotonic())
-                deadline = time.monotonic() + timeout_s
-                while echoes.outstanding() and time.monotonic() < deadline:
-                    echoes.receive(deadline)
-                for probe in silent:
-                    probe.pending.clear()
+            echoes.rounds(rounds, timeout_s)
             return {pair: probe.result for pair, probe in pairs.items()}
+        finally:
+            echoes.close()
+
+    return namespaces.in_thread(run)
+
+
+def ping_all(
+    namespace: str | os.PathLike[str],
+    destinations: Sequence[str],
+    *,
+    rounds: int = 1,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> dict[str, PingResult]:
+    """Ping many addresses from inside one namespace, all at once.
+
+    :param rounds: the number of tries; each goes out for what the one before did not reach
+    :returns: address → result
+    :raises InvalidInput: a destination is no IP address
+    :raises RealizerError: there is no such namespace
+    """
+    source = os.fspath(namespace)
+
+    def run() -> dict[str, PingResult]:
+        echoes = _Echoes()
+        try:
+            for destination in destinations:
+                echoes.add(source, destination)
+            echoes.rounds(rounds, timeout_s)
+            return {probe.destination: probe.result for probe in echoes.probes}
         finally:
             echoes.close()
 

@@ -16,9 +16,12 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
-from nova_fakes.virt.vif.base import VIF, Subnet
+from nova_fakes.virt.vif.base import VIF, Route, Subnet
+from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
 
 __all__ = [
+    "METADATA",
+    "METRIC_STEP",
     "AddPorts",
     "Announce",
     "ConfigureGuest",
@@ -42,6 +45,7 @@ __all__ = [
     "gateway_mac",
     "interface",
     "interfaces",
+    "lease_operations",
     "migrate_operations",
     "plug_operations",
     "stages",
@@ -52,8 +56,10 @@ _FIRST_INDEX = 2
 #: What the kernel gives an IPv6 route without a metric of its own (IP6_RT_PRIO_USER, ``include/uapi/linux/route.h``).
 _IPV6_METRIC = 1024
 #: Room between two interfaces' metrics for the subnets of one.
-_METRIC_STEP = 100
+METRIC_STEP = 100
 _IPV6_MIN_MTU = 1280
+#: Where instances ask for their metadata.
+METADATA = "169.254.169.254/32"
 _IPV6_BYTES = 16
 
 
@@ -118,6 +124,12 @@ class Interface:
     def seat(self) -> Seat:
         """The interface's place in its instance."""
         return Seat(self.ordinal, self.vif.address)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it gets its IPv4 addresses by DHCP."""
+        subnets = self.vif.subnets
+        return self.vif.addressing == "dhcp" and (not subnets or any(":" not in one.cidr for one in subnets))
 
     @property
     def mac(self) -> bytes:
@@ -248,6 +260,8 @@ Operation = (
     | StopChecksumOffload
     | AddPorts
     | RemovePorts
+    | SetMtu
+    | AskForLeases
 )
 
 
@@ -324,7 +338,13 @@ def plug_operations(
         operations.append(MakeLinks(instance, host, tuple(planned), up))
     if planned or new:
         operations.append(ConfigureGuest(instance, tuple(planned), loopback=new))
-    return tuple(operations)
+    return (*operations, *lease_operations(instance, planned))
+
+
+def lease_operations(instance: str, planned: Sequence[Interface]) -> tuple[Operation, ...]:
+    """Order the steps by which these interfaces get the addresses that are not set from outside; none, mostly."""
+    asking = tuple(one for one in planned if one.asks)
+    return (AskForLeases(instance, asking),) if asking else ()
 
 
 def migrate_operations(
@@ -385,46 +405,86 @@ def interface(vif: VIF, ordinal: int) -> Interface:
     routes: dict[tuple[bytes, int, int], GuestRoute] = {}
     neighbours: list[GuestNeighbour] = []
     for position, subnet in enumerate(vif.subnets):
-        network, prefix_length = _network(subnet.cidr)
-        ipv6 = len(network) == _IPV6_BYTES
-        if ipv6 and vif.mtu < _IPV6_MIN_MTU:
+        host_routes = subnet.routes if subnet.dhcp_server is None else _with_metadata(subnet)
+        shared = _shared(vif.network_id, subnet.cidr, subnet.gateway, host_routes, ordinal * METRIC_STEP + position)
+        if shared.ipv6 and vif.mtu < _IPV6_MIN_MTU:
             raise InvalidInput(f"mtu of VIF {vif.id}", vif.mtu, f"IPv6 needs {_IPV6_MIN_MTU} bytes (RFC 8200 §5)")
+        if vif.addressing == "dhcp" and not shared.ipv6:
+            continue
         own = [_packed(address) for address in subnet.addresses]
-        addresses += [GuestAddress(address, prefix_length) for address in own]
+        addresses += [GuestAddress(address, shared.prefix_length) for address in own]
         if not own:
             continue  # a gateway that no address of ours can reach
-        metric = ordinal * _METRIC_STEP + position + (_IPV6_METRIC if ipv6 else 0)
-        for route in _routes(subnet, metric):
+        for key, route in shared.routes:
             if route.nexthop not in own:
-                routes.setdefault((route.destination, route.prefix_length, route.metric), route)
-        gateway = None if subnet.gateway is None else _packed(subnet.gateway)
+                routes.setdefault(key, route)
         # An appliance that holds the gateway's address itself must not have a neighbour of that name.
-        if gateway is not None and gateway not in own:
-            neighbours.append(GuestNeighbour(gateway, _gateway_mac(vif.network_id, str(subnet.gateway))))
+        if shared.neighbour is not None and shared.neighbour.address not in own:
+            neighbours.append(shared.neighbour)
     # Direct routes first: the kernel refuses a nexthop that it cannot reach yet.
-    ordered = sorted(routes.values(), key=lambda route: -route.prefix_length)
+    ordered = sorted(routes.values(), key=_longest_prefix_first)
     return Interface(vif, ordinal, tuple(addresses), tuple(ordered), tuple(neighbours))
 
 
-def _routes(subnet: Subnet, metric: int) -> Iterable[GuestRoute]:
+def _longest_prefix_first(route: GuestRoute) -> int:
+    return -route.prefix_length
+
+
+class _SharedSubnet(NamedTuple):
+    """What the instances of a subnet have in common; each route with what tells it from others."""
+
+    ipv6: bool
+    prefix_length: int
+    routes: tuple[tuple[tuple[bytes, int, int], GuestRoute], ...]
+    neighbour: GuestNeighbour | None
+
+
+@lru_cache(maxsize=1024)
+def _shared(
+    network_id: str, cidr: str, gateway: str | None, host_routes: tuple[Route, ...], precedence: int
+) -> _SharedSubnet:
+    network, prefix_length = _network(cidr)
+    ipv6 = len(network) == _IPV6_BYTES
+    metric = precedence + (_IPV6_METRIC if ipv6 else 0)
+    routes = tuple(
+        ((route.destination, route.prefix_length, route.metric), route)
+        for route in _routes(cidr, gateway, host_routes, metric)
+    )
+    neighbour = None if gateway is None else GuestNeighbour(_packed(gateway), _gateway_mac(network_id, gateway))
+    return _SharedSubnet(ipv6, prefix_length, routes, neighbour)
+
+
+def _routes(cidr: str, gateway: str | None, host_routes: tuple[Route, ...], metric: int) -> Iterable[GuestRoute]:
     """List the host routes, then the default route by the gateway unless a host route already is one.
 
     Neutron's DHCP agent leaves the gateway out in that case too (RFC 3442: with classless routes a client ignores the
     router option).
     """
     has_default = False
-    for route in subnet.routes:
+    for route in host_routes:
         destination, prefix_length = _network(route.destination)
         has_default = has_default or prefix_length == 0
-        yield _route(destination, prefix_length, route.nexthop, subnet, metric)
-    if subnet.gateway is not None and not has_default:
-        nexthop = _packed(subnet.gateway)
-        yield _route(bytes(len(nexthop)), 0, subnet.gateway, subnet, metric)
+        yield _route(destination, prefix_length, route.nexthop, cidr, metric)
+    if gateway is not None and not has_default:
+        yield _route(bytes(len(_packed(gateway))), 0, gateway, cidr, metric)
 
 
-def _route(destination: bytes, prefix_length: int, nexthop: str, subnet: Subnet, metric: int) -> GuestRoute:
+def _with_metadata(subnet: Subnet) -> tuple[Route, ...]:
+    """Return the host routes, with one to the metadata service by the DHCP server where no gateway leads there.
+
+    So Neutron's DHCP agent announces it for isolated networks (``enable_isolated_metadata``); elsewhere the router has
+    the service, or the subnet's own host routes name the way.
+    """
+    server = subnet.dhcp_server
+    named = any(route.destination == METADATA for route in subnet.routes)
+    if server is None or ":" in server or subnet.gateway is not None or named:
+        return subnet.routes
+    return (*subnet.routes, Route(METADATA, server))
+
+
+def _route(destination: bytes, prefix_length: int, nexthop: str, cidr: str, metric: int) -> GuestRoute:
     via = _packed(nexthop)
-    network, length = _network(subnet.cidr)
+    network, length = _network(cidr)
     outside = (int.from_bytes(via) ^ int.from_bytes(network)) >> (8 * len(via) - length) != 0
     link_local = len(via) == _IPV6_BYTES and via[0] == 0xFE and via[1] & 0xC0 == 0x80
     return GuestRoute(destination, prefix_length, via, metric, outside and not link_local)

@@ -66,20 +66,22 @@ def check_options(name: str, **options: object) -> None:
 
 
 def fabric(
-    name: str, ledger: Ledger, *, directory: Path | None = None, namespace: str | None = None
+    name: str, ledger: Ledger, *, directory: Path | None = None, namespace: str | None = None, **options: object
 ) -> SharedFabric | None:
     """Make what the realizers of that name share; None where each is on its own.
 
     :param ledger: where what it makes is written down first
     :param directory: where namespaces get their names, ``/run/netns`` where None
     :param namespace: the name of a namespace for the hosts' side of it all; None: the process's own
+    :param options: those of the realizer; `make_fabric` gets the ones that it takes
     :raises UnknownRealizer: no installed package offers it
     :raises RealizerError: it cannot be made here
     """
     make = getattr(_factory(name), "make_fabric", None)
     if make is None:
         return None
-    made: SharedFabric = make(ledger, directory, namespace)
+    taken = {key: value for key, value in options.items() if key in signature(make).parameters}
+    made: SharedFabric = make(ledger, directory, namespace, **taken)
     return made
 
 

@@ -6,10 +6,13 @@ itself would be dead files there. What the agent makes stays when nova-compute e
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from nova_fakes.agent import protocol
 from nova_fakes.agent.client import DEFAULT_DEADLINE_S, DEFAULT_SOCKET, Client
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.virt.vif import base
+from nova_fakes.virt.vif.acceptance import Acceptance, flag
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
 
 __all__ = ["RemoteRealizer"]
@@ -25,7 +28,9 @@ class RemoteRealizer:
     :param fabric: accepted because every realizer is made with the same options; what is shared is at the agent
     :param socket: the agent's socket
     :param deadline_s: how long the agent may take for one call, seconds
-    :raises InvalidInput: the deadline is none
+    :param allow_substitute: ask for a plain port where a VIF is of a type that is no ordinary interface
+    :param addressing: of VIFs that say nothing of it; None leaves that to the agent's realizer
+    :raises InvalidInput: the deadline is none, or another option cannot be used
     """
 
     name = "remote"
@@ -37,7 +42,13 @@ class RemoteRealizer:
         *,
         socket: str | os.PathLike[str] = DEFAULT_SOCKET,
         deadline_s: float | str = DEFAULT_DEADLINE_S,
+        allow_substitute: bool | str = False,
+        addressing: str | None = None,
     ) -> None:
+        self._acceptance = None
+        if flag(allow_substitute, "allow_substitute"):
+            self._acceptance = Acceptance(self.name, allow_substitute=True, host_addressing=addressing)
+        self._addressing = None if addressing is None else base.addressing(addressing, "addressing")
         self.host = host
         self.fabric = fabric
         self._client = Client(socket, deadline_s=_seconds(deadline_s))
@@ -47,8 +58,8 @@ class RemoteRealizer:
         there: RealizerDescription = self._client.call(protocol.Describe(self.host))
         return RealizerDescription(
             name=self.name,
-            vif_types=there.vif_types,
-            vnic_types=there.vnic_types,
+            vif_types=there.vif_types if self._acceptance is None else self._acceptance.vif_types,
+            vnic_types=there.vnic_types if self._acceptance is None else self._acceptance.vnic_types,
             needs_namespaces=False,
             real_counters=there.real_counters,
             hot_plug=there.hot_plug,
@@ -58,11 +69,11 @@ class RemoteRealizer:
 
     def plug(self, instance: str, vifs: Sequence[VIF], *, up: bool = True) -> None:
         """Make whatever of these VIFs is missing; all of them or none."""
-        self._client.call(protocol.Plug(self.host, instance, tuple(vifs), up))
+        self._client.call(protocol.Plug(self.host, instance, self._told(vifs), up))
 
     def unplug(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
         """Remove these VIFs, or all of them and the namespace where None; what is not there is no error."""
-        self._client.call(protocol.Unplug(self.host, instance, None if vifs is None else tuple(vifs)))
+        self._client.call(protocol.Unplug(self.host, instance, None if vifs is None else self._told(vifs)))
 
     def set_link(self, instance: str, up: bool) -> None:
         """Give the instance its link or take it."""
@@ -75,24 +86,32 @@ class RemoteRealizer:
 
     def prepare_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
         """Have this host, the destination, prepared."""
-        self._client.call(protocol.PrepareMigration(self.host, instance, tuple(vifs)))
+        self._client.call(protocol.PrepareMigration(self.host, instance, self._told(vifs)))
 
     def migrate(self, instance: str, vifs: Sequence[VIF], source: Realizer) -> None:
         """Take the instance over: within one agent as its realizer does it, else made anew here, then removed there."""
         if isinstance(source, RemoteRealizer) and source._client.path == self._client.path:
-            self._client.call(protocol.Migrate(self.host, instance, tuple(vifs), source.host))
+            self._client.call(protocol.Migrate(self.host, instance, self._told(vifs), source.host))
             return
         self.plug(instance, vifs)
         source.unplug(instance)
 
     def abort_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
         """Have what `prepare_migration` made removed, where nothing else uses it."""
-        self._client.call(protocol.AbortMigration(self.host, instance, tuple(vifs)))
+        self._client.call(protocol.AbortMigration(self.host, instance, self._told(vifs)))
 
     def namespace(self, instance: str) -> str | None:
         """Return the path of the instance's network namespace as the agent sees it, None where there is none."""
         found: str | None = self._client.call(protocol.Namespace(self.host, instance))
         return found
+
+    def _told(self, vifs: Sequence[VIF]) -> tuple[VIF, ...]:
+        """Return the VIFs as the agent is told of them."""
+        if self._acceptance is not None:
+            return tuple(self._acceptance.accept(vifs))
+        if self._addressing is None:
+            return tuple(vifs)
+        return tuple(replace(vif, addressing=vif.addressing or self._addressing) for vif in vifs)
 
     def close(self) -> None:
         """Close the connections; what the agent made stays."""

@@ -8,15 +8,21 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
+from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
 from nova_fakes.virt.vif import namespaces, netlink, plan
-from nova_fakes.virt.vif.announcement import Announcer
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
+from nova_fakes.virt.vif.departures import Departures
+from nova_fakes.virt.vif.interior import guest_messages
+from nova_fakes.virt.vif.leases import Leases
 from nova_fakes.virt.vif.ledger import Entry, Ledger
+from nova_fakes.virt.vif.stays import Stays
+from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
 
-__all__ = ["Instance", "Link", "Wiring", "guest_messages"]
+__all__ = ["Instance", "Link", "Wiring"]
 
 #: When this many devices are on their way out, those that have gone are forgotten.
 _LEAVING_LIMIT = 512
@@ -31,6 +37,11 @@ class Link:
     seat: plan.Seat
     entry: Entry
 
+    @property
+    def mtu(self) -> int:
+        """Its MTU, bytes."""
+        return int(str(self.entry.attributes["mtu"]))
+
 
 @dataclass(slots=True)
 class Instance:
@@ -38,7 +49,8 @@ class Instance:
 
     `adopted`: an earlier process made it, and whether that got to configuring its inside is not known. `nsid` is the
     number under which the hosts' namespace knows the instance's, once it was asked for. `pristine`: no interface was
-    made in it yet, so that the kernel numbers the first ones as the plan does.
+    made in it yet, so that the kernel numbers the first ones as the plan does. `unnoted` is its namespace's inode until
+    the ledger has it.
     """
 
     uuid: str
@@ -50,19 +62,16 @@ class Instance:
     links: dict[str, Link] = field(default_factory=dict)
     nsid: int | None = None
     pristine: bool = False
+    unnoted: int | None = None
 
 
 @dataclass(slots=True)
-class _Inside:
-    """The worker's stay inside an instance: the namespace's descriptor and a netlink socket there."""
+class _Batch:
+    """The messages of one plan's links within a burst: where each link's first is, and where they end."""
 
-    instance: str
-    fd: int
-    socket: netlink.Socket
-
-    def close(self) -> None:
-        self.socket.close()
-        os.close(self.fd)
+    instance: Instance
+    made: list[tuple[int, str, Link]]
+    end: int
 
 
 class Wiring:
@@ -75,6 +84,9 @@ class Wiring:
     :param gateway_neighbours: give instances a permanent neighbour for each gateway
     """
 
+    #: The operations that `commit` does for many plans at once.
+    gathered: tuple[type, ...] = (plan.MakeLinks,)
+
     def __init__(
         self, ledger: Ledger, directory: Path, within: str | None, quiet: bool, gateway_neighbours: bool
     ) -> None:
@@ -82,11 +94,10 @@ class Wiring:
         self._directory = directory
         self._within = within
         self._gateway_neighbours = gateway_neighbours
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self._inside: _Inside | None = None
+        self._stays = Stays()
         self._devnames: dict[str, str] = {}
         self._macs: dict[tuple[str, str], str] = {}
-        self._announcers: list[Announcer] = []
+        self.leases = Leases(SystemClock(), Random(int.from_bytes(os.urandom(8))))
         self.socket = netlink.Socket()
         self.bridges: NetworkBridges = self._make_bridges(quiet)
         self.instances: dict[str, Instance] = {}
@@ -97,9 +108,9 @@ class Wiring:
 
     def close(self) -> None:
         """Leave whatever the thread is in and give the descriptors up."""
-        self.leave()
+        self.leases.close()
+        self._stays.close()
         self.socket.close()
-        os.close(self._home)
 
     def do(self, operation: plan.Operation) -> None:
         """Do one operation of a plan, whole; where that fails, leave nothing of it.
@@ -112,15 +123,25 @@ class Wiring:
             case plan.MakeNamespace(uuid, host):
                 self._make_namespace(uuid, host)
             case plan.MakeLinks():
-                self._make_links(operation)
+                (failure,) = self._make_links([operation])
+                if failure is not None:
+                    raise failure
             case plan.ConfigureGuest():
-                inside = self._enter(self.instances[operation.instance])
-                inside.socket.send(list(guest_messages(operation, self._gateway_neighbours)))
+                instance = self.instances[operation.instance]
+                self._note_inode(instance)
+                self._stays.reach(instance.uuid, instance.path).socket.send(
+                    list(guest_messages(operation, self._gateway_neighbours))
+                )
+            case SetMtu():
+                self._set_mtu(operation)
+            case AskForLeases(uuid, interfaces):
+                self._enter(self.instances[uuid])
+                for one in interfaces:
+                    self.leases.ask(one.vif.id, one.seat, one.vif.mtu)
             case plan.MoveLinks():
                 self._move(operation)
-            case plan.Announce():
-                for announcer in self._announcers:
-                    announcer.send()
+            case plan.Announce(uuid):
+                self._stays.announce(uuid)
 
     def undo(self, operation: plan.Operation) -> None:
         """Undo one operation that was done.
@@ -136,10 +157,21 @@ class Wiring:
                 self.remove_links(self.instances[uuid], [interface.vif.id for interface in interfaces])
             case plan.MoveLinks(uuid, source, destination, interfaces):
                 self._move(plan.MoveLinks(uuid, destination, source, interfaces))
-                for announcer in self._announcers:  # whatever was announced so far points to the wrong bridge
-                    announcer.send()
+                self._stays.announce(uuid)  # whatever was announced so far points to the wrong bridge
+            case SetMtu():
+                self.do(operation.reverse())
+            case AskForLeases(_uuid, interfaces):
+                self.leases.stop([one.vif.id for one in interfaces])
             case plan.ConfigureGuest() | plan.Announce():
                 return  # the one goes with the links, the other is followed by an announcement of the way back
+
+    def commit(self, operations: Sequence[plan.Operation]) -> list[BaseException | None]:
+        """Make the links of many plans by one message to the kernel.
+
+        :param operations: `plan.MakeLinks`
+        :returns: for each None, or why it failed; a failed one left nothing
+        """
+        return self._make_links([one for one in operations if isinstance(one, plan.MakeLinks)])
 
     def check_mac(self, vif: VIF) -> None:
         """Refuse a VIF whose MAC another one has on its network.
@@ -160,21 +192,15 @@ class Wiring:
         :raises RealizerError: an interface cannot send
         """
         self._enter(instance)
-        try:
-            for interface in interfaces:
-                self._announcers.append(Announcer(interface))
-        except OSError as error:
-            raise RealizerError(f"instance {instance.uuid} cannot announce its new place: {error}") from error
+        self._stays.ready_to_announce(instance.uuid, interfaces)
+
+    def let_go(self, uuid: str) -> None:
+        """Give up what is open for an instance: a socket inside would keep its namespace alive."""
+        self._stays.let_go(uuid)
 
     def leave(self) -> None:
-        """Leave the instance in which the thread is: a stay would keep that namespace alive."""
-        for announcer in self._announcers:
-            announcer.close()
-        self._announcers.clear()
-        if self._inside is not None:
-            self._inside.close()
-            self._inside = None
-            namespaces.enter(self._home)
+        """Give up what is open for any instance, and go home: a stay would keep a namespace alive."""
+        self._stays.leave()
 
     def register(self, instance: Instance, vif_id: str, link: Link) -> None:
         """Take a link into the books."""
@@ -187,21 +213,30 @@ class Wiring:
 
     def forget(self, instance: Instance) -> None:
         """Take the instance's namespace away; the kernel deletes the interfaces, many instances' at once."""
-        if self._inside is not None and self._inside.instance == instance.uuid:
-            self.leave()
+        self.leases.stop(instance.links)
+        self.let_go(instance.uuid)
         namespaces.remove(instance.path)
-        for vif_id in list(instance.links):
-            self.leaving.add(self._unregister(instance, vif_id).devname)
-        self._ledger.done(instance.entry)
+        with self._ledger.together():
+            for vif_id in list(instance.links):
+                self.leaving.add(self._unregister(instance, vif_id).devname)
+            self._ledger.done(instance.entry)
         del self.instances[instance.uuid]
         if len(self.leaving) > _LEAVING_LIMIT:
             self.leaving &= {link.name for link in self.socket.links()}
 
     def remove_links(self, instance: Instance, vif_ids: Iterable[str]) -> None:
         """Delete some of the instance's interfaces."""
-        for vif_id in vif_ids:
+        going = list(vif_ids)
+        self.leases.stop(going)
+        for vif_id in going:
             delete(self.socket, instance.links[vif_id].devname)
             self._unregister(instance, vif_id)
+
+    def watch(self) -> Departures:
+        """Return a watch on the devices that are on their way out, for any thread; the caller closes it."""
+        departures = Departures(self.leaving)
+        self.leaving &= departures.waiting
+        return departures
 
     def number(self, instance: Instance) -> int:
         """Return the number under which the hosts' namespace knows the instance's.
@@ -216,6 +251,15 @@ class Wiring:
                 os.close(fd)
         return instance.nsid
 
+    def resume_leases(self) -> None:
+        """Start the DHCP clients of instances that an earlier process left: their leases would run out."""
+        for instance in self.instances.values():
+            for vif_id, link in instance.links.items():
+                if link.entry.attributes.get("asks"):
+                    self._enter(instance)
+                    self.leases.ask(vif_id, link.seat, link.mtu, known=True)
+            self.let_go(instance.uuid)
+
     def _unregister(self, instance: Instance, vif_id: str) -> Link:
         link = instance.links.pop(vif_id)
         self._devnames.pop(link.devname, None)
@@ -226,18 +270,9 @@ class Wiring:
         self._ledger.done(link.entry)
         return link
 
-    def _enter(self, instance: Instance) -> _Inside:
-        if self._inside is None or self._inside.instance != instance.uuid:
-            self.leave()
-            fd = namespaces.open_namespace(instance.path)
-            try:
-                namespaces.enter(fd)
-                self._inside = _Inside(instance.uuid, fd, netlink.Socket())
-            except BaseException:
-                os.close(fd)
-                namespaces.enter(self._home)
-                raise
-        return self._inside
+    def _enter(self, instance: Instance) -> None:
+        """Take the thread into an instance."""
+        self._stays.enter(instance.uuid, instance.path)
 
     def _make_namespace(self, uuid: str, host: str) -> None:
         path = f"{self._directory}/fake-{uuid}"
@@ -245,57 +280,91 @@ class Wiring:
             raise RealizerError(f"{path} exists and is not ours; remove it (`ip netns delete`) or use another place")
         entry = self._ledger.add("namespace", path, role="guest", instance=uuid, host=host)
         try:
-            self.leave()
-            namespaces.make(path)
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    self._inside = _Inside(uuid, fd, netlink.Socket())
-                except BaseException:
-                    os.close(fd)
-                    raise
-                entry = self._ledger.note(entry, inode=os.fstat(fd).st_ino)
-            except BaseException:
-                namespaces.remove(path)
-                raise
+            inode = self._stays.make(uuid, path)
         except BaseException:
-            self.leave()
-            namespaces.enter(self._home)
             self._ledger.done(entry)
             raise
-        self.instances[uuid] = Instance(uuid, path, host, entry, pristine=True)
+        self.instances[uuid] = Instance(uuid, path, host, entry, pristine=True, unnoted=inode)
 
-    def _make_links(self, operation: plan.MakeLinks) -> None:
-        instance = self.instances[operation.instance]
-        inside = self._enter(instance)
-        made: list[tuple[int, str, Link]] = []
+    def _note_inode(self, instance: Instance) -> None:
+        """Write down by what the namespace is known again; with the links, where there are any."""
+        if instance.unnoted is not None:
+            instance.entry = self._ledger.note(instance.entry, inode=instance.unnoted)
+            instance.unnoted = None
+
+    def _make_links(self, operations: Sequence[plan.MakeLinks]) -> list[BaseException | None]:
+        outcomes: list[BaseException | None] = [None] * len(operations)
+        batches: dict[int, _Batch] = {}
         messages: list[netlink.Message] = []
+        with self._ledger.together():
+            for position, operation in enumerate(operations):
+                try:
+                    batches[position] = self._batch(operation, messages)
+                except Exception as error:
+                    outcomes[position] = error
+        refusal: KernelRefused | None = None
+        try:
+            self.socket.send(messages)
+        except KernelRefused as error:
+            refusal = error
+        for position, batch in batches.items():
+            outcomes[position] = self._settle(batch, refusal)
+        return outcomes
+
+    def _batch(self, operation: plan.MakeLinks, messages: list[netlink.Message]) -> _Batch:
+        """Add the messages of one plan's links to those of the burst; where that fails, add none."""
+        instance = self.instances[operation.instance]
+        self._note_inode(instance)
+        namespace = self._stays.reach(instance.uuid, instance.path).fd
+        begin = len(messages)
+        made: list[tuple[int, str, Link]] = []
         try:
             for interface in operation.interfaces:
                 link = self._new_link(instance, interface)
                 made.append((len(messages), interface.vif.id, link))
                 index = 0 if instance.pristine else _any_index()
-                messages += self._link_messages(interface, link, index, inside.fd, operation)
-            instance.pristine = False
-            self.socket.send(messages)
-        except BaseException as error:
-            sent = isinstance(error, KernelRefused)
-            failed = error.failed if isinstance(error, KernelRefused) else ()
-            for start, _vif_id, link in made:
-                # Only what this batch made may go: a name that was taken belongs to somebody else.
-                if sent and start not in failed:
-                    delete(self.socket, link.devname)
-                self._devnames.pop(link.devname, None)
-                self._ledger.done(link.entry)
-            if isinstance(error, KernelRefused) and error.errno == errno.EEXIST:
-                taken = ", ".join(link.devname for start, _vif_id, link in made if start in failed)
-                raise RealizerError(f"the interface name {taken} is taken by something else; remove that") from error
+                messages += self._link_messages(interface, link, index, namespace, operation)
+        except BaseException:
+            del messages[begin:]
+            for _start, _vif_id, link in made:
+                self._strike(link)
             raise
-        for _start, vif_id, link in made:
-            self.register(instance, vif_id, link)
+        instance.pristine = False
+        return _Batch(instance, made, len(messages))
+
+    def _settle(self, batch: _Batch, refusal: KernelRefused | None) -> RealizerError | None:
+        """Take the links of a batch into the books, or remove what was made of them; returns why."""
+        begin = batch.made[0][0] if batch.made else batch.end
+        each = {} if refusal is None else refusal.each
+        refused = {place: error for place, error in each.items() if begin <= place < batch.end}
+        if not refused:
+            for _start, vif_id, link in batch.made:
+                self.register(batch.instance, vif_id, link)
+            return None
+        taken = []
+        for start, _vif_id, link in batch.made:
+            # Only what this batch made may go: a name that was taken belongs to somebody else.
+            if start not in refused:
+                delete(self.socket, link.devname)
+            elif refused[start].errno == errno.EEXIST:
+                taken.append(link.devname)
+            self._strike(link)
+        first = refused[min(refused)]
+        if not taken:
+            return first
+        failure = RealizerError(f"the interface name {', '.join(taken)} is taken by something else; remove that")
+        failure.__cause__ = first
+        return failure
+
+    def _strike(self, link: Link) -> None:
+        """Forget a link that was written down and is not there."""
+        self._devnames.pop(link.devname, None)
+        self._macs.pop((link.network_id, link.seat.mac), None)
+        self._ledger.done(link.entry)
 
     def _new_link(self, instance: Instance, interface: plan.Interface) -> Link:
         vif = interface.vif
+        self.check_mac(vif)
         devname = vif.devname
         if self._devnames.get(devname, vif.id) != vif.id:
             # Two hosts may use one name; on the fabric they share a namespace.
@@ -314,9 +383,12 @@ class Wiring:
             network=vif.network_id,
             ordinal=interface.ordinal,
             mac=vif.address,
+            mtu=vif.mtu,
+            asks=interface.asks,
             **self._facts(interface),
         )
         self._devnames[devname] = vif.id
+        self._macs[vif.network_id, vif.address] = vif.id
         return Link(devname, vif.network_id, interface.seat, entry)
 
     def _facts(self, interface: plan.Interface) -> Mapping[str, object]:
@@ -326,9 +398,8 @@ class Wiring:
     def _link_messages(
         self, interface: plan.Interface, link: Link, index: int, namespace: int, operation: plan.MakeLinks
     ) -> Iterable[netlink.Message]:
-        bridge = self.bridges.get(link.network_id, operation.host)
-        if bridge is None:
-            raise RealizerError(f"host {operation.host} has no bridge of network {link.network_id}; plan one first")
+        # Another caller's unplug may have taken the bridge away since the plan's own step made it.
+        bridge = self.bridges.ensure(link.network_id, operation.host, interface.vif.mtu)
         devname = netlink.name(link.devname)
         preparation = self.bridges.prepare(link.devname, link.entry)
         flags = netlink.UP if operation.up else 0
@@ -348,6 +419,33 @@ class Wiring:
         yield from preparation
         if preparation and flags:
             yield netlink.LINK_UP.fill(devname=devname)
+
+    def _set_mtu(self, operation: SetMtu) -> None:
+        instance = self.instances[operation.instance]
+        try:
+            self._send_mtus(instance, {one.vif_id: one.after for one in operation.changes})
+        except KernelRefused:
+            self._send_mtus(instance, {one.vif_id: one.before for one in operation.changes})
+            raise
+
+    def _send_mtus(self, instance: Instance, mtus: Mapping[str, int]) -> None:
+        outside = [
+            netlink.LINK_MTU.fill(devname=netlink.name(devname), mtu=mtu)
+            for vif_id, mtu in mtus.items()
+            for devname in self._host_devices(vif_id, instance.links[vif_id])
+        ]
+        inside = [
+            netlink.MTU_INDEX.fill(index=instance.links[vif_id].seat.index, mtu=mtu) for vif_id, mtu in mtus.items()
+        ]
+        self.socket.send(outside)
+        self._stays.reach(instance.uuid, instance.path).socket.send(inside)
+        for vif_id, mtu in mtus.items():
+            link = instance.links[vif_id]
+            link.entry = self._ledger.note(link.entry, mtu=mtu)
+
+    def _host_devices(self, vif_id: str, link: Link) -> Sequence[str]:
+        """Return the names of the devices of the hosts' side that carry a VIF's frames."""
+        return (link.devname,)
 
     def _move(self, operation: plan.MoveLinks) -> None:
         instance = self.instances[operation.instance]
@@ -381,29 +479,3 @@ class Wiring:
 def _any_index() -> int:
     """Return an index for a host end, far from those that the kernel gives, so that it heeds the guest's index too."""
     return 1 << 30 | int.from_bytes(os.urandom(3))
-
-
-def guest_messages(operation: plan.ConfigureGuest, gateway_neighbours: bool = True) -> Iterable[netlink.Message]:
-    """List the messages that configure the inside of an instance, in the order in which the kernel accepts them."""
-    if operation.loopback:
-        yield netlink.UP_INDEX.fill(index=1)
-    for interface in operation.interfaces:
-        index = interface.index
-        yield netlink.NO_AUTOCONF_INDEX.fill(index=index)
-        yield netlink.UP_INDEX.fill(index=index)
-        for guest in interface.addresses:
-            template = netlink.ADDRESS4 if len(guest.address) == 4 else netlink.ADDRESS6
-            yield template.fill(index=index, address=guest.address, prefix_length=guest.prefix_length)
-        for route in interface.routes:
-            template = netlink.ROUTE4 if len(route.nexthop) == 4 else netlink.ROUTE6
-            yield template.fill(
-                index=index,
-                destination=route.destination,
-                prefix_length=route.prefix_length,
-                nexthop=route.nexthop,
-                metric=route.metric,
-                flags=netlink.ON_LINK if route.on_link else 0,
-            )
-        for neighbour in interface.neighbours if gateway_neighbours else ():
-            template = netlink.NEIGHBOUR4 if len(neighbour.address) == 4 else netlink.NEIGHBOUR6
-            yield template.fill(index=index, address=neighbour.address, mac=neighbour.mac)

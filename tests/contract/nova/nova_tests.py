@@ -1,15 +1,12 @@
 """Which of nova's own tests are run against our driver, and the running of them."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import nova.tests
+import outcomes
+from outcomes import Result, failed
 
 WORKER = Path(__file__).with_name("worker.py")
 FUNCTIONAL = Path(nova.tests.__file__).parent / "functional"
@@ -85,13 +82,6 @@ SELECTION = tuple(
 )
 
 
-class Result(NamedTuple):
-    """How one test ended: ok, failed or skipped, and why."""
-
-    outcome: str
-    reason: str
-
-
 def modules() -> list[str]:
     """Return every module of nova's functional tests that may start a fake driver, the unit tests' two, by name.
 
@@ -111,33 +101,8 @@ def run(driver: str, names: Iterable[str], directory: Path, timeout_s: float) ->
 
     :param driver: ``ours``, or ``nova`` for nova's own fake
     :param names: of modules, classes or tests
-    :param directory: where the results and what the process printed are kept
-    :returns: each test's result by its id; where the process was ended for taking too long, what it got to
     """
-    results, output = directory / f"{driver}.jsonl", directory / f"{driver}.out"
-    results.touch()
-    with output.open("w") as log:
-        command = [sys.executable, str(WORKER), driver, str(results), *names]
-        try:
-            subprocess.run(command, stdout=log, stderr=log, timeout=timeout_s, check=True, env=_environment())
-        except subprocess.TimeoutExpired:
-            print(f"\nended after {timeout_s:.0f} s", file=log)
-        except subprocess.CalledProcessError as error:
-            raise RuntimeError(f"the worker ended with {error.returncode}: {output.read_text()[-3000:]}") from None
-    records = [json.loads(line) for line in results.read_text().splitlines()]
-    return {record["id"]: Result(record["outcome"], record["reason"]) for record in records}
-
-
-def _environment() -> dict[str, str]:
-    """Return what lets the worker take nova from its source, where that is here."""
-    if SOURCE is None:
-        return dict(os.environ)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))}
-
-
-def failed(results: dict[str, Result]) -> list[str]:
-    """Return the ids of the tests that failed."""
-    return [name for name, result in results.items() if result.outcome == "failed"]
+    return outcomes.run(WORKER, driver, names, directory, timeout_s, path=SOURCE)
 
 
 def worse_than_novas(ours: dict[str, Result], directory: Path, timeout_s: float) -> dict[str, str]:

@@ -4,17 +4,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from nova_tests import SAMPLES, SELECTION, SOURCE, Result, failed, modules, run, worse_than_novas
+from nova_tests import SAMPLES, SELECTION, SOURCE, modules, run, worse_than_novas
+from outcomes import Result, failed, told
 
 # As many at once as the smallest machine that we care for has processors.
 JOBS = 2
 SELECTION_S = 900.0
 MODULE_S = 3600.0
 Results = dict[str, Result]
-
-
-def told(reasons: dict[str, str]) -> str:
-    return "\n\n".join(f"{name}:\n{reason}" for name, reason in reasons.items())
 
 
 @pytest.mark.timeout(SELECTION_S * 2)

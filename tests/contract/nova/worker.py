@@ -4,13 +4,12 @@ Usage: worker.py nova|ours RESULTS NAME...   NAME is a module, a class or a test
 object a test to RESULTS: its id, how it ended (ok, failed, skipped) and, where it failed, why.
 """
 
-import json
 import os
 import sys
 import unittest
 import warnings
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 # What nova's tox.ini sets, and that no test takes for ever.
 os.environ |= {
@@ -24,42 +23,7 @@ from nova import monkey_patch
 
 monkey_patch.patch()
 
-
-class Recorder(unittest.TestResult):
-    """Writes each result as it comes: what a killed process found out is not lost."""
-
-    def __init__(self, output: TextIO) -> None:
-        super().__init__()
-        self._output = output
-
-    def _record(self, test: Any, outcome: str, reason: str = "") -> None:
-        print(json.dumps({"id": test.id(), "outcome": outcome, "reason": reason}), file=self._output, flush=True)
-
-    def addSuccess(self, test: Any, **details: Any) -> None:
-        self._record(test, "ok")
-
-    def addSkip(self, test: Any, reason: str = "", **details: Any) -> None:
-        self._record(test, "skipped", reason)
-
-    def addExpectedFailure(self, test: Any, error: Any = None, **details: Any) -> None:
-        self._record(test, "ok")
-
-    def addUnexpectedSuccess(self, test: Any, **details: Any) -> None:
-        self._record(test, "failed", "it succeeds, and its author expects it to fail")
-
-    def addError(self, test: Any, error: Any = None, **details: Any) -> None:
-        self._fail(test, error, details)
-
-    def addFailure(self, test: Any, error: Any = None, **details: Any) -> None:
-        self._fail(test, error, details)
-
-    def _fail(self, test: Any, error: Any, details: Any) -> None:
-        if error is not None:
-            self._record(test, "failed", self._exc_info_to_string(error, test)[-4000:])
-            return
-        found = details.get("details", {})
-        traces = [content.as_text() for name, content in found.items() if "traceback" in name]
-        self._record(test, "failed", "\n".join(traces)[-4000:])
+from outcomes import Recorder  # noqa: E402
 
 
 def use_the_wheels_paste_file() -> None:

@@ -47,6 +47,7 @@ def subnets(draw):
         tuple(str(network[number]) for number in addresses),
         tuple(Route(elsewhere, str(network[9])) for _ in range(draw(st.integers(0, 2)))),
         tuple(draw(st.lists(st.sampled_from(["10.0.0.53", "fd00::53"]), max_size=2))),
+        draw(st.none() | st.just(str(network[2]))),
     )
 
 
@@ -63,6 +64,7 @@ VIFS = st.builds(
     active=st.booleans(),
     subnets=st.lists(subnets(), max_size=3).map(tuple),
     details=DETAILS.map(MappingProxyType),
+    addressing=st.sampled_from([None, "static", "dhcp"]),
 )
 MANY = st.lists(VIFS, max_size=3).map(tuple)
 REQUESTS = st.one_of(

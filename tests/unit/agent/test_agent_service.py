@@ -369,6 +369,49 @@ def test_what_nobody_thought_of_is_an_answer_too(ask, service, monkeypatch):
     assert error_of(ask("/v1/plug", {"id": "1"})) == (400, "InvalidInput")
 
 
+def carried(request, verb=None):
+    return {"verb": verb or request.verb, **json.loads(protocol.encode_call(call(request)))}
+
+
+def test_a_batch_is_answered_call_by_call(ask, tmp_path):
+    """What is wrong with one is not the others'; all that change something are audited."""
+    other = str(uuid.UUID(int=6))
+    calls = [
+        carried(plug().request),
+        carried(protocol.Namespace("h1", INSTANCE)),
+        carried(plug().request, verb="execute"),
+        carried(protocol.Migrate("h2", INSTANCE, (), "h1")),
+        carried(protocol.Health()),
+        carried(protocol.Unplug("h1", other, None)),
+        5,
+    ]
+    status, answer = ask("/v1/batch", {"calls": calls})
+    assert status == 200
+    results = answer["result"]
+    assert [results[0], results[1], results[5]] == [{"result": None}] * 3
+    assert [position for position, one in enumerate(results) if "error" in one] == [2, 3, 6]
+    assert "may not be said twice" in results[3]["error"]["message"]
+    assert results[4]["result"]["status"] == "ok"
+    assert sorted(record.request.verb for record in read(tmp_path / "audit")) == ["plug", "unplug"]
+
+
+def test_a_batch_does_not_wait_for_one_that_hangs(ask, service):
+    gate = threading.Event()
+    service._hosts.realizer("h1").plug = lambda instance, vifs, *, up: gate.wait(30)
+    calls = [carried(plug().request), carried(protocol.Namespace("h1", str(uuid.UUID(int=6))))]
+    assert ask("/v1/batch", {"calls": calls})[1] == {"result": [None, {"result": None}]}
+    gate.set()
+
+
+def test_a_batch_beyond_the_limit_is_refused(ask, service):
+    calls = [carried(protocol.Namespace("h1", INSTANCE))] * (protocol.MAX_BATCH + 1)
+    status, answer = ask("/v1/batch", {"calls": calls})
+    assert (status, answer["error"]["kind"]) == (400, "InvalidInput")
+    service.close()
+    answers = ask("/v1/batch", {"calls": calls[:2]})[1]["result"]
+    assert [one["error"]["kind"] for one in answers] == ["AgentBusy"] * 2
+
+
 def test_a_realizer_without_a_fabric_has_none():
     with Ledger() as ledger:
         assert registry.fabric("null", ledger) is None

@@ -118,3 +118,27 @@ def test_calls_are_answered_while_a_burst_is_open(gathered):
     gathered.worker.close()
     with pytest.raises(RealizerError, match="closed"):
         gathered.worker.gather("i", steps([], "i"))
+
+
+def test_from_the_workers_own_thread_steps_are_run_at_once(gathered):
+    log = []
+    gathered.fail = {"b"}
+
+    def job():
+        gathered.worker.gather("1", steps(log, "first", "a", "c"))
+        with pytest.raises(RealizerError):
+            gathered.worker.gather("2", steps(log, "second", "b"))
+
+    gathered.worker.call(job)
+    assert gathered.bursts == [["a"], ["c"], ["b"]]
+    assert log == ["first done", "second undone"]
+
+
+def test_it_is_told_when_there_is_nothing_more_to_do():
+    idle = []
+    worker = GatheringWorker("test", lambda operations: [None] * len(operations), idle=lambda: idle.append(True))
+    worker.call(lambda: None)
+    assert idle == []
+    worker.gather("1", steps([], "job", "a"))
+    worker.close()
+    assert idle == [True]

@@ -69,6 +69,14 @@ def test_reads_novas_own_model():
     assert (vif.mtu, vif.type, vif.subnets[0].addresses) == (1400, "ovs", ("10.0.0.5",))
 
 
+def test_reads_what_neutrons_dhcp_agent_and_the_ports_owner_say():
+    vif = VIF.from_network_info(
+        info(network__subnets__0__meta={"dhcp_server": "10.0.0.2"}, profile={"nova_fakes_addressing": "dhcp"})
+    )
+    assert [subnet.dhcp_server for subnet in vif.subnets] == ["10.0.0.2", None]
+    assert (vif.addressing, VIF.from_network_info(GOOD).addressing) == ("dhcp", None)
+
+
 def test_missing_devname_is_novas_fallback():
     assert VIF.from_network_info(info(devname=None)).devname == "tap" + PORT[:11]
 
@@ -91,6 +99,13 @@ def test_missing_mtu_is_1500():
         ({"devname": "tap/1"}, "devname"),
         ({"devname": "tap 1"}, "devname"),
         ({"devname": ".."}, "devname"),
+        ({"devname": "tap%d"}, "devname"),
+        ({"devname": "-tap"}, "devname"),
+        ({"devname": "tap\n"}, "devname"),
+        ({"devname": "täp"}, "devname"),
+        ({"network__bridge": "br%d"}, "bridge"),
+        ({"details__bridge_name": "br int"}, "bridge_name"),
+        ({"profile": {"nova_fakes_addressing": "slaac"}}, "addressing"),
         ({"network__meta__mtu": 67}, "mtu"),
         ({"network__meta__mtu": 65536}, "mtu"),
         ({"network__meta__mtu": "big"}, "mtu"),
@@ -105,6 +120,12 @@ def test_missing_mtu_is_1500():
         ({"network__subnets__0__routes__0__cidr": "x"}, "host route"),
         ({"network__subnets__0__routes__0__cidr": "fd00::/64"}, "host route"),
         ({"network__subnets__0__routes__0__gateway": None}, "nexthop"),
+        ({"network__subnets__1__gateway": {"address": "fe80::1%eth0"}}, "gateway"),
+        ({"network__subnets__1__ips__0__address": "fd00::5%2"}, "fixed address"),
+        ({"network__subnets__1__cidr": "fd00::%eth0/64"}, "cidr"),
+        ({"network__subnets__0__dns": [{"address": "fe80::53%eth0"}]}, "DNS server"),
+        ({"network__subnets__0__meta": {"dhcp_server": "fd00::2"}}, "DHCP server"),
+        ({"network__subnets__1__routes": [{"cidr": "fd01::/64", "gateway": "fe80::1%1"}]}, "nexthop"),
     ],
 )
 def test_refuses_what_it_cannot_use(changes, field):

@@ -1,0 +1,41 @@
+"""Steps of a plan that concern interfaces which are there: their MTU, and where they get their addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nova_fakes.virt.vif.plan import Interface
+
+__all__ = ["AskForLeases", "MtuChange", "SetMtu"]
+
+
+@dataclass(frozen=True, slots=True)
+class MtuChange:
+    """A VIF and its MTU, as it is and as it shall be, bytes."""
+
+    vif_id: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtu:
+    """Give interfaces another MTU, on the host's side and inside the instance, while they are in use."""
+
+    instance: str
+    changes: tuple[MtuChange, ...]
+
+    def reverse(self) -> SetMtu:
+        """Return the step that makes it undone."""
+        back = tuple(MtuChange(one.vif_id, one.after, one.before) for one in self.changes)
+        return SetMtu(self.instance, back)
+
+
+@dataclass(frozen=True, slots=True)
+class AskForLeases:
+    """Start a DHCP client for each interface; it goes on by itself, and the instance has its address when it has it."""
+
+    instance: str
+    interfaces: tuple[Interface, ...]

@@ -1,0 +1,292 @@
+"""Instances that get their addresses by DHCP, from dnsmasq: Neutron's DHCP agent uses it too."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import time
+from random import Random
+
+import pytest
+
+from nova_fakes.clock import ManualClock
+from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif.base import Subnet
+from nova_fakes.virt.vif.bridge import BridgeRealizer
+from nova_fakes.virt.vif.fabric import Fabric
+from nova_fakes.virt.vif.leases import Leases
+from nova_fakes.virt.vif.ledger import Ledger
+from nova_fakes.virt.vif.ovs import OVSRealizer
+from nova_fakes.virt.vif.ovs_fabric import SwitchFabric
+
+pytestmark = pytest.mark.privileged
+
+DEADLINE_S = 30.0
+SERVER = "10.0.0.2"
+#: What Neutron gives with an isolated subnet, and what an operator may add.
+OPTIONS = (
+    "option:router,10.0.0.1",
+    f"option:classless-static-route,169.254.169.254/32,{SERVER},192.0.2.0/24,10.0.0.9,10.7.0.0/16,0.0.0.0,0.0.0.0/0,10.0.0.1",
+    "option:mtu,1400",
+)
+PROGRAM = shutil.which("dnsmasq", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def eventually(condition):
+    deadline = time.monotonic() + DEADLINE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "the condition was not met in time"
+        time.sleep(0.01)
+    return found
+
+
+class Server:
+    """dnsmasq inside an instance that has the DHCP port's address."""
+
+    def __init__(self, directory, namespace, *options):
+        if PROGRAM is None:
+            pytest.skip("no dnsmasq here: apt-get install dnsmasq-base")
+        directory.mkdir(exist_ok=True)
+        self.log, self.database = directory / "log", directory / "leases"
+        argv = [PROGRAM, "--no-daemon", "--port=0", "--user=root", "--group=root", "--conf-file=/dev/null"]
+        argv += ["--interface=eth0", "--bind-interfaces", "--dhcp-authoritative", "--no-ping", "--log-dhcp"]
+        argv += ["--dhcp-range=10.0.0.0,static,255.255.255.0,120", f"--dhcp-leasefile={self.database}"]
+        argv += [f"--pid-file={directory / 'pid'}", *options]
+
+        def start():
+            with self.log.open("w") as log:
+                return subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+        self.process = namespaces.in_namespace(namespace, start)
+        eventually(lambda: "DHCP, static leases only" in self.said() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.said()
+
+    def said(self):
+        return self.log.read_text()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(DEADLINE_S)
+
+
+def known(number, address=None):
+    """The line by which a server knows the port of that number."""
+    return f"--dhcp-host=fa:16:3e:00:00:{number:02x},{address or f'10.0.0.{number}'}"
+
+
+@pytest.fixture
+def start_server(tmp_path, make_vif):
+    """Start a server on a host, as the instance ``server``; ended with the test."""
+    servers = []
+
+    def start(host, *options, options_given=OPTIONS):
+        vif = make_vif(2, gateway=False)
+        host.plug("server", [dataclasses.replace(vif, subnets=vif.subnets[:1])])
+        lines = [f"--dhcp-option-force={option}" for option in options_given]
+        servers.append(Server(tmp_path / "dnsmasq", host.namespace("server"), *lines, *options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def make_port(make_vif):
+    """Make VIF number n, which asks for its IPv4 address; what nova knows of it is another one."""
+
+    def make(number, **changes):
+        vif = make_vif(number, **changes)
+        wrong = Subnet("10.99.0.0/24", "10.99.0.1", ("10.99.0.9",))
+        return dataclasses.replace(vif, addressing="dhcp", subnets=(wrong, vif.subnets[1]))
+
+    return make
+
+
+def ip(path, *arguments):
+    return json.loads(namespaces.run_in(path, ["ip", "-j", *arguments]).stdout)
+
+
+def addresses(path, device="eth0", family="inet"):
+    (link,) = ip(path, "addr", "show", device)
+    return [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if one["family"] == family]
+
+
+def test_the_whole_lease_is_applied(hosts, start_server, make_port, uuids, answers):
+    start_server(hosts[0], known(5))
+    hosts[1].plug(uuids[0], [make_port(5)])
+    namespace = hosts[1].namespace(uuids[0])
+    eventually(lambda: addresses(namespace))
+    assert addresses(namespace) == ["10.0.0.5/24"]
+    assert addresses(namespace, family="inet6") == ["fd00::5/64"]
+    routes = {(one["dst"], one.get("gateway")) for one in ip(namespace, "-4", "route")}
+    assert routes == {
+        ("10.0.0.0/24", None),
+        ("10.7.0.0/16", None),
+        ("169.254.169.254", SERVER),
+        ("192.0.2.0/24", "10.0.0.9"),
+        ("default", "10.0.0.1"),
+    }
+    assert ip(namespace, "link", "show", "eth0")[0]["mtu"] == 1400
+    assert answers(hosts[0].namespace("server"), "10.0.0.5")
+
+
+def test_static_ones_on_the_same_network_are_as_nova_says(hosts, start_server, make_vif, make_port, uuids, answers):
+    server = start_server(hosts[0], known(5), known(6))
+    hosts[0].plug(uuids[0], [make_port(5)])
+    hosts[0].plug(uuids[1], [make_vif(6)])
+    eventually(lambda: addresses(hosts[0].namespace(uuids[0])))
+    assert answers(hosts[0].namespace(uuids[1]), "10.0.0.5")
+    assert "fa:16:3e:00:00:06" not in server.said()
+
+
+def test_the_lease_is_given_back(hosts, start_server, make_port, uuids):
+    server = start_server(hosts[0], known(5), known(6))
+    one, two = make_port(5), make_port(6)
+    hosts[0].plug(uuids[0], [one, two])
+    namespace = hosts[0].namespace(uuids[0])
+    eventually(lambda: addresses(namespace, "eth0") and addresses(namespace, "eth1"))
+    hosts[0].unplug(uuids[0], [two])
+    eventually(lambda: "DHCPRELEASE(eth0) 10.0.0.6" in server.said())
+    hosts[0].unplug(uuids[0])
+    eventually(lambda: "DHCPRELEASE(eth0) 10.0.0.5" in server.said())
+    assert server.database.read_text() == ""
+
+
+def test_a_server_that_comes_late_is_found(hosts, start_server, make_port, uuids):
+    hosts[0].plug(uuids[0], [make_port(5)])
+    start_server(hosts[0], known(5))
+    eventually(lambda: addresses(hosts[0].namespace(uuids[0])))
+
+
+def test_with_its_link_back_the_address_is_asked_for_again(hosts, start_server, make_port, uuids):
+    server = start_server(hosts[0], known(5))
+    hosts[0].plug(uuids[0], [make_port(5)])
+    namespace = hosts[0].namespace(uuids[0])
+    eventually(lambda: addresses(namespace))
+    hosts[0].set_link(uuids[0], False)
+    hosts[0].set_link(uuids[0], True)
+    eventually(lambda: server.said().count("DHCPACK(eth0) 10.0.0.5") == 2)
+    assert server.said().count("DHCPDISCOVER") == 1
+    assert addresses(namespace) == ["10.0.0.5/24"]
+
+
+def test_a_failed_plug_leaves_no_client(hosts, fabric, start_server, make_port, uuids):
+    start_server(hosts[0], known(5))
+    vif = make_port(5)
+
+    def before(operation):
+        if type(operation).__name__ == "AskForLeases":
+            raise RuntimeError("no")
+
+    fabric.before = before
+    with pytest.raises(RuntimeError):
+        hosts[0].plug(uuids[0], [vif])
+    fabric.before = None
+    assert hosts[0].namespace(uuids[0]) is None
+    hosts[0].plug(uuids[0], [vif])
+    eventually(lambda: addresses(hosts[0].namespace(uuids[0])))
+
+
+def test_a_new_process_goes_on_with_the_leases(tmp_path, start_server, make_port, uuids):
+    place, vif = {"directory": tmp_path / "netns", "namespace": "fabric"}, make_port(5)
+    with Ledger(tmp_path / "ledger") as ledger:
+        fabric = Fabric(ledger, **place)
+        host = BridgeRealizer("h1", fabric)
+        server = start_server(host, known(5))
+        host.plug(uuids[0], [vif])
+        namespace = host.namespace(uuids[0])
+        eventually(lambda: addresses(namespace))
+        fabric.close(keep=True)
+        assert addresses(namespace) == ["10.0.0.5/24"]
+        assert "DHCPRELEASE" not in server.said()
+        with Fabric(ledger, **place) as fabric:
+            eventually(lambda: server.said().count("DHCPACK(eth0) 10.0.0.5") == 2)
+            assert server.said().count("DHCPDISCOVER") == 1
+            BridgeRealizer("h1", fabric).plug(uuids[0], [vif])
+            assert addresses(namespace) == ["10.0.0.5/24"]
+    assert "DHCPRELEASE(eth0) 10.0.0.5" in server.said(), "the fabric was closed for good"
+
+
+@pytest.mark.parametrize("details", [{}, {"ovs_hybrid_plug": True}], ids=["native", "hybrid"])
+def test_on_a_switch(place, start_server, make_port, uuids, details):
+    options = {"directory": place / "netns", "namespace": "fabric", "switch_directory": place / "ovs"}
+    with Ledger(place / "ledger") as ledger, SwitchFabric(ledger, **options) as fabric:
+        host = OVSRealizer("h1", fabric)
+        server = start_server(host, known(5))
+        host.plug(uuids[0], [make_port(5, type="ovs", details=details)])
+        eventually(lambda: addresses(host.namespace(uuids[0])))
+        host.unplug(uuids[0])
+        eventually(lambda: "DHCPRELEASE(eth0) 10.0.0.5" in server.said())
+
+
+class Station:
+    """An interface of an instance whose client runs by a clock of its own."""
+
+    def __init__(self, host, uuid, vif):
+        host.plug(uuid, [vif])
+        self.namespace = host.namespace(uuid)
+        self.clock = ManualClock()
+        self.leases = Leases(self.clock, Random(1))
+        self.vif = vif
+        self.seat = host.fabric._wiring.instances[uuid].links[vif.id].seat
+        namespaces.in_namespace(self.namespace, lambda: self.leases.ask(vif.id, self.seat, vif.mtu))
+
+    def advance(self, seconds):
+        self.clock.advance(seconds)
+        self.leases.ring()
+
+
+@pytest.fixture
+def station(hosts, uuids, make_vif):
+    vif = make_vif(5)
+    made = Station(hosts[0], uuids[0], dataclasses.replace(vif, subnets=()))
+    yield made
+    made.leases.close()
+
+
+def test_a_lease_is_renewed_in_its_time_and_runs_out_without_a_server(station, hosts, start_server):
+    server = start_server(hosts[0], known(5))
+    eventually(lambda: station.advance(1) or addresses(station.namespace))
+    acknowledged = server.said().count("DHCPACK")
+    station.advance(65)
+    eventually(lambda: server.said().count("DHCPACK") > acknowledged)
+    assert server.said().count("DHCPDISCOVER") == server.said().count("DHCPOFFER")
+    server.stop()
+    station.advance(61)
+    assert addresses(station.namespace) == ["10.0.0.5/24"]
+    station.advance(60)
+    eventually(lambda: not addresses(station.namespace))
+    assert ip(station.namespace, "-4", "route") == []
+    assert ip(station.namespace, "link", "show", "eth0")[0]["mtu"] == station.vif.mtu
+
+
+def test_another_address_takes_the_place_of_the_first(station, hosts, tmp_path, start_server):
+    server = start_server(hosts[0], known(5))
+    eventually(lambda: station.advance(1) or addresses(station.namespace))
+    server.stop()
+    server.database.unlink()
+    other = Server(
+        tmp_path / "dnsmasq", hosts[0].namespace("server"), known(5, "10.0.0.77"), "--dhcp-option=3,10.0.0.1"
+    )
+    try:
+        station.advance(65)
+        eventually(lambda: station.advance(1) or addresses(station.namespace) == ["10.0.0.77/24"])
+        assert {one["dst"] for one in ip(station.namespace, "-4", "route")} == {"default", "10.0.0.0/24"}
+    finally:
+        other.stop()
+
+
+def test_a_client_whose_interface_vanishes_does_no_harm(station, hosts, start_server):
+    start_server(hosts[0], known(5))
+    eventually(lambda: station.advance(1) or addresses(station.namespace))
+
+    def delete():
+        with netlink.Socket() as sock:
+            sock.send([netlink.DELETE_LINK.fill(devname=b"eth0")])
+
+    namespaces.in_namespace(station.namespace, delete)
+    station.advance(65)
+    station.leases.stop([station.vif.id])
+    assert station.leases.lease(station.vif.id) is None
