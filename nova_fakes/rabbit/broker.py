@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Broker"]
 
 MAX_MESSAGE_BYTES = 134_217_728
+CONSUMER_TIMEOUT_S = 1800.0
 
 
 class Broker:
@@ -59,6 +60,8 @@ class Broker:
         self.faults = faults or Faults(self.clock)
         self.store = store
         self.max_message_bytes = MAX_MESSAGE_BYTES
+        #: How long a delivery may wait for its acknowledgement.
+        self.consumer_timeout_s = CONSUMER_TIMEOUT_S
         self.timers = Timers(self.clock)
         self.sessions: dict[Session, None] = {}
         #: Channels whose confirms are answered at the end of the turn.

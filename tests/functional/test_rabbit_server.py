@@ -20,8 +20,8 @@ from test_ldap_server import certificate
 from nova_fakes.clock import ManualClock
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.faults import FaultRule
+from nova_fakes.fixtures import BrokerFixture
 from nova_fakes.rabbit import Broker, Properties, Server, SoftError
-from nova_fakes.rabbit.fixture import RabbitFixture, rabbit  # noqa: F401
 from nova_fakes.rabbit.wire.limits import Limits
 
 pika = pytest.importorskip("pika", reason="pika, of the group contract, is not installed: it is the client here")
@@ -263,11 +263,14 @@ def test_many_quick_connections_leave_nothing(server: Server) -> None:
     assert not server.broker.sessions
 
 
-def test_a_fixture_serves_a_broker_during_a_test(rabbit: RabbitFixture) -> None:  # noqa: F811
-    connection = pika.BlockingConnection(pika.URLParameters(f"{rabbit.url}/%2F"))
-    connection.channel().queue_declare("q")
-    assert list(rabbit.broker.vhosts["/"].queues) == ["q"]
-    connection.close()
+def test_a_fixture_serves_a_broker_during_a_test() -> None:
+    with BrokerFixture(seed=1) as fixture:
+        connection = pika.BlockingConnection(pika.URLParameters(f"{fixture.url}/%2F"))
+        connection.channel().queue_declare("q")
+        assert list(fixture.broker.vhosts["/"].queues) == ["q"]
+        connection.close()
+    with pytest.raises(pika.exceptions.AMQPConnectionError):
+        pika.BlockingConnection(pika.URLParameters(f"{fixture.url}/%2F"))
 
 
 def test_a_handshake_that_is_not_finished_ends(server: Server, clock: ManualClock) -> None:

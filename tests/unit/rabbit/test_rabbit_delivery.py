@@ -1,5 +1,7 @@
 """Consumers, answers, confirms and transactions of the engine."""
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -187,6 +189,71 @@ def test_streams_are_read_from_where_a_consumer_asks(client: Client, clock: Manu
     assert client.delivered() == ["d"]
     with pytest.raises(HardError, match=r"basic\.get not supported"):
         client.get("s")
+
+
+def test_a_stream_is_delivered_by_chunks_as_long_as_there_is_credit(client: Client) -> None:
+    client.do("queue_declare", "s", durable=True, arguments={"x-queue-type": "stream"})
+    for number in range(300):
+        client.publish("s", str(number))
+    client.do("qos", 1)
+    client.do("consume", "s", "t", arguments={"x-stream-offset": 5})
+    assert client.delivered() == [str(number) for number in range(5, 128)]
+    client.do("ack", 0, multiple=True)
+    assert client.delivered() == [str(number) for number in range(128, 256)]
+
+
+class Keeping:
+    """A store in memory, which counts what it is told."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, list[str]] = {}
+        self.told: list[str] = []
+        self.commits = 0
+
+    def entry_added(self, queue: Any, entry: Any) -> None:
+        entry.record = entry.message.body.decode()
+        self.entries.setdefault(queue.name, []).append(entry.record)
+
+    def entry_removed(self, queue: Any, entry: Any) -> None:
+        self.entries[queue.name].remove(entry.record)
+
+    def commit(self) -> None:
+        self.commits += 1
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_things: self.told.append(name)
+
+
+def test_a_store_is_told_of_all_that_is_durable_before_any_confirm() -> None:
+    store = Keeping()
+    client = Client(Broker(clock=ManualClock(), seed=1, store=store))
+    client.inbox.on_event = lambda: store.told.append(f"flushed after {store.commits} commits")
+    client.do("exchange_declare", "x", durable=True)
+    for name, durable in (("kept", True), ("passing", False)):
+        client.do("queue_declare", name, durable=durable)
+        client.do("queue_bind", name, "x", "k")
+    assert store.told == ["exchange_declared", "queue_declared", "bound"]
+    client.do("confirm_select")
+    commits = store.commits
+    client.publish("k", "one", exchange="x", delivery_mode=2)
+    assert store.told[-1] == f"flushed after {commits + 1} commits"
+    client.publish("kept", "two", delivery_mode=2)
+    client.publish("kept", "passing")
+    client.publish("kept", "three", delivery_mode=2)
+    assert store.entries == {"kept": ["one", "two", "three"]}
+    client.get("kept")
+    tag = client.get("kept", no_ack=False).delivery_tag
+    assert store.entries == {"kept": ["two", "three"]}
+    client.do("ack", tag)
+    client.do("consume", "kept", "t", no_ack=True)
+    assert store.entries == {"kept": []}
+    client.do("queue_delete", "kept")
+    client.do("exchange_delete", "x")
+    assert [name for name in store.told if "flushed" not in name][3:] == [
+        "queue_deleted",
+        "unbound",
+        "exchange_deleted",
+    ]
 
 
 class Answering(RuleBasedStateMachine):

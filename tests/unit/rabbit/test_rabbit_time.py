@@ -75,6 +75,41 @@ def test_a_message_that_nobody_rejects_does_not_go_in_circles(client: Client, cl
     assert client.waiting("q") == 0
 
 
+def test_a_delivery_that_is_never_acknowledged_closes_its_channel(client: Client, clock: ManualClock) -> None:
+    client.do("queue_declare", "q")
+    client.do("consume", "q", "t")
+    other = Client(client.broker)
+    for body in "ab":
+        client.publish("q", body)
+    for minute in range(29):
+        clock.advance(60)
+        if minute == 10:
+            client.do("ack", 1)
+        other.waiting("q")
+    assert not client.inbox.closings
+    for _ in range(3):
+        clock.advance(60)
+        other.waiting("q")
+    (error,) = client.inbox.closings
+    assert str(error) == (
+        "(406) PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. "
+        "This timeout value can be configured, see consumers doc guide to learn more"
+    )
+    assert other.bodies("q") == ["b"]
+
+
+def test_a_delivery_that_is_acknowledged_late_closes_nothing(client: Client, clock: ManualClock) -> None:
+    client.do("queue_declare", "q")
+    client.do("consume", "q", "t")
+    for number in range(4):
+        client.publish("q")
+        for _ in range(28):
+            clock.advance(60)
+            client.waiting("q")
+        client.do("ack", number + 1)
+    assert not client.inbox.closings
+
+
 def test_a_full_queue_drops_its_head_or_refuses(client: Client) -> None:
     client.do("queue_declare", "dead")
     client.do("queue_declare", "drop", arguments=DEAD | {"x-max-length": 2})
