@@ -165,6 +165,21 @@ def test_an_application_that_fails_is_a_connection_that_fails() -> None:
         in_process(broken).get("http://nova-fakes.test/")
 
 
+def test_a_body_that_fails_is_the_callers() -> None:
+    def blocks() -> Iterator[bytes]:
+        yield b"a"
+        raise LookupError("the caller's own")
+
+    with Stack(("image",)) as stack:
+        url = f"{stack.endpoint('image')}/v2/images"
+        values = {"name": "y", "disk_format": "raw", "container_format": "bare"}
+        made = stack.session().post(url, json=values).json()
+        octets = {"Content-Type": "application/octet-stream"}
+        with pytest.raises(LookupError, match="own"):
+            stack.session().put(f"{url}/{made['id']}/file", data=blocks(), headers=octets)
+        assert stack.session().get(f"{url}/{made['id']}").json()["status"] == "queued"
+
+
 def test_the_address_is_the_clients_own() -> None:
     def echo(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain"), ("X-Two", "1"), ("X-Two", "2")])
