@@ -48,6 +48,12 @@ def ldap() -> None:
 @click.option("--schema", multiple=True, type=FILE, help="slapd schema or LDIF file to add; may be given again.")
 @click.option("--no-schema-check", is_flag=True, help="Take entries whatever their object classes say.")
 @click.option("--tree-delete", is_flag=True, help="Offer the control that deletes subtrees, which slapd does not.")
+@click.option("--member-of", is_flag=True, help="Give members of groups a memberOf.")
+@click.option(
+    "--integrity", multiple=True, metavar="ATTRIBUTE", help="Let its values follow entries; may be given again."
+)
+@click.option("--sync", is_flag=True, help="Let copies be kept up to date (RFC 4533).")
+@click.option("--session-log", type=click.IntRange(0), default=0, show_default=True, help="Deletions kept for copies.")
 @click.option("--allow-bind-v2", is_flag=True, help="Let clients bind by LDAPv2.")
 @click.option("--certificate", type=FILE, help="PEM file for ldaps and StartTLS.")
 @click.option("--key", type=FILE, help="PEM file with the certificate's key, where it is not in the same file.")
@@ -71,6 +77,10 @@ def serve(
     schema: tuple[Path, ...],
     no_schema_check: bool,
     tree_delete: bool,
+    member_of: bool,
+    integrity: tuple[str, ...],
+    sync: bool,
+    session_log: int,
     allow_bind_v2: bool,
     certificate: Path | None,
     key: Path | None,
@@ -98,6 +108,10 @@ def serve(
         schema=Schema(files=schema),
         check_schema=not no_schema_check,
         tree_delete=tree_delete,
+        member_of=member_of,
+        integrity=integrity,
+        sync=sync,
+        session_log=session_log,
         allow_v2=allow_bind_v2,
         persist=persist,
     )
