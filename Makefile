@@ -30,6 +30,7 @@ test: packages setup lint ## Lint, types, import contracts and all tests but the
 
 test-all: packages setup lint ## The same with the slow tests
 	-$(PYTHON) scripts/nova_source.py
+	-$(PYTHON) scripts/ldap_sources.py
 	$(PYTEST) $(TESTS) $(ARGS)
 
 lint: setup ## ruff, mypy and the import contracts

@@ -24,23 +24,34 @@ def fetch(url: str) -> bytes:
         return bytes(answer.read())
 
 
+def unpack(project: str, release: str) -> Path | None:
+    """Fetch, check and unpack a source distribution, unless that has been done; None where PyPI has none."""
+    # As old and new tools write the name of the archive.
+    spelled = f"(?:{re.escape(project)}|{re.escape(project.replace('-', '_'))})-{re.escape(release)}"
+    built = Path(__file__).resolve().parents[1] / "build"
+    for name in (project, project.replace("-", "_")):
+        if (built / f"{name}-{release}").is_dir():
+            return built / f"{name}-{release}"
+    page = f"{INDEX}/{project}/"
+    link = re.compile(rf'href="([^"]*/({spelled})\.tar\.gz)#sha256=([0-9a-f]{{64}})"')
+    found = link.search(fetch(page).decode())
+    if found is None:
+        print(f"{page} has no source of {project} {release}", file=sys.stderr)
+        return None
+    content = fetch(urllib.parse.urljoin(page, found[1]))
+    if hashlib.sha256(content).hexdigest() != found[3]:
+        print(f"{found[1]} is not what {page} says it is", file=sys.stderr)
+        return None
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        archive.extractall(built)
+    return built / found[2]
+
+
 def main() -> int:
-    """Fetch, check and unpack it, unless that has been done."""
-    name = f"nova-{version('nova')}"
-    directory = Path(__file__).resolve().parents[1] / "build" / name
-    if not directory.is_dir():
-        page = f"{INDEX}/nova/"
-        link = re.compile(rf'href="([^"]*/{re.escape(name)}\.tar\.gz)#sha256=([0-9a-f]{{64}})"')
-        found = link.search(fetch(page).decode())
-        if found is None:
-            print(f"{page} has no {name}.tar.gz", file=sys.stderr)
-            return 1
-        content = fetch(urllib.parse.urljoin(page, found[1]))
-        if hashlib.sha256(content).hexdigest() != found[2]:
-            print(f"{found[1]} is not what {page} says it is", file=sys.stderr)
-            return 1
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(directory.parent)
+    """Fetch nova's source and tell where it is."""
+    directory = unpack("nova", version("nova"))
+    if directory is None:
+        return 1
     print(directory)
     return 0
 

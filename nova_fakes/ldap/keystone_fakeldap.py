@@ -23,7 +23,6 @@ from nova_fakes.ldap.client.answers import raised
 from nova_fakes.ldap.client.ldapobject import SimpleLDAPObject
 from nova_fakes.ldap.loose_tree import NOT_GLUE, LooseTree
 from nova_fakes.ldap.offered import TREE_DELETE
-from nova_fakes.ldap.open_schema import OpenSchema
 from nova_fakes.ldap.options import Scope, SearchRequest
 from nova_fakes.ldap.results import LdapError
 
@@ -49,16 +48,14 @@ class FakeShelve(MutableMapping[str, dict[str, list[bytes]]]):
     """What one URL leads to: entries by `ldap:` and their DNs."""
 
     def __init__(self) -> None:
-        # Reading the schema takes longer than most tests; what it has learnt of names does no harm to the next.
-        self._schema = OpenSchema()
-        self.tree = LooseTree(ROOT, schema=self._schema)
+        self.tree = LooseTree(ROOT)
 
     def sync(self) -> None:
         """Write what is to be written: there is nothing."""
 
     def clear(self) -> None:
         """Forget all entries."""
-        self.tree = LooseTree(ROOT, schema=self._schema)
+        self.tree = LooseTree(ROOT)
 
     def _entries(self) -> Iterator[tuple[str, dict[str, list[bytes]]]]:
         for directory in self.tree.directories():
@@ -170,6 +167,8 @@ class FakeLdap(common.LDAPHandler):  # type: ignore[misc]
                 self._bound = ROOT
                 self.connected, self.who, self.cred = True, who, cred
                 return
+            if not ldap.dn.is_dn(who) and who:
+                raise ldap.INVALID_CREDENTIALS
             if who or cred:
                 self.db.connection(who, (who, cred)).unbind_s()
             self._bound = (who, cred)
@@ -193,6 +192,8 @@ class FakeLdap(common.LDAPHandler):  # type: ignore[misc]
         """Add an entry; what it is under need not be there."""
         with _translated():
             _refuse_unnamed(dn, modlist)
+            # keystone names an attribute twice that two of its own are mapped to; the last one is meant.
+            modlist = list(dict(modlist).items())
             tree = self.db.tree
             tree.make_room(dn)
             connection = self._connection(dn)

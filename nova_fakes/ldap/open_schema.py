@@ -43,8 +43,12 @@ class OpenSchema(Schema):
         return super().naming_attribute(name)
 
     def _describe(self, text: str) -> Attribute:
-        self._know(text.partition(";")[0])
-        return super()._describe(text)
+        name, *options = text.split(";")
+        self._know(name)
+        if "_" not in name or options or name.lower() not in self.types:
+            return super()._describe(text)
+        # What LDAP does not allow in a name.
+        return self._attributes.setdefault(name.lower(), Attribute(self.types[name.lower()], frozenset()))
 
     def _know(self, name: str) -> None:
         if name.lower() not in self.types and NAME.fullmatch(name) is not None:

@@ -225,6 +225,7 @@ class Session:
         version, name, credentials = messages.expect(message.content, 3)[:3]
         self._asked(message)
         self.identity = ANONYMOUS
+        self.transaction.drop()
         if ber.to_integer(version[1]) != 3 and not (self.directory.allow_v2 and ber.to_integer(version[1]) == 2):
             raise LdapError(ResultCode.PROTOCOL_ERROR, "requested protocol version not supported")
         call = Call("bind", ANONYMOUS, messages.text_of(name[1]))
@@ -251,20 +252,22 @@ class Session:
         raise LdapError(ResultCode.AUTH_METHOD_NOT_SUPPORTED, text)
 
     def _vouched(self, name: str, asked: str) -> Identity:
-        """Bind as whom the transport vouches for, who cannot ask to be somebody else.
+        """Bind as whom the transport vouches for; the root DN may ask to be anybody.
 
-        :param asked: an authorization identity, or nothing
+        :param asked: an authorization identity (`dn:` and a DN), or nothing
         """
         schema = self.directory.schema
-        dn = schema.dn(self.directory.parse_dn(name).key)
+        known = self.directory.identity(schema.dn(self.directory.parse_dn(name).key))
+        if not asked:
+            return known
         try:
-            is_own = not asked or (asked.lower().startswith("dn:") and schema.dn(asked[3:]) == dn)
+            wanted = schema.dn(schema.dn(asked[3:]).key) if asked.lower().startswith("dn:") else None
         except ValueError:
-            is_own = False
-        if not is_own:
+            wanted = None
+        if wanted is None or not (known.is_root or wanted == known.dn):
             text = "SASL(-14): authorization failure: not authorized"
             raise LdapError(ResultCode.INSUFFICIENT_ACCESS, text)
-        return self.directory.identity(dn)
+        return self.directory.identity(wanted)
 
     def _plain(self, answer: bytes) -> Identity:
         """Bind by a name and a password; the name is a DN, with or without `dn:` before it, or the uid of one entry."""
@@ -302,8 +305,7 @@ class Session:
         answers: list[Control] = []
         result = yield from self.perform(message, call, lambda: self._listings.search(who, request, asked, answers))
         yield from self._found(message, result)
-        code = ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS
-        yield self._success(message, answers, code)
+        yield self._success(message, answers, result.code)
 
     def _found(self, message: Message, result: Entries) -> Iterator[bytes]:
         """Write what a search has found."""

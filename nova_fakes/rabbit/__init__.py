@@ -40,9 +40,9 @@ time-outs pass; a server's ticker takes that turn by itself.
 **Modules.** `broker` (turns, virtual hosts, users, sessions), `vhost` (exchanges, queues, bindings), `session`,
 `channel` over `publishing` over `declarations` (AMQP's methods), `exchange`, `bindings`, `topics` (routing), `queue`,
 `quorum`, `stream`, `backlog`, `consumers` (delivery), `deaths` (dead-lettering), `arguments`, `equivalence` (checks
-and their texts), `confirms`, `reply_to`, `message`, `properties`, `tables` (values and octets), `timers`, `store`
-(hooks for persistence), `receiver`, `history`, `snapshot`, `users`, `errors`; `wire` (AMQP 0-9-1 without input and
-output), `server` and `ticker` (asyncio).
+and their texts), `confirms`, `patience`, `reply_to`, `message`, `properties`, `tables` (values and octets), `timers`,
+`store` (hooks for persistence), `receiver`, `history`, `snapshot`, `users`, `errors`; `wire` (AMQP 0-9-1 without input
+and output), `server` and `ticker` (asyncio).
 """
 
 from nova_fakes.rabbit.broker import Broker

@@ -21,6 +21,7 @@ from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import HostDown, HostNotFound, NotFound
 from nova_fakes.sandbox import config, database
+from nova_fakes.sandbox.agent import SandboxAgent
 from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
@@ -293,16 +294,29 @@ class Cloud:
         options: dict[str, Any] = {}
         if self.spec.realizer in _FABRICS:
             options["fabric"] = self._step("fabric", self._make_fabric)
+        elif self.spec.realizer == "remote":
+            options["socket"] = self._step("agent", self._start_agent)
         for host in self.spec.hosts:
             inventory = None if described is None else plan.inventory(host)
             addressing = {} if inventory is None else {"addressing": inventory.vif_addressing}
             realizer = registry.load(self.spec.realizer, host=host, **options, **addressing)
             self.fleet.add(Hypervisor(host, inventory, realizer))
 
-    def _make_fabric(self) -> Fabric:
+    def _namespaces(self) -> tuple[Path, str]:
+        """Return where namespaces get their names, and the name of that for the hosts' side."""
         # What an ordinary user mounts is seen by nobody else, and he may not write to ip-netns(8)'s directory.
         directory = self._state.namespaces if namespaces.in_user_namespace() else namespaces.RUN_NETNS
-        fabric = _FABRICS[self.spec.realizer](self._state, self._ledger, directory, f"nova-fakes-{os.getpid()}")
+        return directory, f"nova-fakes-{os.getpid()}"
+
+    def _start_agent(self) -> Path:
+        """Start the agent of the realizer `remote`; returns its socket."""
+        agent = SandboxAgent(self._state, self._ledger, *self._namespaces())
+        self._cleanup.callback(agent.stop)
+        agent.wait_until_ready()
+        return self._state.agent_socket
+
+    def _make_fabric(self) -> Fabric:
+        fabric = _FABRICS[self.spec.realizer](self._state, self._ledger, *self._namespaces())
         self._cleanup.callback(fabric.close)
         return fabric
 

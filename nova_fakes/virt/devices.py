@@ -212,6 +212,8 @@ class DeviceHost(UndoingHost):
             realizer.plug(uuid, vifs, up=up)
         else:
             realizer.migrate(uuid, vifs, other)
+            if not up:
+                realizer.set_link(uuid, False)  # where it was made anew, it came up
 
     def drop_nics(self, uuid: str) -> None:
         """Remove the interfaces of a guest that has not come here after all."""

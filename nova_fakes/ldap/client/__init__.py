@@ -78,13 +78,11 @@ def modules() -> Iterator[None]:
     placed: dict[str, ModuleType] = {"ldap": here}
     placed |= {f"ldap.{name}": import_module(f"{__name__}.{name}") for name in SUBMODULES}
     placed |= {f"ldap.controls.{name}": getattr(controls, name) for name in CONTROLS}
-    before = {name: sys.modules.get(name) for name in placed}
+    before = {name: sys.modules[name] for name in placed if name in sys.modules}
     sys.modules.update(placed)
     try:
         yield
     finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
+        for name in placed:
+            del sys.modules[name]
+        sys.modules.update(before)

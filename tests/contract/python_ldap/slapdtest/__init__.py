@@ -101,7 +101,7 @@ class SlapdObject:
             "--client-ca": self.cafile,
         }
         command = [sys.executable, "-c", COMMAND, "ldap", "serve", "--authz-regexp", own, self.root_dn]
-        command += ["--allow-bind-v2", *(word for option in options.items() for word in option)]
+        command += ["--allow-bind-v2", "--sync", *(word for option in options.items() for word in option)]
         command += [word for path in self._schemas for word in ("--schema", str(path))]
         self._proc = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         # It prints an address as soon as it answers there.
