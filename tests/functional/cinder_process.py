@@ -27,6 +27,7 @@ import sqlalchemy
 from cinder import coordination, privsep, rpc, service
 from cinder.common import config
 from cinder.db import migration
+from eventlet import tpool
 from oslo_config import cfg
 from paste import deploy
 
@@ -168,6 +169,9 @@ def start_cinder(server, state):
     migration.db_sync()
     # qemu-img reads what belongs to this user: no helper has to become somebody else for it.
     privsep.sys_admin_pctxt.set_client_mode(False)
+    # Cinder fetches images through eventlet's threads, in native ones too, where the second fetch waits without end.
+    tpool.execute = lambda function, *args, **kwargs: function(*args, **kwargs)
+    tpool.Proxy = lambda thing, *args, **kwargs: thing
     coordination.COORDINATOR.start()
     rpc.init(CONF)
     services = [service.Service.create(binary="cinder-scheduler")]
