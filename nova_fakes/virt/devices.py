@@ -18,7 +18,7 @@ from nova_fakes.virt.guest import Claim, Guest, State
 from nova_fakes.virt.guest_disks import GuestDisk, copy_volume, open_device
 from nova_fakes.virt.host import Host, failure_recorded
 from nova_fakes.virt.journal import Write
-from nova_fakes.virt.nic import Nic, check_addresses
+from nova_fakes.virt.nic import Nic, Wiring, check_addresses
 from nova_fakes.virt.undo import UndoingHost
 
 __all__ = ["DeviceHost"]
@@ -213,7 +213,16 @@ class DeviceHost(UndoingHost):
         else:
             realizer.migrate(uuid, vifs, other)
             if not up:
-                realizer.set_link(uuid, False)  # where it was made anew, it came up
+                self._take_link(uuid, vifs, realizer, other)
+
+    @staticmethod
+    def _take_link(uuid: str, vifs: list[Any], realizer: Wiring, other: Wiring) -> None:
+        """Take link from interfaces that have just moved, and came up where they were made anew."""
+        try:
+            realizer.set_link(uuid, False)
+        except BaseException:
+            other.migrate(uuid, vifs, realizer)
+            raise
 
     def drop_nics(self, uuid: str) -> None:
         """Remove the interfaces of a guest that has not come here after all."""
