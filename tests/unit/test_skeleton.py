@@ -57,7 +57,7 @@ MODULE_BUDGET = 200
 def module_names() -> list[str]:
     names = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        # Cinder and nova share one configuration object: tests/contract/cinder imports these, in a process of their own.
+        # Cinder and nova share one configuration object: tests/contract/cinder imports these, in another process.
         if path.is_relative_to(PACKAGE / "volume" / "cinder"):
             continue
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
