@@ -60,6 +60,9 @@ MODULE_BUDGET = 200
 def module_names() -> list[str]:
     names = []
     for path in sorted(PACKAGE.rglob("*.py")):
+        # Cinder and nova share one configuration object: tests/contract/cinder imports these, in another process.
+        if path.is_relative_to(PACKAGE / "volume" / "cinder"):
+            continue
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
     return names
