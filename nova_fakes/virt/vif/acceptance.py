@@ -104,7 +104,7 @@ class Acceptance:
         self._check(vif, "type", vif.type, self.vif_types, self._own_types)
         self._check(vif, "vnic_type", vif.vnic_type, self.vnic_types, self._own_vnic_types)
         own = vif.type in self._own_types and vif.vnic_type in self._own_vnic_types
-        if own and vif.addressing is not None:
+        if own and (vif.addressing is not None or self._addressing is None):
             return vif
         return dataclasses.replace(
             vif,

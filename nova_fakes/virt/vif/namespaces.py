@@ -20,6 +20,7 @@ from nova_fakes.exceptions import NamespacesUnavailable, RealizerError
 
 __all__ = [
     "RUN_NETNS",
+    "begin_thread",
     "enter",
     "enter_user_namespace",
     "in_namespace",
@@ -215,6 +216,11 @@ def in_thread(function: Callable[[], T]) -> T:
 
     :raises Exception: whatever the function raises
     """
+    return begin_thread(function)()
+
+
+def begin_thread(function: Callable[[], T]) -> Callable[[], T]:
+    """Begin a call as `in_thread` makes it; what is returned waits for its end, and returns or raises what it did."""
     outcome: list[T] = []
     failure: list[BaseException] = []
 
@@ -226,10 +232,14 @@ def in_thread(function: Callable[[], T]) -> T:
 
     thread = native_threading().Thread(target=run, name="in-namespace", daemon=True)
     thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
+
+    def finish() -> T:
+        thread.join()
+        if failure:
+            raise failure[0]
+        return outcome[0]
+
+    return finish
 
 
 def run_in(
