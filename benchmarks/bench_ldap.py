@@ -34,6 +34,7 @@ ROOT = f"cn=admin,{SUFFIX}"
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000)
 # How large a directory the slow ones are measured with: a search of theirs goes through all of it.
 LARGEST = {"keystone": 10_000, "ldap3": 1_000, "ldaptor": 10_000}
+LISTED = 10_000
 ROUNDS, QUICK_ROUNDS = 3, 1
 MEASURED_S = 0.4
 FEWEST = 3
@@ -353,7 +354,7 @@ def in_process(size, rounds):
         sides[KEYSTONE_IS] = keystone(size)
     if size <= LARGEST["ldap3"]:
         sides[LDAP3_IS] = mock(size)
-    operations = ["equality", "substring", "listing", "modify", "add"]
+    operations = ["equality", "substring", *listed(size), "modify", "add"]
     yield from compare("in process", size, sides, operations, rounds)
 
 
@@ -363,7 +364,11 @@ def on_the_wire(path, size, rounds):
         sides[LDAPTOR_IS] = ldaptor_served(path, size)
     if shutil.which("slapd", path="/usr/sbin:/usr/bin"):
         sides[SLAPD_IS] = slapd_served(path, size)
-    yield from compare("on the wire", size, sides, ["equality", "listing", "modify"], rounds)
+    yield from compare("on the wire", size, sides, ["equality", *listed(size), "modify"], rounds)
+
+
+def listed(size):
+    return ["listing"] if size <= LISTED else []
 
 
 def kept(directory, rounds):

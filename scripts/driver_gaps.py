@@ -25,6 +25,7 @@ HEAD = """# Compliance of virt drivers
 manager ask of a driver: every method over the life of an instance, on two hosts, with nova's own objects and no
 database. A driver's own tests subclass it:
 
+<!-- test: run -->
 ```python
 <!-- example -->
 ```

@@ -77,8 +77,9 @@ class Audit:
             return
         verb = call.request.verb
         outcome = None if error is None else failures.encode(error, verb)
+        event = "change" if call.request.replayed else "command"
         self._write(
-            {"event": "change", "id": call.id, "peer": asdict(peer), "verb": verb,
+            {"event": event, "id": call.id, "peer": asdict(peer), "verb": verb,
              "arguments": protocol.encode_arguments(call.request), "error": outcome, "took_s": round(took_s, 6)}
         )  # fmt: skip
 

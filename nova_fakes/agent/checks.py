@@ -21,6 +21,7 @@ __all__ = [
     "keys",
     "listed",
     "no_zone",
+    "path",
     "plain",
     "shorten",
     "text",
@@ -92,6 +93,14 @@ def text(value: object, field: str) -> str:
     if not isinstance(value, str) or not value.isprintable() or len(value) > _TEXT_LIMIT:
         raise InvalidInput(field, shorten(value), f"give at most {_TEXT_LIMIT} printable characters")
     return value
+
+
+def path(value: object, field: str) -> str:
+    """Return an absolute path that leads nowhere by ``..``."""
+    found = text(value, field)
+    if not found.startswith("/") or ".." in found.split("/"):
+        raise InvalidInput(field, shorten(value), "give an absolute path without '..'")
+    return found
 
 
 def address(value: object, field: str) -> str:

@@ -38,7 +38,7 @@ class Settings:
     `state` holds the ledger; `mode` and `group` say who may connect to `socket`, `allowed` which user ids are served.
     `directory` is where namespaces get their names: None is ``/run/netns``, in a user namespace a directory in `state`.
     `namespace` names one for the hosts' side of it all: None is the process's own. `gather_s`: None leaves that to the
-    fabric.
+    fabric. `allow_exec` has it run commands inside instances, each as the user who asks.
     """
 
     socket: Path
@@ -52,6 +52,7 @@ class Settings:
     directory: Path | None = None
     namespace: str | None = None
     gather_s: float | None = None
+    allow_exec: bool = False
 
 
 def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -73,7 +74,7 @@ def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> No
             namespace=settings.namespace,
             options=settings.options,
         )
-        service = Service(hosts, audit, gather_s=settings.gather_s, limit=_REQUESTS)
+        service = Service(hosts, audit, gather_s=settings.gather_s, limit=_REQUESTS, allow_exec=settings.allow_exec)
         cleanup.callback(service.close, _GRACE_S)
         sock = listen(settings.socket, mode=settings.mode, group=settings.group)
         server = Server(sock, service, settings.allowed or (os.geteuid(),))

@@ -9,6 +9,7 @@ a change that an older end would misunderstand gets the next.
 """
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
@@ -28,6 +29,8 @@ __all__ = [
     "Call",
     "Counters",
     "Describe",
+    "Execute",
+    "Execution",
     "Health",
     "HealthReport",
     "Migrate",
@@ -36,6 +39,7 @@ __all__ = [
     "PrepareMigration",
     "Request",
     "SetLink",
+    "TakeOver",
     "Unplug",
     "decode_arguments",
     "decode_batch",
@@ -51,6 +55,8 @@ PROTOCOL = 1
 BATCH, MAX_BATCH = "batch", 32
 MAX_BODY_BYTES = 1 << 20
 MAX_DEADLINE_S = 600.0
+#: Characters of a command with its arguments.
+_MAX_ARGV = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +74,27 @@ class HealthReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Execution:
+    """What came of a command: `truncated` where it said more than is kept."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A verb with its arguments.
 
     `idempotent`: saying it twice does what saying it once does, so a client that got no answer may say it again.
-    `changes`: it is written to the audit log.
+    `changes`: it is written to the audit log. `replayed`: `replay` makes it again.
     """
 
     verb: ClassVar[str]
     idempotent: ClassVar[bool] = True
     changes: ClassVar[bool] = True
+    replayed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -152,6 +169,23 @@ class Migrate(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOver(Request):
+    """Take an instance over from a host of another agent, by that agent's socket.
+
+    Where that agent is on this machine, the instance keeps its namespace, and with it its processes and connections;
+    else it is made anew. It is announced, and still has to be unplugged there.
+    """
+
+    verb = "take_over"
+    idempotent = False
+    host: str
+    instance: str
+    vifs: tuple[VIF, ...]
+    source: str
+    source_socket: str
+
+
+@dataclass(frozen=True, slots=True)
 class AbortMigration(Request):
     """Undo what was prepared on the destination of a migration."""
 
@@ -199,6 +233,31 @@ class Namespace(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Execute(Request):
+    """Run a command in an instance's network namespace, as the user who asks; it is killed before the deadline."""
+
+    verb = "execute"
+    idempotent = False
+    replayed = False
+    host: str
+    instance: str
+    argv: tuple[str, ...]
+
+    def encode_result(self, result: Execution) -> dict[str, Any]:
+        """Return what came of it, outputs in base64."""
+        outputs = {name: b64encode(getattr(result, name)).decode() for name in ("stdout", "stderr")}
+        return {"exit_code": result.exit_code, "truncated": result.truncated, **outputs}
+
+    def decode_result(self, value: Any) -> Execution:
+        """Return what came of it."""
+        given = checks.keys(value, "execution", [item.name for item in fields(Execution)])
+        if not isinstance(given["exit_code"], int):
+            raise InvalidInput("exit_code", given["exit_code"], "the agent answered something else than a number")
+        stdout, stderr = (_bytes(given[name], name) for name in ("stdout", "stderr"))
+        return Execution(given["exit_code"], stdout, stderr, checks.flag(given["truncated"], "truncated"))
+
+
+@dataclass(frozen=True, slots=True)
 class Describe(Request):
     """Ask what the host's realizer can do."""
 
@@ -236,7 +295,8 @@ class Health(Request):
 VERBS: Mapping[str, type[Request]] = {
     request.verb: request
     for request in (
-        Plug, Unplug, SetLink, PrepareMigration, Migrate, AbortMigration, Counters, Namespace, Describe, Health,
+        Plug, Unplug, SetLink, PrepareMigration, Migrate, TakeOver, AbortMigration,
+        Counters, Namespace, Execute, Describe, Health,
     )
 }  # fmt: skip
 
@@ -254,7 +314,9 @@ def encode_arguments(request: Request) -> dict[str, Any]:
     """Return a request's arguments as JSON carries them."""
     given = {item.name: getattr(request, item.name) for item in fields(request)}
     return {
-        name: [vifs.encode(vif) for vif in value] if isinstance(value, tuple) else value
+        name: [vifs.encode(one) if isinstance(one, VIF) else one for one in value]
+        if isinstance(value, tuple)
+        else value
         for name, value in given.items()
     }
 
@@ -345,9 +407,21 @@ def _no_constant(name: str) -> None:
 
 
 def _decode(name: str, value: object) -> object:
+    if name == "argv":
+        return tuple(checks.listed(value, name))
     if name == "vifs" or (name == "some_vifs" and value is not None):
         return tuple(vifs.decode(vif) for vif in checks.listed(value, name))
     return value
+
+
+def _check_argv(value: object, name: str) -> None:
+    """Refuse what no program could be started with (execve(2)), and what is more than anybody types."""
+    checks.listed(value, name)
+    words = value if isinstance(value, tuple) else ()
+    if not words or not words[0] or not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise InvalidInput(name, checks.shorten(value), "give a program and its arguments, without zero bytes")
+    if sum(map(len, words)) > _MAX_ARGV:
+        raise InvalidInput(name, checks.shorten(value), f"give at most {_MAX_ARGV} characters")
 
 
 def _check_vifs(value: Sequence[VIF] | None, name: str) -> None:
@@ -367,6 +441,8 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "source": checks.host,
     "instance": checks.uuid,
     "up": checks.flag,
+    "argv": _check_argv,
+    "source_socket": checks.path,
     "vifs": _check_vifs,
     "some_vifs": _check_some_vifs,
 }
@@ -376,6 +452,13 @@ def _object(value: object, field: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput(field, value, "the agent answered something else than an object")
     return value
+
+
+def _bytes(value: object, field: str) -> bytes:
+    try:
+        return b64decode(value if isinstance(value, str) else "?", validate=True)
+    except (TypeError, ValueError):
+        raise InvalidInput(field, checks.shorten(value), "the agent answered something else than base64") from None
 
 
 def _numbers(value: object) -> Mapping[str, int]:

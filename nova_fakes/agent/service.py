@@ -5,18 +5,19 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import nova_fakes
-from nova_fakes.agent import failures, protocol
+from nova_fakes.agent import failures, neighbour, protocol
 from nova_fakes.agent.audit import Audit, Peer
 from nova_fakes.agent.bursts import Bursts, Job
+from nova_fakes.agent.execution import Executor
 from nova_fakes.agent.hosts import Hosts
 from nova_fakes.agent.metrics import Metrics
 from nova_fakes.exceptions import InvalidInput, NovaFakesError
-from nova_fakes.virt.vif.base import Realizer
+from nova_fakes.virt.vif.base import VIF, Realizer
 
-__all__ = ["Service"]
+__all__ = ["Service", "Taking"]
 
 LOG = logging.getLogger(__name__)
 
@@ -24,6 +25,16 @@ LOG = logging.getLogger(__name__)
 STUCK_S = 60.0
 #: How long the calls of a batch wait for each other, seconds.
 _PATIENCE_S = 0.25
+#: Between the end of a command and its client's deadline, seconds.
+_ANSWER_S = 1.0
+
+
+@runtime_checkable
+class Taking(Protocol):
+    """A realizer that can take an instance over with its namespace."""
+
+    def take(self, instance: str, vifs: Sequence[VIF], source: str | None) -> None:
+        """Take it over from the namespace at that path, or make it anew where None; and announce it."""
 
 
 class Service:
@@ -31,15 +42,19 @@ class Service:
 
     :param gather_s: how long the first of a burst waits for others; None leaves that to the fabric
     :param limit: how many requests may wait
+    :param allow_exec: whether commands are run inside instances
     """
 
-    def __init__(self, hosts: Hosts, audit: Audit, *, gather_s: float | None = None, limit: int = 64) -> None:
+    def __init__(
+        self, hosts: Hosts, audit: Audit, *, gather_s: float | None = None, limit: int = 64, allow_exec: bool = False
+    ) -> None:
         fabric = hosts.fabric
         if gather_s is None:
             gather_s = float(getattr(fabric, "gather_s", 0.0))
         together = None if fabric is None else fabric.together
         self._hosts = hosts
         self._audit = audit
+        self._executor = Executor(allow_exec)
         self._bursts = Bursts(together, gather_s=gather_s, limit=limit)
         self._began = time.monotonic()
         self.metrics = Metrics()
@@ -50,6 +65,12 @@ class Service:
         :raises NovaFakesError: it failed
         """
         began = time.monotonic()
+        if isinstance(call.request, protocol.Execute):
+            # Beside the changes, which it must not hold up.
+            command = partial(self._execute, peer, call.request, began + call.deadline_s)
+            return self._answer(call, began, partial(self._audited, peer, call, command))
+        if isinstance(call.request, protocol.TakeOver):
+            return self._answer(call, began, partial(self._take_over, peer, call, call.request, began))
         return self._answer(call, began, lambda: self._begin(peer, call)(began + call.deadline_s))
 
     def serve_batch(self, peer: Peer, calls: Sequence[protocol.Call | InvalidInput]) -> list[dict[str, Any] | None]:
@@ -152,6 +173,26 @@ class Service:
         perform = partial(self._perform, call.request)
         job = partial(self._audited, peer, call, perform) if call.request.changes else perform
         return self._bursts.submit(job, getattr(call.request, "instance", None))
+
+    def _take_over(self, peer: Peer, call: protocol.Call, request: protocol.TakeOver, began: float) -> None:
+        # The other agent is asked in this thread: while it waits for an answer, nobody waits for it.
+        source = neighbour.namespace_of(request.source_socket, request.source, request.instance, call.deadline_s / 2)
+
+        def take() -> None:
+            realizer = self._hosts.realizer(request.host)
+            if isinstance(realizer, Taking):
+                realizer.take(request.instance, request.vifs, source)
+            else:
+                realizer.plug(request.instance, request.vifs)
+
+        job = self._bursts.submit(partial(self._audited, peer, call, take), request.instance)
+        job.wait(began + call.deadline_s)
+
+    def _execute(self, peer: Peer, request: protocol.Execute, until: float) -> protocol.Execution:
+        # In time for the answer to arrive.
+        until -= min(_ANSWER_S, (until - time.monotonic()) / 10)
+        namespace = self._hosts.realizer(request.host).namespace(request.instance)
+        return self._executor.run(peer, namespace, request.argv, until)
 
     def _audited(self, peer: Peer, call: protocol.Call, perform: Callable[[], Any]) -> Any:
         began = time.monotonic()

@@ -101,9 +101,8 @@ def _check_details(details: Mapping[str, object], name: str) -> None:
     if datapath is not None and datapath not in _DATAPATHS:
         raise InvalidInput(f"datapath_type {name}", datapath, f"use one of {', '.join(_DATAPATHS)}")
     for key in _PATHS:
-        path = details.get(key)
-        if path is not None and not (isinstance(path, str) and path.startswith("/") and ".." not in path.split("/")):
-            raise InvalidInput(f"{key} {name}", path, "give an absolute path without '..'")
+        if details.get(key) is not None:
+            checks.path(details[key], f"{key} {name}")
 
 
 def _encode_subnet(subnet: Subnet) -> dict[str, Any]:

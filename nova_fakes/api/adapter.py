@@ -57,14 +57,18 @@ class WSGIAdapter(BaseAdapter):
 
         Raises:
             requests.ConnectionError: the application raised an exception, which is the cause.
+            Exception: what the client's own body raised.
         """
         answer = _Answer()
+        sent = None if request.body is None or isinstance(request.body, bytes | str) else _Stream(request.body)
         try:
-            parts = self._application(_environ(request), answer.start)
+            parts = self._application(_environ(request, sent), answer.start)
             body = _Body(parts, answer)
             body.begin()
         except Exception as error:
             raise requests.ConnectionError(f"the application failed: {error!r}", request=request) from error
+        if sent is not None and sent.error is not None:
+            raise sent.error
         return _response(request, answer, body, self)
 
     def close(self) -> None:
@@ -124,18 +128,25 @@ class _Body(io.RawIOBase):
 
 
 class _Stream(io.RawIOBase):
-    """A request's body that the client yields block by block."""
+    """A request's body that the client yields block by block, or lets be read from a file."""
 
-    def __init__(self, blocks: Iterable[bytes | str]) -> None:
-        self._blocks = iter(blocks)
+    def __init__(self, blocks: Any) -> None:
+        self._file = blocks if hasattr(blocks, "read") else None
+        self._blocks = iter(blocks) if self._file is None else iter(())
         self._rest = b""
+        self.error: Exception | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         while not self._rest:
-            block = next(self._blocks, None)
+            try:
+                block = next(self._blocks, None) if self._file is None else self._file.read(len(buffer)) or None
+            except Exception as error:
+                # The application cannot tell it from a client that has gone; the caller gets it as it is.
+                self.error = error
+                raise ConnectionError("the request's body failed") from error
             if block is None:
                 return 0
             self._rest = block.encode() if isinstance(block, str) else block
@@ -144,7 +155,7 @@ class _Stream(io.RawIOBase):
         return count
 
 
-def _environ(request: requests.PreparedRequest) -> dict[str, Any]:
+def _environ(request: requests.PreparedRequest, sent: _Stream | None) -> dict[str, Any]:
     """Return the environ of a request (PEP 3333)."""
     url = urlsplit(str(request.url))
     host, port = url.hostname or "", url.port or DEFAULT_PORTS.get(url.scheme, 80)
@@ -160,13 +171,10 @@ def _environ(request: requests.PreparedRequest) -> dict[str, Any]:
         **_headers(request.headers),
     }
     body: Any = request.body
-    if body is None or isinstance(body, bytes | str):
-        data = body.encode() if isinstance(body, str) else body or b""
-        environ["wsgi.input"] = io.BytesIO(data)
-    elif hasattr(body, "read"):
-        environ["wsgi.input"] = body
+    if sent is None:
+        environ["wsgi.input"] = io.BytesIO(body.encode() if isinstance(body, str) else body or b"")
     else:
-        environ["wsgi.input"] = io.BufferedReader(_Stream(body))
+        environ["wsgi.input"] = io.BufferedReader(sent)
     return environ
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nova_fakes.api.volume import VolumeService
     from nova_fakes.virt.fleet_file import FleetPlan
     from nova_fakes.virt.journal import Journal
+    from nova_fakes.volume.store import VolumeStore
 
 __all__ = ["PATHS", "SERVICES", "Stack"]
 
@@ -103,6 +104,7 @@ class Stack(Mounts):
         self._roots = {name: (urls or {}).get(name, url) for name in self.services}
         self._directory = directory
         self._journal: Journal | None = None
+        self._volumes: VolumeStore | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self.identity: IdentityService | None = None
         self.image: ImageService | None = None
@@ -181,6 +183,8 @@ class Stack(Mounts):
         self.save()
         if self._journal is not None:
             self._journal.close()
+        if self._volumes is not None:
+            self._volumes.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -219,9 +223,19 @@ class Stack(Mounts):
 
     def _make_volume(self) -> tuple[Any, flask.Flask]:
         from nova_fakes.api.volume import VolumeService, create_app
+        from nova_fakes.volume.store import VolumeStore
 
-        images = None if self.image is None else self._find_image
-        service = VolumeService(images=images, clock=self._clock)
+        path = None
+        if self._directory is not None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            path = self._directory / "volumes.sqlite"
+        self._volumes = VolumeStore(clock=self._clock, path=path)
+        service = VolumeService(
+            images=None if self.image is None else self._find_image,
+            image_bytes=None if self.image is None else self._image_bytes,
+            clock=self._clock,
+            volume_store=self._volumes,
+        )
         return service, create_app(service, self.tokens)
 
     def _make_compute(self, plan: FleetPlan | None, hosts: Sequence[str]) -> tuple[Any, flask.Flask]:
@@ -276,6 +290,12 @@ class Stack(Mounts):
         """Take the network service's events for nova."""
         if self.compute is not None:
             self.compute.take_events([dict(event) for event in events])
+
+    def _image_bytes(self, image_id: str, token: Token) -> Iterable[bytes]:
+        """Return an image's bytes, for the volume service."""
+        assert self.image is not None
+        self.image.download(token, image_id)
+        return self.image.read(image_id)
 
     def _find_image(self, reference: str, token: Token) -> Mapping[str, Any] | None:
         """Look an image up by id or name, for the volume service."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -119,6 +120,7 @@ def _options(context: click.Context, parameter: click.Parameter, values: tuple[s
     type=click.FloatRange(0, 1000),
     help="How long the first change of a burst waits for others. Default: what the realizer gains by.",
 )
+@click.option("--allow-exec", is_flag=True, help="Run commands inside instances, each as the user who asks for it.")
 @click.pass_context
 def agent(
     context: click.Context,
@@ -133,6 +135,7 @@ def agent(
     namespace: str | None,
     audit: Path | None,
     gather_ms: float | None,
+    allow_exec: bool,
 ) -> int | None:
     """Make the interfaces for a nova-compute that may not, until SIGTERM.
 
@@ -158,6 +161,7 @@ def agent(
             directory=directory,
             namespace=namespace,
             gather_s=None if gather_ms is None else gather_ms / 1000,
+            allow_exec=allow_exec,
         ),
         on_ready=lambda: click.echo(f"agent is ready on {socket_path}"),
     )
@@ -188,6 +192,33 @@ def health(socket_path: Path, timeout_s: float, as_json: bool) -> int:
             f"the oldest for {report.oldest_s:.1f} s"
         )
     return exits.OK if report.status == "ok" else exits.FAILED
+
+
+@agent.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@socket_option
+@click.option("--host", metavar="NAME", help="The hypervisor on which the instance is. Default: this machine's name.")
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(0.1, 600), default=30.0, show_default=True, help="Seconds."
+)
+@click.argument("instance", metavar="UUID")
+@click.argument("command", metavar="CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(socket_path: Path, host: str | None, timeout_s: float, instance: str, command: tuple[str, ...]) -> int:
+    """Run CMD in the network namespace of the instance UUID, by an agent with --allow-exec.
+
+    CMD runs as this user, without a terminal, and is killed before the timeout. Ends with CMD's exit code.
+    """
+    import platform
+
+    from nova_fakes.agent import protocol
+    from nova_fakes.agent.client import Client
+
+    client = Client(socket_path, deadline_s=timeout_s)
+    done: protocol.Execution = client.call(protocol.Execute(host or platform.node(), instance, command))
+    sys.stdout.buffer.write(done.stdout)
+    sys.stderr.buffer.write(done.stderr)
+    if done.truncated:
+        click.echo("nova-fakes: the output was longer; the rest is left out", err=True)
+    return done.exit_code
 
 
 @click.command()

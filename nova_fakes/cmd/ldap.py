@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import signal
-import ssl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from urllib.parse import quote
 import click
 
 from nova_fakes.cmd import exits
+from nova_fakes.cmd.certificates import server_tls
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.results import LdapError
 
@@ -48,7 +48,12 @@ def ldap() -> None:
 @click.option("--schema", multiple=True, type=FILE, help="slapd schema or LDIF file to add; may be given again.")
 @click.option("--no-schema-check", is_flag=True, help="Take entries whatever their object classes say.")
 @click.option("--tree-delete", is_flag=True, help="Offer the control that deletes subtrees, which slapd does not.")
-@click.option("--sync", is_flag=True, help="Let copies of the directory be kept up to date (syncrepl).")
+@click.option("--member-of", is_flag=True, help="Give members of groups a memberOf.")
+@click.option(
+    "--integrity", multiple=True, metavar="ATTRIBUTE", help="Let its values follow entries; may be given again."
+)
+@click.option("--sync", is_flag=True, help="Let copies be kept up to date (RFC 4533).")
+@click.option("--session-log", type=click.IntRange(0), default=0, show_default=True, help="Deletions kept for copies.")
 @click.option("--allow-bind-v2", is_flag=True, help="Let clients bind by LDAPv2.")
 @click.option("--certificate", type=FILE, help="PEM file for ldaps and StartTLS.")
 @click.option("--key", type=FILE, help="PEM file with the certificate's key, where it is not in the same file.")
@@ -72,7 +77,10 @@ def serve(
     schema: tuple[Path, ...],
     no_schema_check: bool,
     tree_delete: bool,
+    member_of: bool,
+    integrity: tuple[str, ...],
     sync: bool,
+    session_log: int,
     allow_bind_v2: bool,
     certificate: Path | None,
     key: Path | None,
@@ -91,7 +99,7 @@ def serve(
     urls = list(listen)
     if ldapi is not None:
         urls.append(f"ldapi://{quote(str(ldapi.absolute()), safe='')}")
-    tls = _tls(certificate, key, client_ca)
+    tls = server_tls("certificate", certificate, key, client_ca)
     plan = fault_plan.load(faults) if faults is not None else None
     directory = Directory(
         suffix,
@@ -100,7 +108,10 @@ def serve(
         schema=Schema(files=schema),
         check_schema=not no_schema_check,
         tree_delete=tree_delete,
+        member_of=member_of,
+        integrity=integrity,
         sync=sync,
+        session_log=session_log,
         allow_v2=allow_bind_v2,
         persist=persist,
     )
@@ -138,20 +149,3 @@ def _fill(directory: Directory, paths: Iterable[Path]) -> None:
                 raise InvalidInput("load", str(path), f"it cannot be read: {error}") from None
             except LdapError as error:
                 raise InvalidInput("load", str(path), str(error)) from None
-
-
-def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
-    if certificate is None:
-        for option, given in (("key", key), ("client-ca", client_ca)):
-            if given is not None:
-                raise InvalidInput(option, str(given), "give --certificate with it")
-        return None
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        tls.load_cert_chain(certificate, key)
-        if client_ca is not None:
-            tls.load_verify_locations(client_ca)
-            tls.verify_mode = ssl.CERT_OPTIONAL
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput("certificate", str(certificate), f"give PEM files that belong together ({error})") from None
-    return tls

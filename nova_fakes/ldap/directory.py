@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from nova_fakes.clock import Clock, SystemClock
@@ -16,6 +17,7 @@ from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import Entry
 from nova_fakes.ldap.filters import Equality
 from nova_fakes.ldap.history import Snapshot
+from nova_fakes.ldap.limits import Limit, Limits
 from nova_fakes.ldap.matching import asserted_key, compile_filter
 from nova_fakes.ldap.offered import CONTROLS, EXTENSIONS, MECHANISMS, SYNC, TREE_DELETE
 from nova_fakes.ldap.operation_log import KEPT, OperationLog
@@ -34,6 +36,7 @@ from nova_fakes.ldap.updates import Updates
 __all__ = ["Directory", "Outcome"]
 
 SIZE_LIMIT = 500
+TIME_LIMIT_S = 3600.0
 CONFORM = "value does not conform to assertion syntax"
 COMPARE_REFUSED = {"entryDN", "subschemaSubentry"}
 
@@ -49,9 +52,12 @@ class Directory(Tree):
     :param rng: makes entryUUIDs, salts and passwords
     :param access: who may do what; where there are no rules, everybody may read
     :param size_limit: how many entries a search gives to whoever is not the root DN
+    :param time_limit_s: how many seconds such a search takes; None for no end
+    :param limits: other limits for some
     :param check_schema: False to take entries whatever their object classes demand and allow
     :param tree_delete: whether the control for deleting subtrees is offered; slapd does not offer it
     :param allow_v2: whether clients may bind by LDAPv2, as slapd's `allow bind_v2` lets them
+    :param in_chain: whether filters can follow links (LDAP_MATCHING_RULE_IN_CHAIN); slapd's cannot
     :param member_of: whether members of groups get a memberOf, as by slapd's overlay memberof
     :param integrity: attributes whose values follow the entries that they name, as by slapd's overlay refint
     :param sync: whether copies of the directory can be kept up to date (RFC 4533), as by slapd's overlay syncprov
@@ -74,9 +80,12 @@ class Directory(Tree):
         rng: random.Random | None = None,
         access: Iterable[AccessRule] = (),
         size_limit: int = SIZE_LIMIT,
+        time_limit_s: float | None = TIME_LIMIT_S,
+        limits: Iterable[Limit] = (),
         check_schema: bool = True,
         tree_delete: bool = False,
         allow_v2: bool = False,
+        in_chain: bool = False,
         member_of: bool = False,
         integrity: Iterable[str] = (),
         sync: bool = False,
@@ -88,15 +97,17 @@ class Directory(Tree):
         super().__init__(schema if schema is not None else Schema(), suffix)
         self.root_dn = self._named("root_dn", root_dn if root_dn is not None else f"cn=admin,{suffix}")
         self.root_password = root_password.encode() if root_password is not None else None
-        self.size_limit = size_limit
+        key = partial(self._key_of, "limits")
+        self.limits = Limits(limits, Limit("*", size_limit, time_limit_s), key)
+        self.in_chain = in_chain
         self.tree_delete = tree_delete
         self.allow_v2 = allow_v2
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.rng = rng if rng is not None else random.Random()
-        self.access = Access(access, lambda text: self._named("access", text).key)
+        self.access = Access(access, partial(self._key_of, "access"))
         self.checker = Checker(self.schema, check_schema)
         self.provider = Provider(self.history.defer, session_log) if sync else None
-        offered = [*CONTROLS, *([TREE_DELETE] if tree_delete else []), *([SYNC] if sync else [])]
+        offered = [*CONTROLS[:2], *([SYNC] if sync else []), *CONTROLS[2:], *([TREE_DELETE] if tree_delete else [])]
         self.administrative = Administrative(
             self.schema, self.suffix, offered, EXTENSIONS, MECHANISMS, self.clock.now()
         )
@@ -114,6 +125,13 @@ class Directory(Tree):
         self._store = Store(Path(persist), self) if persist is not None else None
         self.history.keeper = self._store
 
+    def _key_of(self, field: str, text: str) -> str:
+        return self._named(field, text).key
+
+    def linked(self, value: bytes) -> Entry | None:
+        """Return the entry that a value names, or None."""
+        return self.find(self.schema.dn(value.decode("utf-8")))[0]
+
     def identity(self, dn: Dn) -> Identity:
         """Return whom a DN stands for."""
         return Identity(dn, bool(dn.rdns) and dn.key == self.root_dn.key)
@@ -126,6 +144,11 @@ class Directory(Tree):
             entry.structural = self.checker.structural(entry.attributes)
             self.attach(entry)
             self.updates.number_after(entry)
+        self._restart_provider()
+
+    def _restart_provider(self) -> None:
+        if self.provider is not None:
+            self.provider.restart(max((entry.csn().decode() for entry in self.entries()), default=""))
 
     def close(self) -> None:
         """Close the file in which the entries outlive the process, if there is one."""
@@ -145,12 +168,14 @@ class Directory(Tree):
         """
         with self.operations.atomic():
             self.history.restore(snapshot)
+            self._restart_provider()
 
     def reset(self) -> None:
         """Drop all entries, fault rules and what the log has."""
         with self.operations.atomic():
             if self.root is not None:
                 self.unlink(self.root)
+            self._restart_provider()
         self.faults.clear()
         self.log.clear()
 
@@ -242,12 +267,15 @@ class Directory(Tree):
         if not self.access.allows(who, entry, attribute, level):
             raise LdapError(ResultCode.INSUFFICIENT_ACCESS, text)
 
-    def check_assertion(self, entry: Entry, options: Options) -> None:
-        """Refuse an operation on an entry that does not match what it asserts (RFC 4528).
+    def check_assertion(self, who: Identity, entry: Entry, options: Options) -> None:
+        """Refuse an operation on an entry that does not match what is asserted, as far as may be searched (RFC 4528).
 
         :raises LdapError: ASSERTION_FAILED
         """
-        if options.assertion is not None and not compile_filter(options.assertion, self.schema)(entry, None):
+        if options.assertion is None:
+            return
+        allowed = None if who.is_root else lambda one, type_: self.access.allows(who, one, type_.name, "search")
+        if not compile_filter(options.assertion, self.schema)(entry, allowed):
             raise LdapError(ResultCode.ASSERTION_FAILED)
 
     def read(self, who: Identity, entry: Entry, names: Sequence[str]) -> ReadEntry:
@@ -319,8 +347,9 @@ class Directory(Tree):
             if attribute.type.name in COMPARE_REFUSED:
                 raise LdapError(ResultCode.UNWILLING_TO_PERFORM, f"{attribute.name} compare not supported")
             entry = self.get(dn, options)
-        self.require(who, entry, attribute.type.name, "compare")
-        self.check_assertion(entry, options)
+        if entry.id:
+            self.require(who, entry, attribute.type.name, "compare")
+        self.check_assertion(who, entry, options)
         if not entry.matching(attribute):
             raise LdapError(ResultCode.NO_SUCH_ATTRIBUTE)
         return bool(compile_filter(Equality(attribute.name, value), self.schema)(entry, None))

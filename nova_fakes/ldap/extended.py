@@ -70,6 +70,10 @@ class Extensions:
         if value is not None:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "no request data expected")
 
+    def _refuse_anonymous(self, who: Identity) -> None:
+        if who.is_anonymous:
+            raise LdapError(ResultCode.STRONGER_AUTH_REQUIRED, "modifications require authentication")
+
     def _who_am_i(self, message: Message, who: Identity, value: bytes | None) -> Iterator[Part]:
         self._refuse_data(value)
         dn = yield from self._session.perform(message, Call("whoami", who, ""), lambda: who.dn)
@@ -123,6 +127,7 @@ class Extensions:
     def _start_transaction(self, message: Message, who: Identity, value: bytes | None) -> Iterator[Part]:
         """Begin a transaction (RFC 5805); as in slapd its identifier is empty, and a connection has one at a time."""
         self._refuse_data(value)
+        self._refuse_anonymous(who)
         self._session.transaction.begin()
         yield self._respond(message, b"")
 
@@ -131,6 +136,7 @@ class Extensions:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "request data expected")
         if not value:
             raise LdapError(ResultCode.PROTOCOL_ERROR, "empty request data")
+        self._refuse_anonymous(who)
         try:
             parts = messages.expect(ber.one(value, ber.SEQUENCE), 1)
             commit = parts.pop(0)[1] != b"\x00" if parts[0][0] == ber.BOOLEAN else True

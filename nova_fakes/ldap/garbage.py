@@ -25,4 +25,8 @@ def uncollected(count: int) -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            # What is new becomes old without being looked through; what somebody else has frozen must stay so.
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()

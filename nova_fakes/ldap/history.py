@@ -19,7 +19,10 @@ from nova_fakes.ldap.entry import Entry
 if TYPE_CHECKING:
     from nova_fakes.ldap.tree import Tree
 
-__all__ = ["History", "Keeper", "Snapshot"]
+__all__ = ["History", "Keeper", "Mark", "Snapshot"]
+
+Mark = tuple[int, int]
+"""How many changes and how many notices there were."""
 
 FIELDS = tuple(name for name in Entry.__slots__ if name not in ("children", "id"))
 """What an entry is restored by; its children restore themselves."""
@@ -103,11 +106,16 @@ class History:
                 self.roll_back()
                 raise
 
-    def roll_back(self) -> None:
-        """Undo what the operation has changed."""
-        self._deferred.clear()
-        pending, self._pending = self._pending, []
-        for was in reversed(pending):
+    def begin(self) -> Mark:
+        """Return where the present operation is, to go back to."""
+        return len(self._pending), len(self._deferred)
+
+    def roll_back(self, mark: Mark = (0, 0)) -> None:
+        """Undo what the operation has changed since a mark."""
+        changes, notices = mark
+        undone = self._pending[changes:]
+        del self._pending[changes:], self._deferred[notices:]
+        for was in reversed(undone):
             self._put(was)
 
     def snapshot(self) -> Snapshot:

@@ -50,27 +50,33 @@ class Listings:
         page = asked.page
         if page is not None and 0 < request.size_limit <= page[0]:
             page = None
-        self._refuse(options, page is not None, asked.window)
-        if asked.window is not None and not self._directory.is_administrative(request.base):
+        is_elsewhere = not self._directory.holds(self._directory.parse_dn(request.base))
+        if not is_elsewhere:
+            self._refuse(options, page, asked.window)
+        if asked.window is not None and not is_elsewhere:
             return self._windowed(who, request, options, asked.window, answers)
-        if page is not None and not self._directory.is_administrative(request.base):
+        if page is not None and not is_elsewhere:
             result, cookie = self._paged(who, request, options, *page)
             answers.append(paged_response(cookie))
         else:
             result = self._directory.search(who, request, options)
-        if options.sort and not result.is_cut and not self._directory.is_administrative(request.base):
+        if options.sort and not result.is_cut and not is_elsewhere:
             answers.insert(0, sort_response(ResultCode.SUCCESS))
         return result
 
-    def _refuse(self, options: Options, is_paged: bool, window: Window | None) -> None:
+    def _refuse(self, options: Options, page: tuple[int, bytes] | None, window: Window | None) -> None:
         if window is not None and not options.sort:
             error = LdapError(ResultCode.VLV_ERROR, "Sort control is required with VLV")
             error.controls.append(window_response(0, 0, SORT_MISSING))
             raise error
         if len(options.sort) > MAX_KEYS:
             raise LdapError(ResultCode.UNWILLING_TO_PERFORM, "Too many sort keys")
-        if is_paged and window is not None:
+        if page is not None and window is not None:
             raise LdapError(ResultCode.UNWILLING_TO_PERFORM, "VLV incompatible with PagedResults")
+        context = page[1] if page is not None else window.context if window is not None else b""
+        pages = self._page is not None and bool(self._page.left)
+        if options.sort and not context and len(self._lists) + pages >= MAX_LISTS:
+            raise LdapError(ResultCode.BUSY, "Other sort requests already in progress")
 
     # -- pages -------------------------------------------------------------
 
@@ -140,8 +146,6 @@ class Listings:
         result = Entries()
         context = window.context
         if context not in self._lists:
-            if len(self._lists) >= MAX_LISTS:
-                raise LdapError(ResultCode.BUSY, "Other sort requests already in progress")
             entries = search.entries(result)
             context = self._new_cookie()
             if entries:

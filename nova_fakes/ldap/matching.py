@@ -18,6 +18,8 @@ Allowed = Callable[[Entry, AttributeType], bool] | None
 """Tells whether whoever searches may search by an attribute of an entry; None where everything is allowed."""
 
 Matcher = Callable[[Entry, Allowed], bool | None]
+Linked = Callable[[bytes], Entry | None]
+IN_CHAIN = "1.2.840.113556.1.4.1941"
 
 SOUNDING = {"caseIgnoreMatch", "caseExactMatch", "caseIgnoreIA5Match", "caseExactIA5Match"}
 CLASS_VALUED = {"objectClass", "structuralObjectClass"}
@@ -27,16 +29,21 @@ def _undefined(entry: Entry, allowed: Allowed) -> bool | None:
     return None
 
 
-def compile_filter(filter_: Filter, schema: Schema) -> Matcher:
-    """Make a function of a filter that tells whether an entry matches."""
+def compile_filter(filter_: Filter, schema: Schema, linked: Linked | None = None) -> Matcher:
+    """Make a function of a filter that tells whether an entry matches.
+
+    :param linked: finds the entry that a value names, where filters can follow links
+    """
     match filter_:
         case filters.And(parts):
-            return _conjunction([compile_filter(part, schema) for part in parts])
+            return _conjunction([compile_filter(part, schema, linked) for part in parts])
         case filters.Or(parts):
-            return _disjunction([compile_filter(part, schema) for part in parts])
+            return _disjunction([compile_filter(part, schema, linked) for part in parts])
         case filters.Not(part):
-            return _negation(compile_filter(part, schema))
+            return _negation(compile_filter(part, schema, linked))
         case filters.Extensible():
+            if linked is not None and filter_.rule == IN_CHAIN:
+                return _chain(filter_, schema, linked)
             return _extensible(filter_, schema)
     attribute = schema.find_attribute(filter_.attribute)
     if attribute is None:
@@ -238,6 +245,35 @@ def _extensible(asserted: filters.Extensible, schema: Schema) -> Matcher:
     if attribute is not None and attribute.type.name in COMPUTED - {"entryDN"}:
         return lambda entry, allowed: False
     return _by_rule(rule_test(rule, key), attribute, rule, asserted.dn, schema)
+
+
+def _chain(asserted: filters.Extensible, schema: Schema, linked: Linked) -> Matcher:
+    """Match entries from which the asserted one is reached over values of the attribute, in any number of steps."""
+    attribute = schema.find_attribute(asserted.attribute) if asserted.attribute is not None else None
+    if attribute is None or not schema.is_dn_valued(attribute.type):
+        return _undefined
+    key = asserted_key(attribute.type.equality, asserted.value, schema)
+    if key is None:
+        return _undefined
+
+    def matches(entry: Entry, allowed: Allowed) -> bool | None:
+        seen: set[str] = set()
+        pending = [entry]
+        while pending:
+            one = pending.pop()
+            if allowed is not None and not allowed(one, attribute.type):
+                continue
+            for _, values in one.matching(attribute):
+                for value in values:
+                    step = schema.dn_key(value)
+                    if step == key:
+                        return True
+                    if step not in seen and (below := linked(value)) is not None:
+                        pending.append(below)
+                    seen.add(step)
+        return False
+
+    return matches
 
 
 def _class_by_rule(attribute: Attribute, asserted: filters.Extensible, schema: Schema) -> Matcher:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nova_fakes.ldap import ber, filters
 from nova_fakes.ldap.ber import BerError, Element
@@ -158,7 +159,11 @@ def read_search(content: bytes) -> SearchRequest:
     :raises BerError: where it is not one
     :raises LdapError: PROTOCOL_ERROR for a scope or a way to follow aliases that there is not
     """
-    base, scope, deref, size, _time, types_only, wanted, attributes = expect(content, 8)[:8]
+    base, scope, deref, size, time, types_only, wanted, attributes = expect(content, 8)[:8]
+    limits = ber.to_integer(size[1]), ber.to_integer(time[1])
+    for limit, name in zip(limits, ("size", "time"), strict=True):
+        if not 0 <= limit < 1 << 31:
+            raise LdapError(ResultCode.PROTOCOL_ERROR, f"invalid {name} limit")
     try:
         return SearchRequest(
             text_of(base[1]),
@@ -166,8 +171,9 @@ def read_search(content: bytes) -> SearchRequest:
             read_filter(*wanted),
             tuple(text_of(name) for _, name in ber.elements(attributes[1])),
             types_only[1] != b"\x00",
-            ber.to_integer(size[1]),
+            limits[0],
             Deref(ber.to_integer(deref[1])),
+            limits[1],
         )
     except BerError:
         raise
@@ -248,12 +254,24 @@ def write_result(
 
 def write_entry(dn: str, attributes: Attributes) -> bytes:
     """Write an entry that a search found, or that a control gives back."""
-    encode = ber.encode
-    listed = [
-        encode(0x30, encode(0x04, name.encode()) + encode(0x31, b"".join([encode(0x04, value) for value in values])))
-        for name, values in attributes.items()
-    ]
-    return encode(ENTRY, encode(0x04, encode_text(dn)) + encode(0x30, b"".join(listed)))
+    encode, listed = ber.encode, []
+    for name, values in attributes.items():
+        if len(values) == 1 and len(value := values[0]) < 0x80:
+            # Most attributes are such, and this is on the way of every entry.
+            written = SHORT[len(value)] + value
+        else:
+            written = b"".join([encode(ber.OCTETS, value) for value in values])
+        listed.append(encode(ber.SEQUENCE, _attribute_name(name) + encode(ber.SET, written)))
+    return encode(ENTRY, encode(ber.OCTETS, encode_text(dn)) + encode(ber.SEQUENCE, b"".join(listed)))
+
+
+SHORT = [bytes((ber.OCTETS, size)) for size in range(0x80)]
+"""By its length, what stands before a short octet string."""
+
+
+@lru_cache(1024)
+def _attribute_name(name: str) -> bytes:
+    return ber.octets(name.encode())
 
 
 def write_reference(urls: Iterable[str]) -> bytes:

@@ -102,7 +102,8 @@ class DirectoryFault(FaultRule):
         if self.error is None and self.entries is not None:
             failure: BaseException | None = LdapError(ResultCode.SERVER_DOWN)
         else:
-            failure = FaultRule.failure(self, operation, host, uuid, make_error)
+            # Rules of others may be in force beside it: what they name is not a directory's.
+            failure = FaultRule.failure(self, operation, host, uuid, ldap_error)
         if failure is not None and self.entries is not None:
             failure = as_ldap_error(failure)
             failure.after = self.entries

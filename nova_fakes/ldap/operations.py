@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import wraps
+from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from nova_fakes.clock import Clock
 from nova_fakes.faults import Faults
 from nova_fakes.ldap.access import ANONYMOUS, Identity
-from nova_fakes.ldap.history import History
+from nova_fakes.ldap.history import History, Mark
 from nova_fakes.ldap.misfortune import Subject, as_ldap_error, ldap_error
 from nova_fakes.ldap.operation_log import OperationLog
 from nova_fakes.ldap.options import Entries, SearchRequest
@@ -53,8 +55,10 @@ class Operations:
     def __init__(
         self, directory_name: str, clock: Clock, history: History, log: OperationLog, faults: Faults | None = None
     ) -> None:
-        self.faults = faults if faults is not None else Faults(clock)
-        self.faults.make_error = ldap_error
+        if faults is None:
+            faults = Faults(clock)
+            faults.make_error = ldap_error
+        self.faults = faults
         self.log = log
         self.clock = clock
         self._name = directory_name
@@ -112,22 +116,24 @@ class Operations:
         self._note(call, *_ending(result))
         return result
 
-    def atomic(self) -> _Atomic:
+    def atomic(self) -> AbstractContextManager[None]:
         """Begin a context in which operations of this thread are one: where it raises, none of them holds."""
         return _Atomic(self)
 
-    def _enter(self) -> None:
+    def enter(self) -> Mark:
+        """Begin what is to hold as a whole; return where the history is."""
         self._lock.acquire()
         self._owner = threading.get_ident()
         self._depth += 1
+        return self._history.begin()
 
-    def _leave(self, failed: bool) -> None:
+    def leave(self, mark: Mark, *, failed: bool) -> None:
+        """End it: let it hold, or undo it."""
         try:
+            if failed:
+                self._history.roll_back(mark)
             if self._depth == 1:
-                if failed:
-                    self._history.roll_back()
-                else:
-                    self._history.commit()
+                self._history.commit()
         finally:
             self._depth -= 1
             self._lock.release()
@@ -141,19 +147,22 @@ class Operations:
         self._note(call, ResultCode.SUCCESS)
 
 
-class _Atomic:
+class _Atomic(AbstractContextManager[None]):
     """A context in which operations are one."""
 
-    __slots__ = ("_operations",)
+    __slots__ = ("_mark", "_operations")
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
+        self._mark: Mark = (0, 0)
 
     def __enter__(self) -> None:
-        self._operations._enter()
+        self._mark = self._operations.enter()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._operations._leave(kind is not None)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._operations.leave(self._mark, failed=kind is not None)
 
 
 def _cut(failure: LdapError, result: Entries) -> LdapError:
@@ -167,7 +176,7 @@ def _cut(failure: LdapError, result: Entries) -> LdapError:
 def _ending(result: object) -> tuple[ResultCode, str, Entries | None]:
     """Return what the log says of an operation that raised nothing."""
     if isinstance(result, Entries):
-        return (ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS), "", result
+        return result.code, "", result
     if isinstance(result, bool):
         return (ResultCode.COMPARE_TRUE if result else ResultCode.COMPARE_FALSE), "", None
     return ResultCode.SUCCESS, "", None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from nova_fakes.ldap.filters import Extensible, Filter
+from nova_fakes.ldap.results import ResultCode
 
 __all__ = [
     "NONE",
@@ -126,6 +127,7 @@ class SearchRequest:
     :param attributes: names; none for all user attributes, `*` for those, `+` for the operational ones, `1.1` for no
         attribute, `@person` for those of a class
     :param size_limit: how many entries to give at most; 0 for what the directory allows
+    :param time_limit_s: how many seconds to take at most; 0 for what the directory allows
     """
 
     base: str
@@ -135,6 +137,7 @@ class SearchRequest:
     types_only: bool = False
     size_limit: int = 0
     deref: Deref = Deref.NEVER
+    time_limit_s: int = 0
 
 
 @dataclass(slots=True)
@@ -144,9 +147,18 @@ class Entries:
     :param references: for each place where other servers know more, their URLs
     :param is_cut: whether the size limit was met before the end
     :param last: number of the last entry
+    :param is_late: whether the time limit was met before the end
     """
 
     found: list[ReadEntry] = field(default_factory=list)
     references: list[list[str]] = field(default_factory=list)
     is_cut: bool = False
     last: int = 0
+    is_late: bool = False
+
+    @property
+    def code(self) -> ResultCode:
+        """What the search ends with."""
+        if self.is_late:
+            return ResultCode.TIME_LIMIT_EXCEEDED
+        return ResultCode.SIZE_LIMIT_EXCEEDED if self.is_cut else ResultCode.SUCCESS

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from nova_fakes.ldap.dn import Dn, is_under
+from nova_fakes.exceptions import InvalidInput
+from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import Entry, Values
 from nova_fakes.ldap.results import LdapError
 from nova_fakes.ldap.schema import Attribute, Schema
@@ -29,8 +30,11 @@ class Overlay(Protocol):
     def added(self, entry: Entry) -> None:
         """Note a new entry."""
 
-    def modified(self, entry: Entry, before: dict[Attribute, Values]) -> None:
-        """Note that an entry has other attributes."""
+    def modified(self, entry: Entry, before: dict[Attribute, Values], replaced: Container[Attribute]) -> None:
+        """Note that an entry has other attributes.
+
+        :param replaced: those whose values were given as a whole
+        """
 
     def renamed(self, entry: Entry, old: Dn) -> None:
         """Note that an entry has another name, and with it all below."""
@@ -89,18 +93,23 @@ class MemberOf:
             if key != own.key:
                 self._change(member, None, own)
 
-    def modified(self, entry: Entry, before: dict[Attribute, Values]) -> None:
+    def modified(self, entry: Entry, before: dict[Attribute, Values], replaced: Container[Attribute]) -> None:
         """Tell who has come into a group and who has gone."""
         own = self._own(entry)
         old, new = self._members(entry, before), self._members(entry, entry.attributes)
-        for key in old.keys() - new.keys():
-            self._change(old[key], own, None)
-        for key in new.keys() - old.keys():
-            self._change(new[key], None, own)
+        # Where the members are replaced, slapd takes the group from each that there was and gives it anew.
+        gone = {key: value for key, value in old.items() if key not in new or self._member in replaced}
+        for value in gone.values():
+            self._change(value, own, None)
+        for key, value in new.items():
+            if key not in old or key in gone:
+                self._change(value, None, own)
 
     def renamed(self, entry: Entry, old: Dn) -> None:
         """Tell the members of a group its new name."""
         own = self._own(entry)
+        if own == old:
+            return
         for member in self._members(entry, entry.attributes).values():
             self._change(member, old, own)
 
@@ -117,18 +126,25 @@ class ReferentialIntegrity:
     A value stays where the entry that has it may not be without; so it is with slapd.
 
     :param attributes: names of attributes whose values are DNs
+    :raises InvalidInput: where one is not
     """
 
     def __init__(self, directory: Directory, attributes: Iterable[str]) -> None:
         self._directory = directory
         self._schema: Schema = directory.schema
-        self._attributes = [self._schema.attribute(name) for name in attributes]
+        self._attributes = [self._dn_valued(name) for name in attributes]
         self._dn = self._schema.dn(INTEGRITY_DN)
+
+    def _dn_valued(self, name: str) -> Attribute:
+        attribute = self._schema.find_attribute(name)
+        if attribute is None or not self._schema.is_dn_valued(attribute.type):
+            raise InvalidInput("integrity", name, "name attributes of the schema whose values are DNs, such as member")
+        return attribute
 
     def added(self, entry: Entry) -> None:
         """Do nothing: no value names what has just come."""
 
-    def modified(self, entry: Entry, before: dict[Attribute, Values]) -> None:
+    def modified(self, entry: Entry, before: dict[Attribute, Values], replaced: Container[Attribute]) -> None:
         """Do nothing: the entry keeps its name."""
 
     def renamed(self, entry: Entry, old: Dn) -> None:
@@ -141,24 +157,26 @@ class ReferentialIntegrity:
 
     def _follow(self, old: Dn, new: Dn | None) -> None:
         for entry in [*self._directory.entries()]:
-            attributes = dict(entry.attributes)
+            changed = {}
             for attribute in self._attributes:
-                have = attributes.get(attribute, ())
-                kept = tuple(one for value in have if (one := self._followed(value, old, new)) is not None)
-                if kept != have:
-                    attributes[attribute] = tuple(dict.fromkeys(kept))
-                if not attributes.get(attribute, True):
-                    del attributes[attribute]
-            if attributes != entry.attributes:
+                have = entry.attributes.get(attribute, ())
+                touched = [value for value in have if self._is_below(value, old)]
+                if touched:
+                    kept = [value for value in have if value not in touched]
+                    # As slapd does it, what is named anew comes last, the renamed entry itself behind what is below it.
+                    touched.sort(key=lambda value: self._schema.dn_key(value) == old.key)
+                    moved = [self._moved(value, old, new) for value in touched] if new is not None else []
+                    changed[attribute] = (*kept, *moved)
+            if changed:
+                attributes = {name: values for name, values in (entry.attributes | changed).items() if values}
                 self._replace(entry, attributes)
 
-    def _followed(self, value: bytes, old: Dn, new: Dn | None) -> bytes | None:
-        """Return what a value becomes; None where it goes."""
+    def _is_below(self, value: bytes, name: Dn) -> bool:
+        return self._schema.dn(value.decode("utf-8")).is_below(name)
+
+    def _moved(self, value: bytes, old: Dn, new: Dn) -> bytes:
+        """Return a value that names an entry under its old name, with the new one."""
         dn = self._schema.dn(value.decode("utf-8"))
-        if dn != old and not is_under(dn.key, old.key):
-            return value
-        if new is None:
-            return None
         return Dn((*dn.rdns[: dn.depth() - old.depth()], *new.rdns)).text.encode("utf-8", "surrogateescape")
 
     def _replace(self, entry: Entry, attributes: dict[Attribute, Values]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import quote, unquote
 
 from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import Entry
@@ -10,6 +11,9 @@ from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Schema
 
 __all__ = ["continuation", "is_alias", "is_referral", "is_subentry", "referral_error"]
+
+# What stands in a URL as it is (RFC 4516).
+UNESCAPED = "/;:@&=+$,-_.!~*'()"
 
 
 def is_referral(entry: Entry) -> bool:
@@ -44,11 +48,11 @@ def _pointed(schema: Schema, url: str, entry: Entry, wanted: Dn | None, scope: s
     own = schema.dn(entry.dn())
     wanted = wanted if wanted is not None else own
     try:
-        there = schema.dn(base) if base else own
+        there = schema.dn(unquote(base)) if base else own
     except ValueError:
         return url
     steps = wanted.rdns[: max(wanted.depth() - own.depth(), 0)]
-    target = Dn((*steps, *there.rdns)).text
+    target = quote(Dn((*steps, *there.rdns)).text, safe=UNESCAPED, errors="surrogateescape")
     if not scope:
         return f"{scheme}://{host}/{target}"
     names, own_scope, *kept = [*more, "", ""][: max(len(more), 2)]

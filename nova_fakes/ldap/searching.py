@@ -12,7 +12,7 @@ from nova_fakes.ldap.entry import Entry, Values
 from nova_fakes.ldap.filters import Filter
 from nova_fakes.ldap.garbage import uncollected
 from nova_fakes.ldap.matching import Matcher, compile_filter
-from nova_fakes.ldap.options import Deref, Entries, Options, Scope, SearchRequest
+from nova_fakes.ldap.options import Attributes, Deref, Entries, Options, Scope, SearchRequest
 from nova_fakes.ldap.referrals import continuation, is_alias, is_referral
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Search"]
 
 MAX_ALIAS_STEPS = 15
+# How many entries are looked at between two looks at the clock.
+BETWEEN_LOOKS = 64
 BY_NUMBER = attrgetter("id")
 
 
@@ -37,8 +39,11 @@ class Search:
         self._who = who
         self._request = request
         self._options = options
-        self._matcher: Matcher = compile_filter(request.filter, self._schema)
+        self._matcher: Matcher = compile_filter(
+            request.filter, self._schema, directory.linked if directory.in_chain else None
+        )
         self._selection = Selection(self._schema, request.attributes, request.types_only)
+        self._context = self._schema.attribute("contextCSN")
         self._subentry = self._schema.classes["subentry"]
         restricted = not who.is_root
         self._may_match = self._permission("search") if restricted else None
@@ -58,7 +63,7 @@ class Search:
         if made is None:
             self.give(self.entries(result), result)
         else:
-            self._assert(made)
+            self._directory.check_assertion(self._who, made, self._options)
             if self._matcher(made, self._may_match):
                 self.give([made], result)
         return result
@@ -69,8 +74,10 @@ class Search:
         :raises LdapError: where there is no such base, or it cannot be searched
         """
         base = self.base()
-        self._assert(base)
-        limit = self._limit()
+        self._directory.check_assertion(self._who, base, self._options)
+        if self._options.sort:
+            return self._sorted(base, result)
+        limit = self.limit()
         taken: list[Entry] = []
         for entry in self._found(base, result):
             if len(taken) >= limit:
@@ -78,18 +85,34 @@ class Search:
                 break
             taken.append(entry)
         result.last = taken[-1].id if taken else 0
-        if self._options.sort:
-            # slapd's overlay for sorting lets no reference pass.
-            result.references.clear()
-            return Sorting(self._schema, self._options.sort).sort(taken)
         return taken
 
-    def _limit(self) -> int:
+    def _sorted(self, base: Entry, result: Entries) -> list[Entry]:
+        """Return all that is found, in the order that was asked for.
+
+        As in slapd what is given is cut off then, not what is sorted, and no reference passes.
+        """
+        found = Sorting(self._schema, self._options.sort).sort(self._found(base, result))
+        result.references.clear()
+        return found
+
+    def limit(self) -> int:
         """Return how many entries may be given."""
-        asked = self._request.size_limit
-        if self._who.is_root:
-            return asked or 1 << 62
-        return min(asked or self._directory.size_limit, self._directory.size_limit)
+        return self._directory.limits.size(self._who, self._request.size_limit)
+
+    def _in_time(self, entries: Iterable[Entry], result: Entries) -> Iterator[Entry]:
+        """Give entries to look at until the time is over that the search may take."""
+        limit_s = self._directory.limits.time_s(self._who, self._request.time_limit_s)
+        if limit_s is None:
+            yield from entries
+            return
+        clock = self._directory.clock
+        end_s = clock.monotonic() + limit_s
+        for number, entry in enumerate(entries):
+            if number % BETWEEN_LOOKS == 0 and clock.monotonic() > end_s:
+                result.is_late = True
+                return
+            yield entry
 
     def _administrative_entry(self) -> Entry | None:
         """Return the entry outside the tree that is the base; None where the base is in the tree."""
@@ -140,12 +163,6 @@ class Search:
             raise LdapError(ResultCode.ALIAS_PROBLEM, "circular alias", matched=alias.dn())
         return found
 
-    def _assert(self, base: Entry) -> None:
-        if self._options.assertion is None:
-            return
-        if not compile_filter(self._options.assertion, self._schema)(base, None):
-            raise LdapError(ResultCode.ASSERTION_FAILED)
-
     def _visible(self, entry: Entry) -> bool:
         return self._who.is_root or self._directory.access.allows(self._who, entry, "entry", "read")
 
@@ -155,7 +172,7 @@ class Search:
         after = self._options.after
         refers = self._directory.has_referrals() and not self._options.manage_dsa_it
         matcher, allowed, is_root = self._matcher, self._may_match, self._who.is_root
-        for entry in self._in_scope(base):
+        for entry in self._in_time(self._in_scope(base), result):
             if entry.id <= after:
                 continue
             if refers and is_referral(entry) and entry is not base:
@@ -271,6 +288,10 @@ class Search:
 
     def give(self, entries: Sequence[Entry], result: Entries) -> None:
         """Put what is asked for of some entries into a result."""
+        limit = self.limit()
+        if self._options.sort and len(entries) > limit:
+            result.is_cut = True
+            entries = entries[:limit]
         value_filter = self._value_filter()
         with uncollected(len(entries)):
             self._read(entries, value_filter, result)
@@ -282,7 +303,16 @@ class Search:
             if entry.parent is not above:
                 above = entry.parent
                 tail = f",{above.dn()}" if above is not None else ""
-            result.found.append((entry.rdn + tail, self._selection.read(entry, self._may_read, value_filter)))
+            attributes = self._selection.read(entry, self._may_read, value_filter)
+            if above is None:
+                self._add_context(entry, attributes)
+            result.found.append((entry.rdn + tail, attributes))
+
+    def _add_context(self, entry: Entry, attributes: Attributes) -> None:
+        """Add to the topmost entry, where copies are kept up, up to where the directory is."""
+        provider = self._directory.provider
+        if provider is not None and provider.csn and entry is self._directory.root and self._context in self._selection:
+            attributes[self._context.name] = [] if self._request.types_only else [provider.csn.encode()]
 
     def _value_filter(self) -> ValueFilter:
         """Return what keeps, of an attribute's values, those that a matched-values filter matches (RFC 3876)."""

@@ -225,6 +225,7 @@ class Session:
         version, name, credentials = messages.expect(message.content, 3)[:3]
         self._asked(message)
         self.identity = ANONYMOUS
+        self.transaction.drop()
         if ber.to_integer(version[1]) != 3 and not (self.directory.allow_v2 and ber.to_integer(version[1]) == 2):
             raise LdapError(ResultCode.PROTOCOL_ERROR, "requested protocol version not supported")
         call = Call("bind", ANONYMOUS, messages.text_of(name[1]))
@@ -304,8 +305,7 @@ class Session:
         answers: list[Control] = []
         result = yield from self.perform(message, call, lambda: self._listings.search(who, request, asked, answers))
         yield from self._found(message, result)
-        code = ResultCode.SIZE_LIMIT_EXCEEDED if result.is_cut else ResultCode.SUCCESS
-        yield self._success(message, answers, code)
+        yield self._success(message, answers, result.code)
 
     def _found(self, message: Message, result: Entries) -> Iterator[bytes]:
         """Write what a search has found."""

@@ -8,7 +8,7 @@ A subscription tells of each change as it is made.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 
 from nova_fakes.ldap.dn import Dn
@@ -102,15 +102,19 @@ class Subscription:
         if self.is_overrun:
             raise LdapError(ResultCode.SYNC_REFRESH_REQUIRED, "too many changes wait to be taken")
 
+    def overrun(self) -> None:
+        """End where more has changed than can be told."""
+        self.is_overrun = True
+        self.close()
+        self._wake()
+
     def follow(self, entry: Entry, csn: str, *, is_gone: bool = False) -> None:
         """Note a change of an entry."""
         matches = not is_gone and self._search.finds(entry, self._base)
         if not matches and entry.uuid not in self._known:
             return
         if len(self._queue) >= self._limit:
-            self.is_overrun = True
-            self.close()
-            self._wake()
+            self.overrun()
             return
         state = State.DELETE if not matches else State.MODIFY if entry.uuid in self._known else State.ADD
         (self._known.add if matches else self._known.discard)(entry.uuid)
@@ -146,7 +150,7 @@ class Provider:
         """Note a new entry."""
         self._note(entry.csn().decode(), entry)
 
-    def modified(self, entry: Entry, before: dict[Attribute, Values]) -> None:
+    def modified(self, entry: Entry, before: dict[Attribute, Values], replaced: Container[Attribute]) -> None:
         """Note that an entry has other attributes."""
         self._note(entry.csn().decode(), entry)
 
@@ -170,6 +174,16 @@ class Provider:
         self.csn = max(self.csn, csn)
         for subscription in [*self.subscriptions]:
             subscription.follow(entry, csn, is_gone=is_gone)
+
+    def restart(self, csn: str) -> None:
+        """Begin anew where the entries have become others, as from a backup: copies have to be made again.
+
+        :param csn: of the last change that the entries have
+        """
+        self.csn, self._log_begins = csn, csn
+        self._log.clear()
+        for subscription in [*self.subscriptions]:
+            subscription.overrun()
 
     # -- what clients ask --------------------------------------------------
 

@@ -54,6 +54,10 @@ class Transaction:
         """
         self._taken()
 
+    def drop(self) -> None:
+        """Forget the changes, where any have been gathered."""
+        self._steps = None
+
     def _taken(self) -> list[tuple[int, Step]]:
         if self._steps is None:
             raise LdapError(ResultCode.TXN_ID_INVALID, "invalid transaction identifier")

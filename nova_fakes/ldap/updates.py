@@ -6,7 +6,7 @@ gives a function for the second, so that a transaction can put that off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from nova_fakes.ldap.access import Identity
 from nova_fakes.ldap.changes import Changes, check_counts
 from nova_fakes.ldap.dn import Dn
 from nova_fakes.ldap.entry import GENERATED, Entry, Values, csn, seconds
-from nova_fakes.ldap.options import NONE, Attributes, Modification, Options, Outcome, ReadEntry
+from nova_fakes.ldap.options import NONE, Attributes, Change, Modification, Options, Outcome, ReadEntry
 from nova_fakes.ldap.referrals import is_alias, is_referral, is_subentry
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute
@@ -138,7 +138,8 @@ class Updates:
         entry.structural = self._checker.entry(attributes, dn.rdns[0], is_new=True)
         self.stamp(who.dn, entry, is_new=True)
         restore_stamps(entry, stamps)
-        directory.check_assertion(entry, options)
+        entry.name(dn)
+        directory.check_assertion(who, entry, options)
         parent = self._parent_for(who, dn)
         entry.name(dn.rdns[0] if parent is not None else dn)
         entry.parent = parent
@@ -194,7 +195,7 @@ class Updates:
             directory.require(who, entry.parent, "children", "write", "no write access to parent")
         elif not who.is_root:
             raise LdapError(ResultCode.INSUFFICIENT_ACCESS)
-        directory.check_assertion(entry, options)
+        directory.check_assertion(who, entry, options)
         directory.require(who, entry, "entry", "write", "no write access to entry")
         if entry.children and not (options.tree_delete and directory.tree_delete):
             raise LdapError(ResultCode.NOT_ALLOWED_ON_NONLEAF, "subordinate objects must be deleted first")
@@ -227,27 +228,33 @@ class Updates:
 
         def update() -> Outcome:
             entry = self._directory.get(dn, options)
-            self._directory.check_assertion(entry, options)
+            self._directory.check_assertion(who, entry, options)
             before = self._read_before(who, entry, options)
             for change in checked:
                 self._directory.require(who, entry, change.attribute.type.name, "write")
             attributes = self._changes.apply(entry.attributes, checked, options.permissive)
             stamps = {one: attributes.pop(one) for one in list(attributes) if one.type.name in GENERATED}
             structural = self._checker.entry(attributes, dn.rdns[0], entry, relax=options.relax)
-            self.replace(who.dn, entry, attributes)
+            replaced = {change.attribute for change in checked if change.change is Change.REPLACE}
+            self.replace(who.dn, entry, attributes, replaced)
             entry.structural = structural
             restore_stamps(entry, stamps)
             return self._outcome(who, entry, options, before)
 
         return update
 
-    def replace(self, who: Dn, entry: Entry, attributes: dict[Attribute, Values]) -> None:
-        """Give an entry other attributes, which are good for it."""
+    def replace(
+        self, who: Dn, entry: Entry, attributes: dict[Attribute, Values], replaced: Container[Attribute] = ()
+    ) -> None:
+        """Give an entry other attributes, which are good for it.
+
+        :param replaced: those whose values were given as a whole
+        """
         before = entry.attributes
         self._directory.replace(entry, attributes)
         self.stamp(who, entry)
         for overlay in self._directory.overlays:
-            overlay.modified(entry, before)
+            overlay.modified(entry, before, replaced)
 
     # -- rename ------------------------------------------------------------
 
@@ -310,7 +317,7 @@ class Updates:
         if under is not None:
             directory.require(who, under, "children", "write", "no write access to parent's children")
         entry = directory.get(dn, options)
-        directory.check_assertion(entry, options)
+        directory.check_assertion(who, entry, options)
         directory.require(who, entry, "entry", "write", "no write access to old entry")
         return entry
 

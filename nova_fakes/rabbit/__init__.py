@@ -40,10 +40,12 @@ time-outs pass; a server's ticker takes that turn by itself.
 **Modules.** `broker` (turns, virtual hosts, users, sessions), `vhost` (exchanges, queues, bindings), `session`,
 `channel` over `publishing` over `declarations` (AMQP's methods), `exchange`, `bindings`, `topics` (routing), `queue`,
 `quorum`, `stream`, `backlog`, `consumers` (delivery), `deaths` (dead-lettering), `arguments`, `equivalence` (checks
-and their texts), `confirms`, `reply_to`, `message`, `properties`, `tables` (values and octets), `timers`, `store`
-(hooks for persistence), `receiver`, `history`, `snapshot`, `users`, `errors`; `wire` (AMQP 0-9-1 without input and
-output), `server` and `ticker` (asyncio).
+and their texts), `confirms`, `patience`, `reply_to`, `message`, `properties`, `tables` (values and octets), `timers`,
+`store` (hooks for persistence), `receiver`, `history`, `snapshot`, `users`, `errors`; `wire` (AMQP 0-9-1 without input
+and output), `server` and `ticker` (asyncio).
 """
+
+from typing import TYPE_CHECKING, Any
 
 from nova_fakes.rabbit.broker import Broker
 from nova_fakes.rabbit.channel import Channel, Got
@@ -52,11 +54,13 @@ from nova_fakes.rabbit.errors import AmqpError, HardError, SoftError
 from nova_fakes.rabbit.message import Message
 from nova_fakes.rabbit.properties import Properties
 from nova_fakes.rabbit.receiver import Delivery, Inbox, Link, Receiver, Return
-from nova_fakes.rabbit.server import Server
 from nova_fakes.rabbit.session import Session
 from nova_fakes.rabbit.store import Store
 from nova_fakes.rabbit.tables import plain, typed
 from nova_fakes.rabbit.users import Permission, User
+
+if TYPE_CHECKING:
+    from nova_fakes.rabbit.server import Server
 
 __all__ = [
     "AmqpError",
@@ -81,3 +85,12 @@ __all__ = [
     "plain",
     "typed",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return the server, which costs the import of asyncio, when it is first asked for."""
+    if name != "Server":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nova_fakes.rabbit.server import Server
+
+    return Server

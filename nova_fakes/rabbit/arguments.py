@@ -84,7 +84,7 @@ def settings(arguments: Table) -> Settings:
     def content(name: str) -> Any:
         return arguments[name][1] if name in arguments else None
 
-    age = content("x-max-age")
+    age, limit = content("x-max-age"), content("x-delivery-limit")
     return Settings(
         ttl_ms=content("x-message-ttl"),
         expires_ms=content("x-expires"),
@@ -95,7 +95,7 @@ def settings(arguments: Table) -> Settings:
         dead_letter_routing_key=content("x-dead-letter-routing-key"),
         max_priority=content("x-max-priority") or None,
         single_active_consumer=content("x-single-active-consumer") is True,
-        delivery_limit=content("x-delivery-limit"),
+        delivery_limit=limit if isinstance(limit, int) else None,
         max_age_s=None if age is None else max_age_s(age),
     )
 

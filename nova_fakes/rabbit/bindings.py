@@ -158,7 +158,9 @@ def _agrees(wanted: Table, headers: Table) -> bool:
 
 
 def _equal(one: object, other: object) -> bool:
-    # Erlang's true is no number.
+    # Erlang's true is no number, and its texts are octets.
+    if isinstance(one, bytes) != isinstance(other, bytes):
+        one, other = (item.encode() if isinstance(item, str) else item for item in (one, other))
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 

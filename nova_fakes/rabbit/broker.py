@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Broker"]
 
 MAX_MESSAGE_BYTES = 134_217_728
+CONSUMER_TIMEOUT_S = 1800.0
 
 
 class Broker:
@@ -59,6 +60,8 @@ class Broker:
         self.faults = faults or Faults(self.clock)
         self.store = store
         self.max_message_bytes = MAX_MESSAGE_BYTES
+        #: How long a delivery may wait for its acknowledgement.
+        self.consumer_timeout_s = CONSUMER_TIMEOUT_S
         self.timers = Timers(self.clock)
         self.sessions: dict[Session, None] = {}
         #: Channels whose confirms are answered at the end of the turn.
@@ -133,6 +136,20 @@ class Broker:
     def add_vhost(self, name: str) -> VirtualHost:
         """Return the virtual host of a name, made if it is not there."""
         return self.vhosts.setdefault(name, VirtualHost(self, name))
+
+    def remove_vhost(self, name: str) -> None:
+        """Take a virtual host away with all that is in it; its clients are thrown out. One not there is no error."""
+        vhost = self.vhosts.pop(name, None)
+        if vhost is None:
+            return
+        for session in [session for session in self.sessions if session.vhost is vhost]:
+            session.end(HardError("CONNECTION_FORCED", f"vhost '{name}' is deleted", (0, 0)))
+        for queue in list(vhost.queues.values()):
+            vhost.delete_queue(queue)
+        for exchange in list(vhost.exchanges.values()):
+            vhost.delete_exchange(exchange)
+        for user in self.users:
+            user.permissions.pop(name, None)
 
     def add_user(
         self, name: str, password: str | None, *, tags: Iterable[str] = (), vhosts: Iterable[str] | None = None

@@ -9,6 +9,7 @@ from nova_fakes.rabbit.arguments import check_consumer
 from nova_fakes.rabbit.consumers import Consumer
 from nova_fakes.rabbit.errors import AmqpError, HardError, SoftError
 from nova_fakes.rabbit.message import Entry, Message
+from nova_fakes.rabbit.patience import Patience
 from nova_fakes.rabbit.publishing import Publishing
 from nova_fakes.rabbit.queue import Queue
 from nova_fakes.rabbit.reply_to import REPLY_TO
@@ -54,8 +55,10 @@ class Channel(Publishing):
         #: Deliveries that count for it.
         self.limited = 0
         self._prefetch = 0
-        self._next_tag = 1
+        #: Delivery tag of the next delivery.
+        self.next_tag = 1
         self._unacked: dict[int, _Unacked] = {}
+        self._patience = Patience(self)
         self._lowest = 1
         self._answers: list[tuple[str, list[_Unacked]]] = []
         self._reply_consumer: Consumer | None = None
@@ -70,21 +73,28 @@ class Channel(Publishing):
         """How many deliveries wait for their answer."""
         return len(self._unacked)
 
+    @property
+    def oldest_unacked(self) -> int | None:
+        """The lowest delivery tag that waits for its answer; None: nothing waits."""
+        return next(iter(self._unacked), None)
+
     # Deliveries.
 
     def deliver(self, consumer: Consumer, entry: Entry) -> None:
         """Hand an entry to a consumer of the channel."""
-        self._next_tag = (tag := self._next_tag) + 1
+        self.next_tag = (tag := self.next_tag) + 1
         if not consumer.no_ack:
             consumer.unacked += 1
             self.limited += 1
+            if not self._unacked:
+                self._patience.watch()
             self._unacked[tag] = (tag, entry, consumer.queue, consumer)
         self.receiver.deliver(consumer, tag, entry.redelivered, entry.message)
 
     def deliver_reply(self, message: Message) -> None:
         """Hand an answer to the consumer of direct answers."""
         if self._reply_consumer is not None:
-            self._next_tag = (tag := self._next_tag) + 1
+            self.next_tag = (tag := self.next_tag) + 1
             self.receiver.deliver(self._reply_consumer, tag, False, message)
 
     def qos(self, prefetch_count: int, *, is_global: bool = False, prefetch_size: int = 0) -> None:
@@ -174,8 +184,10 @@ class Channel(Publishing):
         entry = found.get(no_ack)
         if entry is None:
             return None
-        self._next_tag = (tag := self._next_tag) + 1
+        self.next_tag = (tag := self.next_tag) + 1
         if not no_ack:
+            if not self._unacked:
+                self._patience.watch()
             self._unacked[tag] = (tag, entry, found, None)
         return Got(tag, entry.redelivered, entry.message, len(found.backlog))
 
@@ -324,6 +336,7 @@ class Channel(Publishing):
         """End all subscriptions, and put what is unanswered back into the queues (channel.close)."""
         self.session.channels.pop(self.number, None)
         self._end_replies()
+        self._patience.stop()
         consumers, self.consumers = list(self.consumers.values()), {}
         items = [*self._unacked.values(), *(item for _answer, given in self._answers for item in given)]
         self._unacked.clear()

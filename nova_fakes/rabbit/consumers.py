@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -70,13 +70,14 @@ class Rotation:
     :param single: only the oldest is served; the others wait for their time
     """
 
-    __slots__ = ("_all", "_levels", "_order", "_single")
+    __slots__ = ("_all", "_exclusive", "_levels", "_order", "_single")
 
     def __init__(self, single: bool = False) -> None:
         self._all: dict[tuple[Channel, str], Consumer] = {}
-        self._levels: dict[int, deque[Consumer]] = {}
+        self._levels: dict[int, OrderedDict[Consumer, None]] = {}
         self._order: tuple[int, ...] = ()
         self._single = single
+        self._exclusive = 0
 
     def __len__(self) -> int:
         return len(self._all)
@@ -89,6 +90,11 @@ class Rotation:
         """The one that is served where only one is."""
         return next(iter(self._all.values()), None) if self._single else None
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether one of them wants no others."""
+        return self._exclusive > 0
+
     def is_served(self, consumer: Consumer) -> bool:
         """Whether the consumer is not merely waiting for its time."""
         return not self._single or self.active is consumer
@@ -96,6 +102,7 @@ class Rotation:
     def add(self, consumer: Consumer) -> None:
         """Let a consumer take part."""
         self._all[consumer.channel, consumer.tag] = consumer
+        self._exclusive += consumer.is_exclusive
         if self.is_served(consumer):
             self._enter(consumer)
 
@@ -104,12 +111,13 @@ class Rotation:
         was_served = self.is_served(consumer)
         if self._all.pop((consumer.channel, consumer.tag), None) is None:
             return
+        self._exclusive -= consumer.is_exclusive
         level = self._levels.get(consumer.priority)
-        if not consumer.is_parked and level is not None and consumer in level:
-            level.remove(consumer)
-        if level is not None and not level and not any(other.priority == consumer.priority for other in self):
-            del self._levels[consumer.priority]
-            self._order = tuple(sorted(self._levels, reverse=True))
+        if level is not None:
+            level.pop(consumer, None)
+            if not level:
+                del self._levels[consumer.priority]
+                self._order = tuple(sorted(self._levels, reverse=True))
         consumer.is_parked = False
         if self._single and was_served and self.active is not None:
             self._enter(self.active)
@@ -117,9 +125,9 @@ class Rotation:
     def _enter(self, consumer: Consumer) -> None:
         level = self._levels.get(consumer.priority)
         if level is None:
-            level = self._levels[consumer.priority] = deque()
+            level = self._levels[consumer.priority] = OrderedDict()
             self._order = tuple(sorted(self._levels, reverse=True))
-        level.append(consumer)
+        level[consumer] = None
 
     def unpark(self, consumer: Consumer) -> None:
         """Let a consumer take part again that could take nothing for a while."""
@@ -132,11 +140,11 @@ class Rotation:
         for priority in self._order:
             level = self._levels[priority]
             while level:
-                consumer = level[0]
+                consumer = next(iter(level))
                 if consumer.can_take:
                     if len(level) > 1:
-                        level.rotate(-1)
+                        level.move_to_end(consumer)
                     return consumer
-                level.popleft()
+                del level[consumer]
                 consumer.is_parked = True
         return None

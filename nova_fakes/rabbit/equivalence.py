@@ -46,6 +46,8 @@ def _described(value: Value | None) -> str:
 
 
 def _erlang(content: Any) -> str:
+    if isinstance(content, bytes):
+        return content.decode("utf-8", "surrogateescape")
     return str(content).lower() if isinstance(content, bool) else str(content)
 
 

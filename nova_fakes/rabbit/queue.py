@@ -313,8 +313,7 @@ class Queue:
 
         :param limit: the prefetch of the whole channel
         """
-        taken = any(other.is_exclusive for other in self.consumers)
-        if taken or (exclusive and (len(self.consumers) or self.settings.single_active_consumer)):
+        if self.consumers.is_exclusive or (exclusive and (len(self.consumers) or self.settings.single_active_consumer)):
             raise SoftError("ACCESS_REFUSED", f"{self} in exclusive use")
 
     def check_get(self) -> None:

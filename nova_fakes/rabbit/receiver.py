@@ -70,7 +70,7 @@ class Return:
     text: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Inbox:
     """A receiver and link in memory: keeps what it is told, for faces in the same process and for tests.
 
@@ -86,7 +86,7 @@ class Inbox:
     #: Why the broker closed the channel or session; empty while it is open.
     closings: list[AmqpError | None] = field(default_factory=list)
     blocked_by: str | None = None
-    #: Told at the end of a turn that something has come; the broker's session puts it in.
+    #: Has the link flushed at the end of the turn; the session that it is connected to puts it in.
     mark: Callable[[], None] = lambda: None
 
     def deliver(self, consumer: Consumer, delivery_tag: int, redelivered: bool, message: Message) -> None:

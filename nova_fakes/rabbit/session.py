@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nova_fakes.rabbit.channel import Channel
 from nova_fakes.rabbit.errors import AmqpError
+from nova_fakes.rabbit.receiver import Inbox
 
 if TYPE_CHECKING:
     from nova_fakes.rabbit.broker import Broker
@@ -48,6 +49,8 @@ class Session:
         self.is_paused = False
         self.is_closed = False
         self._capabilities = capabilities
+        if isinstance(link, Inbox):
+            link.mark = self.mark
 
     def can(self, capability: str) -> bool:
         """Tell whether the client said that it has a capability: consumer_cancel_notify …"""

@@ -18,6 +18,7 @@ __all__ = ["StreamQueue"]
 
 OFFSET_HEADER = "x-stream-offset"
 CHUNK_S = 0.02
+CHUNK_MESSAGES = 128
 
 
 class StreamQueue(Queue):
@@ -27,7 +28,7 @@ class StreamQueue(Queue):
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
-        self._log: deque[tuple[float, Message]] = deque()
+        self._log: deque[tuple[float, Entry]] = deque()
         #: Offset of the first message that is still there.
         self.first_offset = 0
         #: Where the chunks begin: what is written at about the same time is delivered together.
@@ -48,10 +49,13 @@ class StreamQueue(Queue):
         """Write a message to the log."""
         self.published += 1
         now_s = self.vhost.broker.clock.monotonic()
-        if not self._chunks or now_s - self._written_s > CHUNK_S:
+        is_late = now_s - self._written_s > CHUNK_S
+        if not self._chunks or is_late or self.end_offset - self._chunks[-1] >= CHUNK_MESSAGES:
             self._chunks.append(self.end_offset)
         self._written_s = now_s
-        self._log.append((self.vhost.broker.clock.now(), message))
+        entry = Entry(message, self.end_offset)
+        self._keep(entry)
+        self._log.append((self.vhost.broker.clock.now(), entry))
         self.ready_bytes += len(message.body)
         self._retain()
         self.dispatch()
@@ -66,7 +70,9 @@ class StreamQueue(Queue):
             is_much = limits.max_bytes is not None and self.ready_bytes > limits.max_bytes
             if not is_old and not is_much:
                 return
-            self.ready_bytes -= len(self._log.popleft()[1].body)
+            entry = self._log.popleft()[1]
+            self._forget(entry)
+            self.ready_bytes -= len(entry.message.body)
             self.first_offset += 1
             while len(self._chunks) > 1 and self._chunks[1] <= self.first_offset:
                 self._chunks.popleft()
@@ -104,7 +110,7 @@ class StreamQueue(Queue):
         if kind == "next":
             return self.end_offset
         begin_s = number if kind == "timestamp" else self.vhost.broker.clock.now() - number
-        return self.first_offset + bisect_left([time_s for time_s, _message in self._log], begin_s)
+        return self.first_offset + bisect_left([time_s for time_s, _entry in self._log], begin_s)
 
     def remove_consumer(self, consumer: Consumer) -> None:
         """Let a consumer go."""
@@ -128,7 +134,7 @@ class StreamQueue(Queue):
         return self._chunks[index] if index < len(self._chunks) else self.end_offset
 
     def _entry(self, offset: int) -> Entry:
-        old = self._log[offset - self.first_offset][1]
+        old = self._log[offset - self.first_offset][1].message
         properties = old.properties.replace(headers=old.properties.headers | {OFFSET_HEADER: ("l", offset)})
         return Entry(Message(old.exchange, old.routing_key, properties, old.body, old.address), offset)
 
@@ -158,14 +164,14 @@ class StreamQueue(Queue):
 
     def survivors(self) -> list[Entry]:
         """Return the log."""
-        return [Entry(message, self.first_offset + index) for index, (_, message) in enumerate(self._log)]
+        return [entry for _time_s, entry in self._log]
 
     def restore(self, entries: list[Entry]) -> None:
         """Hold this log: the broker is back."""
         now_s = self.vhost.broker.clock.now()
-        self._log = deque((now_s, entry.message) for entry in entries)
+        self._log = deque((now_s, entry) for entry in entries)
         self.first_offset = entries[0].position if entries else 0
-        self._chunks = deque([self.first_offset])
+        self._chunks = deque(range(self.first_offset, self.end_offset + 1, CHUNK_MESSAGES))
         self.ready_bytes = sum(len(entry.message.body) for entry in entries)
 
     def close(self) -> None:

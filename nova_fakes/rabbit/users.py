@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +14,9 @@ from hmac import compare_digest
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.rabbit.errors import SoftError
 
-__all__ = ["Permission", "User", "Users"]
+__all__ = ["Permission", "User", "Users", "hashed"]
+
+SALT_OCTETS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,14 @@ class User:
     tags: tuple[str, ...] = ()
     permissions: dict[str, Permission] = field(default_factory=dict)
     topic_permissions: dict[tuple[str, str], Permission] = field(default_factory=dict)
+    #: In the place of the password, as :func:`hashed` makes it.
+    password_hash: str | None = None
+
+    def knows(self, password: str) -> bool:
+        """Tell whether that is the password."""
+        if self.password is not None:
+            return compare_digest(_octets(password), _octets(self.password))
+        return self.password_hash is not None and _is_hash_of(self.password_hash, password)
 
     def may(self, action: str, vhost: str, name: str) -> bool:
         """Tell whether it may do something with the queue or exchange of a name."""
@@ -94,10 +108,7 @@ class Users:
     def authenticate(self, name: str, password: str) -> User | None:
         """Return the user where the password is theirs."""
         user = self._by_name.get(name)
-        if user is None or user.password is None:
-            return None
-        given, known = (text.encode("utf-8", "surrogateescape") for text in (password, user.password))
-        return user if compare_digest(given, known) else None
+        return user if user is not None and user.knows(password) else None
 
     def certified(self, certificate: object) -> User | None:
         """Return the user that a TLS client certificate names, by its common name."""
@@ -108,3 +119,21 @@ class Users:
                 if name == "commonName" and value in self._by_name:
                     return self._by_name[value]
         return None
+
+
+def hashed(password: str, salt: bytes | None = None) -> str:
+    """Return a password's hash as RabbitMQ keeps it: base64 of a salt of 4 octets and SHA-256 of both."""
+    salt = os.urandom(SALT_OCTETS) if salt is None else salt
+    return base64.b64encode(salt + hashlib.sha256(salt + _octets(password)).digest()).decode()
+
+
+def _is_hash_of(password_hash: str, password: str) -> bool:
+    try:
+        salt = base64.b64decode(password_hash, validate=True)[:SALT_OCTETS]
+    except binascii.Error:
+        return False
+    return compare_digest(password_hash, hashed(password, salt))
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

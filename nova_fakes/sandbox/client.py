@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -86,6 +87,22 @@ class Client:
         :raises HostDown: its host is not up
         """
         self._request("POST", f"/instances/{uuid}/crash")
+
+    def read_disk(self, uuid: str, device: str, offset: int, length: int) -> bytes:
+        """Return bytes of a guest's volume, as the guest reads them.
+
+        :param device: of the volume, without ``/dev/``
+        :raises GuestNotFound: the sandbox has no guest of that UUID
+        :raises DeviceNotFound: it has no such volume
+        :raises InvalidTransition: it does not run
+        """
+        answer = self._request("GET", f"/instances/{uuid}/disks/{device}?offset={offset}&length={length}")
+        return base64.b64decode(answer["data"])
+
+    def write_disk(self, uuid: str, device: str, offset: int, data: bytes) -> None:
+        """Let a guest write to its volume; the same is raised."""
+        body = {"offset": offset, "data": base64.b64encode(data).decode()}
+        self._request("PUT", f"/instances/{uuid}/disks/{device}", body)
 
     def add_faults(self, rules: Sequence[Mapping[str, Any]], seed: int | None = None) -> list[dict[str, Any]]:
         """Put fault rules in force, all or none; return them as :meth:`faults` lists them.

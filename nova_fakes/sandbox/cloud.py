@@ -21,6 +21,7 @@ from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import HostDown, HostNotFound, NotFound
 from nova_fakes.sandbox import config, database
+from nova_fakes.sandbox.agent import SandboxAgent
 from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
@@ -160,6 +161,19 @@ class Cloud:
             raise HostDown(f"host {hypervisor.name} of guest {uuid} is {state}: bring it back first")
         hypervisor.change(uuid, "crash")
 
+    def read_disk(self, uuid: str, device: str, offset: int, length: int) -> bytes:
+        """Return bytes of a guest's volume, as the guest reads them.
+
+        :raises GuestNotFound: it is on no host
+        :raises DeviceNotFound: it has no such volume
+        :raises InvalidTransition: it does not run
+        """
+        return self.fleet.find(uuid).guest_disk(uuid, device).read(offset, length)
+
+    def write_disk(self, uuid: str, device: str, offset: int, data: bytes) -> None:
+        """Let a guest write to its volume; the same is raised."""
+        self.fleet.find(uuid).guest_disk(uuid, device).write(offset, data)
+
     def status(self) -> dict[str, Any]:
         """Return what ``nova-fakes status`` shows, ready for JSON."""
         counts: dict[str, int] = {}
@@ -280,16 +294,29 @@ class Cloud:
         options: dict[str, Any] = {}
         if self.spec.realizer in _FABRICS:
             options["fabric"] = self._step("fabric", self._make_fabric)
+        elif self.spec.realizer == "remote":
+            options["socket"] = self._step("agent", self._start_agent)
         for host in self.spec.hosts:
             inventory = None if described is None else plan.inventory(host)
             addressing = {} if inventory is None else {"addressing": inventory.vif_addressing}
             realizer = registry.load(self.spec.realizer, host=host, **options, **addressing)
             self.fleet.add(Hypervisor(host, inventory, realizer))
 
-    def _make_fabric(self) -> Fabric:
+    def _namespaces(self) -> tuple[Path, str]:
+        """Return where namespaces get their names, and the name of that for the hosts' side."""
         # What an ordinary user mounts is seen by nobody else, and he may not write to ip-netns(8)'s directory.
         directory = self._state.namespaces if namespaces.in_user_namespace() else namespaces.RUN_NETNS
-        fabric = _FABRICS[self.spec.realizer](self._state, self._ledger, directory, f"nova-fakes-{os.getpid()}")
+        return directory, f"nova-fakes-{os.getpid()}"
+
+    def _start_agent(self) -> Path:
+        """Start the agent of the realizer `remote`; returns its socket."""
+        agent = SandboxAgent(self._state, self._ledger, *self._namespaces())
+        self._cleanup.callback(agent.stop)
+        agent.wait_until_ready()
+        return self._state.agent_socket
+
+    def _make_fabric(self) -> Fabric:
+        fabric = _FABRICS[self.spec.realizer](self._state, self._ledger, *self._namespaces())
         self._cleanup.callback(fabric.close)
         return fabric
 
@@ -298,6 +325,7 @@ class Cloud:
 
         self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock)
         self._cleanup.callback(self._fakes.stop)
+        self.fleet.volume_store = self._fakes.volume_store
         agent = Layer2Agent(self.fleet.journal, self._fakes)
         self._cleanup.callback(agent.stop)
         self.server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import threading
 from collections.abc import Callable
@@ -53,6 +54,18 @@ def create_app(cloud: Cloud, stop: Callable[[], None]) -> flask.Flask:
     @app.post("/instances/<uuid>/crash")
     def guest_crash(uuid: str) -> tuple[str, int]:
         cloud.guest_crash(uuid)
+        return "", 204
+
+    @app.get("/instances/<uuid>/disks/<device>")
+    def read_disk(uuid: str, device: str) -> dict[str, str]:
+        asked = flask.request.args
+        data = cloud.read_disk(uuid, device, asked.get("offset", 0, int), asked.get("length", 0, int))
+        return {"data": base64.b64encode(data).decode()}
+
+    @app.put("/instances/<uuid>/disks/<device>")
+    def write_disk(uuid: str, device: str) -> tuple[str, int]:
+        asked = flask.request.get_json()
+        cloud.write_disk(uuid, device, asked["offset"], base64.b64decode(asked["data"]))
         return "", 204
 
     @app.post("/hosts/<name>/down")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from keystoneauth1 import session
@@ -27,6 +27,7 @@ from nova_fakes.exceptions import ApiError
 from nova_fakes.sandbox import config
 from nova_fakes.sandbox.autosave import Autosave
 from nova_fakes.sandbox.state import StateDirectory
+from nova_fakes.volume.store import VolumeStore
 
 __all__ = ["IMAGE_NAME", "NETWORK_NAME", "Fakes"]
 
@@ -59,8 +60,14 @@ class Fakes:
         self.identity = IdentityService(clock)
         self.image = ImageService(clock, state.images)
         self.network = NetworkService(hosts, notifier=self.notifier, quotas=dict.fromkeys(DEFAULT_QUOTAS, -1))
+        self.volume_store = VolumeStore(clock=clock, path=state.root / "volumes.sqlite")
         self.volume = VolumeService(
-            images=self._find_image, notifier=self._notify_of_volumes, clock=clock, quotas=UNLIMITED_VOLUMES
+            images=self._find_image,
+            notifier=self._notify_of_volumes,
+            clock=clock,
+            quotas=UNLIMITED_VOLUMES,
+            volume_store=self.volume_store,
+            image_bytes=self._image_bytes,
         )
         services: Mapping[str, Any] = {
             "identity": self.identity,
@@ -102,6 +109,11 @@ class Fakes:
             found, _more = self.image.select(token, Query([("name", reference)]))
             return found[0].show() if found else None
 
+    def _image_bytes(self, image_id: str, token: Token) -> Iterable[bytes]:
+        """Return an image's bytes, for the volume service."""
+        self.image.download(token, image_id)
+        return self.image.read(image_id)
+
     def device_up(self, port_id: str, host: str) -> None:
         """Report a port's device as plugged (see :class:`nova_fakes.sandbox.l2agent.Layer2Agent`)."""
         self.network.device_up(port_id, host)
@@ -116,6 +128,7 @@ class Fakes:
         """Save everything; send no more events."""
         self.notifier.close()
         self._autosave.stop()
+        self.volume_store.close()
 
     def _seed(self) -> None:
         """Make what a first ``openstack server create`` needs: an image and a shared dual-stack network."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nova_fakes import exceptions
 from nova_fakes.exceptions import SandboxError, StateInUse
+from nova_fakes.sandbox.agent import clean_up_agent
 from nova_fakes.sandbox.client import Client
 from nova_fakes.sandbox.spec import Progress, SandboxSpec, default_state
 from nova_fakes.sandbox.state import StateDirectory
@@ -97,10 +98,11 @@ def cleanup(state: Path) -> list[Entry]:
         directory.acquire()
     with Ledger(directory.ledger) as ledger:
         cleaned = cleanup_ledger(ledger)
-    for entry, reason in cleaned.kept:
+    agents = clean_up_agent(directory)  # whose process was in the sandbox's ledger
+    for entry, reason in (*cleaned.kept, *agents.kept):
         LOG.warning("%s %s was left where it is: %s", entry.kind, entry.name, reason)
     directory.control_socket.unlink(missing_ok=True)
-    return list(cleaned.removed)
+    return [*cleaned.removed, *agents.removed]
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:

@@ -85,6 +85,21 @@ class StateDirectory:
         return self.root / "ovs"
 
     @property
+    def agent(self) -> Path:
+        """Where the agent of a sandbox with the realizer `remote` keeps its ledger."""
+        return self.root / "agent"
+
+    @property
+    def agent_socket(self) -> Path:
+        """The agent listens here."""
+        return self.root / "agent.sock"
+
+    @property
+    def agent_log(self) -> Path:
+        """What the agent prints; its audit log lies beside it."""
+        return self.logs / "agent.log"
+
+    @property
     def control_socket(self) -> Path:
         """The daemon listens here."""
         return self.root / "control.sock"

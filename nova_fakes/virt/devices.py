@@ -15,9 +15,10 @@ from nova_fakes.virt.disks import Volume, device_name
 from nova_fakes.virt.equipment import Equipment, pci_item
 from nova_fakes.virt.event import NOTHING, Event
 from nova_fakes.virt.guest import Claim, Guest, State
+from nova_fakes.virt.guest_disks import GuestDisk, copy_volume, open_device
 from nova_fakes.virt.host import Host, failure_recorded
 from nova_fakes.virt.journal import Write
-from nova_fakes.virt.nic import Nic, check_addresses
+from nova_fakes.virt.nic import Nic, Wiring, check_addresses
 from nova_fakes.virt.undo import UndoingHost
 
 __all__ = ["DeviceHost"]
@@ -142,15 +143,30 @@ class DeviceHost(UndoingHost):
         return volume
 
     def swap_volume(self, uuid: str, volume: Volume) -> Volume:
-        """Put a volume in the place of the one at the same device, which is returned.
+        """Put a volume in the place of the one at the same device, which is returned; its bytes are copied before.
 
         :raises DeviceNotFound: there is none to take the place of
         :raises DeviceInUse: the guest has the volume as another device
         """
         with self.operation(uuid, "swap_volume", _details(volume)) as operation:
-            old = self._volume_at(operation.guest, volume.device)
-            operation.guest.put(volume)
+            guest = operation.guest
+            old = self._volume_at(guest, volume.device)
+            guest.put(volume)
+            # The guest waits meanwhile: it does not write to what is being copied.
+            for _copied in copy_volume(self.volume_store, old, volume):
+                self.check("swap_volume.copy", guest)
         return old
+
+    def guest_disk(self, uuid: str, device: str) -> GuestDisk:
+        """Return a guest's volume as the guest sees it.
+
+        :raises GuestNotFound: it is not here
+        :raises DeviceNotFound: it has no volume there, or one without bytes
+        """
+        guest = self.guest(uuid)
+        volume = self._volume_at(guest, device)
+        open_device(self.volume_store, guest, volume)
+        return GuestDisk(self, guest, volume.device)
 
     def extend_volume(self, uuid: str, volume_id: str, size_bytes: int) -> None:
         """Let a guest see that its volume has grown.
@@ -196,6 +212,17 @@ class DeviceHost(UndoingHost):
             realizer.plug(uuid, vifs, up=up)
         else:
             realizer.migrate(uuid, vifs, other)
+            if not up:
+                self._take_link(uuid, vifs, realizer, other)
+
+    @staticmethod
+    def _take_link(uuid: str, vifs: list[Any], realizer: Wiring, other: Wiring) -> None:
+        """Take link from interfaces that have just moved, and came up where they were made anew."""
+        try:
+            realizer.set_link(uuid, False)
+        except BaseException:
+            other.migrate(uuid, vifs, realizer)
+            raise
 
     def drop_nics(self, uuid: str) -> None:
         """Remove the interfaces of a guest that has not come here after all."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import (
@@ -35,6 +36,9 @@ from nova_fakes.virt.journal import Event, Journal
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic
 from nova_fakes.virt.workload import WORKLOADS, Workload
+
+if TYPE_CHECKING:
+    from nova_fakes.volume.store import VolumeStore
 
 __all__ = ["DEFAULT_BANDWIDTH_MB_S", "Fleet", "current_fleet"]
 
@@ -84,6 +88,8 @@ class Fleet:
         self.shared_storage = shared_storage
         #: What guests may be busy with, by name.
         self.workloads: Mapping[str, Workload] = {**WORKLOADS, **{workload.name: workload for workload in workloads}}
+        #: Where the bytes of volumes lie; None: they have none.
+        self.volume_store: VolumeStore | None = None
         self._hosts: dict[str, Hypervisor] = {}
         self._lock = threading.Lock()
         # Another one for every guest that changes hosts: whoever looks through the hosts meanwhile looks again.

@@ -221,6 +221,8 @@ class Guest:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     #: An operation is at work on it.
     busy: bool = False
+    #: What it has read and written itself, by disk: requests and bytes read, requests and bytes written.
+    traffic: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
     booted_at_s: float = 0.0
     _ran_s: float = 0.0
     _since_s: float | None = None

@@ -34,6 +34,7 @@ from nova_fakes.virt.workload import WORKLOADS, Workload
 
 if TYPE_CHECKING:
     from nova_fakes.virt.fleet import Fleet
+    from nova_fakes.volume.store import VolumeStore
 
 __all__ = ["Arrival", "Host", "failure_recorded", "failures_recorded"]
 
@@ -137,6 +138,11 @@ class Host:
     def __repr__(self) -> str:
         state = ", down" if self.down else ", hangs" if self.silent else ""
         return f"<{type(self).__name__} {self.name}: {len(self.guests)} guests{state}>"
+
+    @property
+    def volume_store(self) -> VolumeStore | None:
+        """Where the bytes of volumes lie; None: they have none."""
+        return None if self.fleet is None else self.fleet.volume_store
 
     def join(self, fleet: Fleet) -> None:
         """Take the fleet's clock, faults and journal, and find again what the journal kept."""

@@ -409,7 +409,8 @@ class Hypervisor(DeviceHost):
             for disk in local_disks(spec)
         ]
         for device in guest.volumes:
-            disks.append((device, stats.disk(workload, seed, device, active_s, guest.boots_from(device))))
+            counters = stats.disk(workload, seed, device, active_s, guest.boots_from(device))
+            disks.append((device, counters.with_traffic(guest.traffic.get(device))))
         nics: list[tuple[Nic, Any]] = []
         if guest.nics:
             realizer = self._active_realizer
@@ -432,4 +433,5 @@ class Hypervisor(DeviceHost):
         if name not in roles and name not in guest.volumes:
             raise DeviceNotFound(f"guest {uuid} has no disk {name}")
         boots = roles.get(name) == "root" or guest.boots_from(name)
-        return stats.disk(guest.workload, guest.seed, name, guest.active_s(self.clock.now()), boots)
+        counters = stats.disk(guest.workload, guest.seed, name, guest.active_s(self.clock.now()), boots)
+        return counters.with_traffic(guest.traffic.get(name))

@@ -61,6 +61,7 @@ OPERATIONS: frozenset[str] = frozenset(
         "statistics",
         "suspend",
         "swap_volume",
+        "swap_volume.copy",
         "switch_over",
         "umount_share",
         "unpause",

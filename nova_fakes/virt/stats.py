@@ -30,6 +30,19 @@ class DiskCounters(NamedTuple):
     write_bytes: int
     errors: int
 
+    def with_traffic(self, traffic: tuple[int, int, int, int] | None) -> DiskCounters:
+        """Return them with what the guest has read and written itself: requests and bytes, then likewise written."""
+        if traffic is None:
+            return self
+        reads, read, writes, written = traffic
+        return DiskCounters(
+            self.read_requests + reads,
+            self.read_bytes + read,
+            self.write_requests + writes,
+            self.write_bytes + written,
+            self.errors,
+        )
+
 
 class NicCounters(NamedTuple):
     """What an interface has carried, as the guest sees it."""

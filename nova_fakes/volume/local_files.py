@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif.ledger import Entry, Ledger
-from nova_fakes.volume.errors import VolumeNotFound
 from nova_fakes.volume.file_disk import FileDisk, make_sparse
+from nova_fakes.volume.images import export_image
 from nova_fakes.volume.store import VolumeStore
 
 __all__ = ["LocalFiles"]
@@ -83,10 +83,39 @@ class LocalFiles:
             if entry is not None:
                 self._ledger.done(entry)
 
+    def publish_snapshot(self, snapshot_id: str) -> Path:
+        """Put a copy of a snapshot into a file for reading and return its path; one that lies there already stays.
+
+        :raises SnapshotNotFound: there is no such snapshot
+        """
+        with self._lock:
+            disk = self._store.snapshot(snapshot_id).disk
+            path = self.directory / f"snapshot-{snapshot_id}"
+            if snapshot_id not in self._entries:
+                entry = self._ledger.add("file", str(path))
+                try:
+                    export_image(disk, path)
+                    path.chmod(0o400)
+                except BaseException:
+                    path.unlink(missing_ok=True)
+                    self._ledger.done(entry)
+                    raise
+                self._entries[snapshot_id] = self._ledger.note(entry, inode=path.stat().st_ino)
+        return path
+
+    def withdraw_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot's file; one without a file is no error."""
+        with self._lock:
+            entry = self._entries.pop(snapshot_id, None)
+            if entry is not None:
+                Path(entry.name).unlink(missing_ok=True)
+                self._ledger.done(entry)
+
     def recover(self) -> list[str]:
         """Take back what files of a process that was killed hold; return the volumes' ids.
 
-        The ledger names them. A clean-up that goes first removes the files, and what was written there with them.
+        A volume that is attached stays in its file. The ledger names them; a clean-up that goes first removes the
+        files, and what was written there with them.
         """
         recovered = []
         for entry in self._ledger.entries("file"):
@@ -94,12 +123,13 @@ class LocalFiles:
             if not isinstance(volume_id, str) or path.parent != self.directory:
                 continue
             ours = path.exists() and path.stat().st_ino == entry.attributes.get("inode")
-            if ours and entry.attributes.get("published"):
-                try:
-                    self._store.load_file(volume_id, path)
-                    recovered.append(volume_id)
-                except VolumeNotFound:
-                    pass
+            if ours and entry.attributes.get("published") and volume_id in self._store.volumes:
+                recovered.append(volume_id)
+                if self._store.attachments_of(volume_id):
+                    self._store.resume_file(volume_id, path)
+                    self._entries[volume_id] = entry
+                    continue
+                self._store.load_file(volume_id, path)
             if ours:
                 path.unlink()
             self._ledger.done(entry)
@@ -107,6 +137,8 @@ class LocalFiles:
 
     def close(self) -> None:
         """Take every volume back that nobody has in use; the others' files stay, and so does the ledger's word."""
-        for volume_id in list(self._entries):
-            if not self._store.attachments_of(volume_id):
-                self.withdraw(volume_id)
+        for identifier in list(self._entries):
+            if identifier in self._store.snapshots:
+                self.withdraw_snapshot(identifier)
+            elif not self._store.attachments_of(identifier):
+                self.withdraw(identifier)

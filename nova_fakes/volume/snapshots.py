@@ -56,11 +56,6 @@ class SnapshotShelf(VolumeShelf):
             with self.lock:
                 self._remove(snapshot)
 
-    def rename_snapshot(self, snapshot_id: str, name: str) -> None:
-        """Call a snapshot something else."""
-        with self.lock:
-            self._change((self.snapshot(snapshot_id), {"name": name}))
-
     # Groups
 
     def create_group(self, *, group_id: str | None = None, name: str | None = None) -> Group:

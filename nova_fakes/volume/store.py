@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +104,21 @@ class VolumeStore(AttachmentShelf):
                 raise
         return volume
 
-    def copy_volume(self, source_id: str, target_id: str) -> None:
-        """Copy a volume's bytes onto another that is as long or longer, attached or not; nothing else changes.
+    def copy_volume(self, source_id: str, target_id: str) -> Iterator[int]:
+        """Copy a volume's bytes onto another that is as long or longer, attached or not; yield the bytes of each piece.
+
+        Nothing else changes, and nothing happens until the pieces are asked for.
 
         :raises InvalidInput: the target is shorter
         """
         source, target = self.volume(source_id), self.volume(target_id)
-        self._fill(target, source.disk, shared=False)
+        still = self._still(source)
+        try:
+            for copied in copy(still, target.disk):
+                self._check("volume.copy", target, target.pool)
+                yield copied
+        finally:
+            self._drop_disk(still)
 
     # Files
 
@@ -146,10 +154,19 @@ class VolumeStore(AttachmentShelf):
         disk.close()
 
     def load_file(self, volume_id: str, path: Path) -> None:
-        """Take what a volume's file holds that a process has left which was killed; it may be attached."""
+        """Take what a volume's file holds that a process has left which was killed."""
         volume = self.volume(volume_id)
         with FileDisk(path) as disk:
             self._take(volume, disk)
+
+    def resume_file(self, volume_id: str, path: Path) -> None:
+        """Let a volume that is attached lie on in the file which a process has left that was killed."""
+        volume = self.volume(volume_id)
+        disk = FileDisk(path)
+        with self.lock:
+            left, volume.disk = volume.disk, disk
+            if isinstance(left, SparseDisk):
+                left.release()
 
     def _take(self, volume: Volume, disk: FileDisk) -> None:
         fresh = self._disk(f"{volume.id}@file", disk.size_bytes, self.pools[volume.pool].meter)
@@ -259,8 +276,12 @@ class VolumeStore(AttachmentShelf):
                 counts[volume.pool] += 1
             return [{**pool.statistics(), "total_volumes": counts[name]} for name, pool in self.pools.items()]
 
+    # Other ids
+
     def rename(self, volume_id: str, new_id: str) -> Volume:
         """Give an unused volume another id, as a service does that takes over one which it did not make.
+
+        Its snapshots stay its own.
 
         :raises VolumeExists: something has that id
         :raises VolumeBusy: it is in use
@@ -268,14 +289,33 @@ class VolumeStore(AttachmentShelf):
         with self.lock:
             volume = self.volume(volume_id)
             self._require_unused(volume)
-            if volume.status != "available" or self.snapshots_of(volume_id):
-                raise VolumeBusy(f"volume {volume_id} is {volume.status}, or has snapshots: it keeps its id")
-            if new_id in self.volumes or new_id in self.snapshots:
-                raise errors.VolumeExists(f"there is a volume or snapshot {new_id} in this store already")
+            self._require_free(new_id)
             assert isinstance(volume.disk, SparseDisk)
             fresh = Volume(**(volume.to_record() | {"id": new_id}), disk=volume.disk.clone(new_id))
-            self._commit(added=[fresh], removed=[volume])
+            snapshots = self.snapshots_of(volume_id)
+            self._commit([(one, {"volume_id": new_id}) for one in snapshots], added=[fresh], removed=[volume])
+            if snapshots:
+                self._snapshots_of[new_id] = self._snapshots_of.pop(volume_id)
         return fresh
+
+    def rename_snapshot(self, snapshot_id: str, new_id: str) -> Snapshot:
+        """Give a snapshot another id, likewise.
+
+        :raises VolumeExists: something has that id
+        :raises VolumeBusy: it is one of a group's
+        """
+        with self.lock:
+            snapshot = self.snapshot(snapshot_id)
+            self._require_free(new_id)
+            if snapshot.group_snapshot_id is not None or snapshot.status != "available":
+                raise VolumeBusy(f"snapshot {snapshot_id} is {snapshot.status}, or one of a group's: it keeps its id")
+            fresh = Snapshot(**(snapshot.to_record() | {"id": new_id}), disk=snapshot.disk.clone(new_id))
+            self._commit(added=[fresh], removed=[snapshot])
+        return fresh
+
+    def _require_free(self, identifier: str) -> None:
+        if identifier in self.volumes or identifier in self.snapshots:
+            raise errors.VolumeExists(f"there is a volume or snapshot {identifier} in this store already")
 
 
 def _key_digest(salt: str, key: str) -> str:

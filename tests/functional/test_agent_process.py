@@ -240,7 +240,7 @@ def test_what_is_http_at_first(unharmed, data):
 
 @FUZZ
 @given(
-    st.sampled_from([*protocol.VERBS, protocol.BATCH, "execute"]),
+    st.sampled_from([*protocol.VERBS, protocol.BATCH, "perform"]),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.just(INSTANCE),
         lambda inner: (

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["driver", "scale", "journal"])
+@pytest.mark.parametrize("name", ["driver", "scale", "journal", "api"])
 def test_benchmark_prints_figures(name, tmp_path):
     output = tmp_path / "bench.json"
     command = [sys.executable, ROOT / "scripts" / "bench.py", "--quick", "--output", output, name]

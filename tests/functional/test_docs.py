@@ -17,10 +17,11 @@ import flask
 import pytest
 
 from nova_fakes import conf
-from nova_fakes.api import identity, image, network, volume
+from nova_fakes.api import compute, identity, image, network, volume
 from nova_fakes.clock import SystemClock
 from nova_fakes.cmd.main import cli
 from nova_fakes.virt import fault_file, fleet_file
+from nova_fakes.virt.fleet_file import FleetPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -216,6 +217,7 @@ def test_every_collection_of_the_fakes_is_in_the_reference(tmp_path: Path) -> No
         "image": image.create_app(image.ImageService(clock, tmp_path), users),
         "network": network.create_app(network.NetworkService(), users),
         "volume": volume.create_app(volume.VolumeService(), users),
+        "compute": compute.create_app(compute.ComputeService(FleetPlan()), users),
     }
     for name, application in applications.items():
         (row,) = (row for row in page.splitlines() if f"`nova_fakes.api.{name}`" in row)

@@ -205,6 +205,20 @@ def test_the_tools_of_openldap(server: Server) -> None:
     assert len(server.directory) == 1
 
 
+@pytest.mark.skipif(shutil.which("ldapsearch") is None, reason="Debian's ldap-utils are not installed")
+def test_the_tools_of_openldap_over_tls(server: Server, pair: tuple[Path, Path]) -> None:
+    environment = {**os.environ, "LDAPTLS_CACERT": str(pair[0])}
+    for options in (["-ZZ", "-H", server.urls[0]], ["-H", server.urls[1]]):
+        for tool, arguments, code in (
+            ("ldapwhoami", ["-D", ROOT[0], "-w", ROOT[1]], 0),
+            ("ldapcompare", [SUFFIX, "o:x"], 6),
+            ("ldapsearch", ["-b", "o=elsewhere"], 32),
+        ):
+            command = [tool, "-x", *options, *arguments]
+            done = subprocess.run(command, env=environment, capture_output=True, timeout=30, check=False)
+            assert done.returncode == code, done.stderr
+
+
 def test_the_command(tmp_path: Path, pair: tuple[Path, Path]) -> None:
     ldif = tmp_path / "x.ldif"
     ldif.write_text("dn: o=x\nobjectClass: organization\nrocket: V2\n")

@@ -152,3 +152,28 @@ def test_nothing_is_left_of_a_holder_that_was_killed(tmp_path, recovers):
     store.close()
     assert not (tmp_path / "socket").exists()
     assert os.listdir(tmp_path / "volumes") == []
+
+
+def test_attached_volume_stays_in_its_file_when_the_holder_is_killed(tmp_path):
+    store = VolumeStore(path=tmp_path / "store")
+    store.create_volume(GIB, volume_id="volume")
+    ledger = Ledger(tmp_path / "ledger")
+    path = LocalFiles(store, tmp_path / "volumes", ledger).publish("volume")
+    attachment = store.attach("volume", "server")
+    store.open(attachment.id).write(0, b"before")
+    # What a process that is killed leaves: the files as they are, and nothing closed.
+    store.close()
+    ledger.close()
+
+    again = VolumeStore(path=tmp_path / "store")
+    with Ledger(tmp_path / "ledger") as ledger:
+        files = LocalFiles(again, tmp_path / "volumes", ledger)
+        assert files.recover() == ["volume"]
+        assert files.path("volume") == path
+        again.open(attachment.id).write(6, b" and after")
+        assert path.open("rb").read(16) == b"before and after"
+        again.detach(attachment.id)
+        files.withdraw("volume")
+        assert not ledger.entries()
+    assert again.volume("volume").disk.read(0, 16) == b"before and after"
+    again.close()

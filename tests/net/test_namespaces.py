@@ -129,7 +129,8 @@ def test_as_an_ordinary_user():
     try:
         os.chown(state, NOBODY, NOBODY)
         report = state / "report.xml"
-        nodes = [f"tests/net/test_{name}.py" for name in ("bridge_realizer", "recovery", "namespaces", "ovs_service")]
+        names = ("bridge_realizer", "recovery", "namespaces", "ovs_service", "scale")
+        nodes = [f"tests/net/test_{name}.py" for name in names]
         on_switch = "test_everybody_answers_everybody_native_and_hybrid_on_three_hosts"
         nodes.append(f"tests/net/test_ovs_realizer.py::{on_switch}")
         done = inside(nodes, report, "-m", "not slow", f"--basetemp={state / 'tmp'}", prefix=prefix)

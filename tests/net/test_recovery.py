@@ -211,6 +211,36 @@ def test_kept_instances_outlive_their_fabric(tmp_path, make_vif, uuids):
         assert fabric.host_of(uuids[0]) == "h"
 
 
+@pytest.mark.parametrize("gone", ["bridge", "trunk", "uplink", "vif"])
+def test_what_was_taken_away_meanwhile_is_made_again(tmp_path, make_vif, answers, gone):
+    """Somebody deletes devices of ours while no fabric runs: the next one repairs what stands on them."""
+    vifs = {n: make_vif(n) for n in (5, 6)}
+    with Ledger(tmp_path / "ledger") as ledger:
+        fabric = Fabric(ledger, directory=tmp_path / "netns", namespace="fabric")
+        for number, vif in vifs.items():
+            fabric.plug(f"h{number}", f"i{number}", [vif])
+        assert answers(fabric.namespace("i5"), "10.0.0.6")
+        fabric.close(keep=True)
+        victim = next(entry.name for entry in ledger.entries("device") if entry.attributes["role"] == gone)
+
+    def delete():
+        with netlink.Socket() as sock:
+            sock.send([netlink.DELETE_LINK.fill(devname=netlink.name(victim))])
+
+    namespaces.in_namespace(tmp_path / "netns" / "fabric", delete)
+    ledger = Ledger(tmp_path / "ledger")
+    with ledger, Fabric(ledger, directory=tmp_path / "netns", namespace="fabric") as fabric:
+        assert set(fabric.instances()) == {"i5", "i6"}
+        if gone == "vif":  # what it was to carry is nova's to say, and nova plugs everything when it starts
+            for number, vif in vifs.items():
+                fabric.plug(f"h{number}", f"i{number}", [vif])
+        assert answers(fabric.namespace("i5"), "10.0.0.6")
+        assert {entry.name for entry in ledger.entries("device")} == namespaces.in_namespace(
+            fabric.path, lambda: {name for name in links() if name[:3] in ("nfb", "nft", "nfu", "tap")}
+        )
+    assert list((tmp_path / "netns").iterdir()) == []
+
+
 def test_two_owners_of_one_state_are_refused(tmp_path):
     def run():
         namespaces.unshare_network()

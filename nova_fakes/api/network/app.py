@@ -29,7 +29,9 @@ _KINDS: Final[Mapping[int, str]] = {
     405: "HTTPMethodNotAllowed",
     500: "HTTPInternalServerError",
 }
-_TAGGED: Final = ("networks", "subnets", "ports", "routers", "floatingips", "security-groups")
+_TAGGED: Final = (
+    "networks", "subnets", "ports", "routers", "floatingips", "security-groups", "subnetpools", "trunks",
+)  # fmt: skip
 
 
 def create_app(service: NetworkService, tokens: TokenValidator) -> flask.Flask:
@@ -45,6 +47,7 @@ def create_app(service: NetworkService, tokens: TokenValidator) -> flask.Flask:
     _add_bindings(app, service)
     _add_routers(app, service)
     _add_quotas(app, service)
+    _add_trunks(app, service)
     for collection in service.collections:
         _add_collection(app, collection)
     publish(app, "network", "v2.0", description(service.collections))
@@ -276,6 +279,22 @@ def _add_routers(app: flask.Flask, service: NetworkService) -> None:
     url = "/v2.0/routers/<router_id>"
     app.add_url_rule(f"{url}/add_router_interface", "add_router_interface", add, methods=["PUT"])
     app.add_url_rule(f"{url}/remove_router_interface", "remove_router_interface", remove, methods=["PUT"])
+
+
+def _add_trunks(app: flask.Flask, service: NetworkService) -> None:
+    def index(trunk_id: str) -> flask.Response:
+        return reply(service.trunks.sub_ports(_caller(), trunk_id))
+
+    def add(trunk_id: str) -> flask.Response:
+        return reply(service.trunks.add(_caller(), trunk_id, json_object()))
+
+    def remove(trunk_id: str) -> flask.Response:
+        return reply(service.trunks.remove(_caller(), trunk_id, json_object()))
+
+    url = "/v2.0/trunks/<trunk_id>"
+    app.add_url_rule(f"{url}/get_subports", "get_subports", index, methods=["GET"])
+    app.add_url_rule(f"{url}/add_subports", "add_subports", add, methods=["PUT"])
+    app.add_url_rule(f"{url}/remove_subports", "remove_subports", remove, methods=["PUT"])
 
 
 def _add_quotas(app: flask.Flask, service: NetworkService) -> None:

@@ -13,6 +13,9 @@ _DESCRIPTIONS: Final[tuple[tuple[str, str, str], ...]] = (
     ("allowed-address-pairs", "Allowed Address Pairs", "Further addresses of ports, as records."),
     ("binding", "Port Binding", "Which host a port is on, and how it is connected there."),
     ("binding-extended", "Port Bindings Extended", "Several bindings of a port, one of them active."),
+    ("default-subnetpools", "Default Subnetpools", "Subnets of those who name no pool come from the default one."),
+    ("dns-integration", "DNS Integration", "Ports have host names, as records."),
+    ("dns-domain-ports", "dns_domain for ports", "Ports have a domain, as a record."),
     ("empty-string-filtering", "Empty String Filtering Extension", "Filters may ask for the empty string."),
     ("ext-gw-mode", "Neutron L3 Configurable external gateway mode", "Source NAT of a router's gateway can be off."),
     ("external-net", "Neutron external network", "Networks that lead outside."),
@@ -31,6 +34,7 @@ _DESCRIPTIONS: Final[tuple[tuple[str, str, str], ...]] = (
     ("provider", "Provider Network", "The segments behind networks."),
     ("quota_details", "Quota details management support", "Use of quotas."),
     ("quotas", "Quota management support", "Limits of projects."),
+    ("rbac-policies", "RBAC Policies", "Networks can be shared with single projects."),
     ("router", "Neutron L3 Router", "Routers and floating IPs, as records."),
     ("security-group", "security-group", "Security groups, as records."),
     ("security-groups-normalized-cidr", "Normalized CIDR field for security group rules", "Canonical rule prefixes."),
@@ -41,6 +45,9 @@ _DESCRIPTIONS: Final[tuple[tuple[str, str, str], ...]] = (
     ("standard-attr-tag", "Tag support for resources with standard attribute", "Resources have tags."),
     ("standard-attr-timestamp", "Resource timestamps", "Resources know when they were made and changed."),
     ("tag-creation", "Tag creation extension", "Tags can be added to those that are there."),
+    ("subnet_allocation", "Subnet Allocation", "Subnets can be cut out of pools."),
+    ("trunk", "Trunk Extension", "Ports can carry other ports, as records."),
+    ("trunk-details", "Trunk port details", "Parent ports show what they carry."),
     ("stateful-security-group", "Stateful security group", "Security groups can be stateless, as a record."),
 )
 

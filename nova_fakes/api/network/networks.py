@@ -52,6 +52,7 @@ class Networks(Collection):
                 values.optional(values.string()), guarded=True, hidden=True, put=False
             ),
             "provider:segmentation_id": Attribute(_segment, guarded=True, hidden=True, put=False),
+            "dns_domain": Attribute(values.dns_domain, default="", filters=False),
             "status": Attribute(post=False, put=False),
             "subnets": Attribute(post=False, put=False, filters=False),
         },
@@ -69,12 +70,17 @@ class Networks(Collection):
 
     def visible(self, caller: Caller, record: Record) -> bool:
         """Whether the network is the caller's, shared, or external."""
-        return caller.owns(record["project_id"]) or record["shared"] or record["router:external"]
+        return (
+            caller.owns(record["project_id"])
+            or self.state.is_shared(caller.project_id, record)
+            or record["router:external"]
+        )
 
     def view(self, caller: Caller, record: Record) -> Record:
         """Return a network with the ids of its subnets."""
         subnets = [subnet["id"] for subnet in self.state.subnets.find("network_id", record["id"])]
-        return {**super().view(caller, record), "subnets": subnets}
+        shared = self.state.is_shared(caller.project_id, record)
+        return {**super().view(caller, record), "subnets": subnets, "shared": shared}
 
     def _create(self, caller: Caller, values: Record) -> Record:
         self._enforce_quota(values["project_id"])
@@ -113,6 +119,8 @@ class Networks(Collection):
                 f"Unable to complete operation on network {record['id']}. There are one or more ports still in use "
                 f"on the network, id for these ports is: {','.join(used)}.",
             )
+        for policy in self.state.rbac_policys.find("object_id", record["id"]):
+            self.state.rbac_policys.delete(policy["id"])
         for port in ports:
             self._ports.delete_internal(port)
         for subnet in self.state.subnets.find("network_id", record["id"]):

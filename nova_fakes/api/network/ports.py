@@ -11,6 +11,7 @@ from nova_fakes.api.network.allocation import FixedIps
 from nova_fakes.api.network.bindings import UNBOUND, VNIC_TYPES, Bindings
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
+from nova_fakes.api.network.dns import assignment
 from nova_fakes.api.network.query import Query
 from nova_fakes.api.network.refusals import bad_request, bad_resource, conflict, forbidden, not_found, refuse
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
@@ -61,6 +62,9 @@ class Ports(Collection):
             "binding:vnic_type": Attribute(values.one_of(VNIC_TYPES), default="normal"),
             "binding:vif_type": Attribute(post=False, put=False, hidden=True),
             "binding:vif_details": Attribute(post=False, put=False, hidden=True, filters=False),
+            "dns_name": Attribute(values.dns_name, default=""),
+            "dns_domain": Attribute(values.dns_domain, default="", filters=False),
+            "dns_assignment": Attribute(post=False, put=False, filters=False),
         },
     )
 
@@ -74,6 +78,10 @@ class Ports(Collection):
         self.addresses = FixedIps(state)
         self.on_delete: list[Callable[[Record], None]] = []
         """Called with a port before it is deleted."""
+        self.before_delete: list[Callable[[Record], None]] = []
+        """Called with a port that a caller wants to delete; what they raise refuses it."""
+        self.details: list[Callable[[Record], Record]] = []
+        """What they return of a port is shown with it."""
         self.matchers = {
             "fixed_ips": _match_fixed_ips,
             "ip_address": lambda port, wanted: any(entry["ip_address"] in wanted for entry in port["fixed_ips"]),
@@ -93,6 +101,13 @@ class Ports(Collection):
             return True
         network = self.state.networks.get(record["network_id"])
         return network is not None and caller.owns(network["project_id"])
+
+    def view(self, caller: Caller, record: Record) -> Record:
+        """Return a port with the names of its addresses, and with what hangs on it."""
+        shown = {**super().view(caller, record), "dns_assignment": assignment(record)}
+        for extra in self.details:
+            shown |= extra(record)
+        return shown
 
     def authorize(self, caller: Caller, action: str, record: Record) -> None:
         """Check that the caller may change a port that he sees; a network's owner may delete what is on it."""
@@ -130,6 +145,8 @@ class Ports(Collection):
             "security_groups": [],
             "port_security_enabled": False,
             "extra_dhcp_opts": [],
+            "dns_name": "",
+            "dns_domain": "",
             "binding:vnic_type": "normal",
             **more,
         }
@@ -235,16 +252,17 @@ class Ports(Collection):
                 f"Port {record['id']} cannot be deleted directly via the port API: has device owner "
                 f"{record['device_owner']}.",
             )
+        for refuse_it in self.before_delete:
+            refuse_it(record)
         self.delete_internal(record)
         self.state.emit(events.deleted, record)
 
     def _network(self, caller: Caller, network_id: str) -> Record:
         network = self.state.networks.get(network_id)
-        if network is None or not (
-            caller.owns(network["project_id"]) or network["shared"] or network["router:external"]
-        ):
+        shared = network is not None and self.state.is_shared(caller.project_id, network)
+        if network is None or not (caller.owns(network["project_id"]) or shared or network["router:external"]):
             raise not_found("NetworkNotFound", f"Network {network_id} could not be found.")
-        if not (caller.owns(network["project_id"]) or network["shared"]):
+        if not (caller.owns(network["project_id"]) or shared):
             raise not_found("HTTPNotFound", "The resource could not be found.")
         return network
 

@@ -14,10 +14,13 @@ from nova_fakes.api.network.floating_ips import FloatingIPs
 from nova_fakes.api.network.networks import Networks
 from nova_fakes.api.network.ports import Ports
 from nova_fakes.api.network.quotas import Quotas
+from nova_fakes.api.network.rbac import RbacPolicies
 from nova_fakes.api.network.routers import Routers
 from nova_fakes.api.network.security_groups import SecurityGroupRules, SecurityGroups
 from nova_fakes.api.network.state import State
+from nova_fakes.api.network.subnet_pools import SubnetPools
 from nova_fakes.api.network.subnets import Subnets
+from nova_fakes.api.network.trunks import Trunks
 
 __all__ = ["NetworkService"]
 
@@ -34,7 +37,8 @@ class NetworkService:
     """An in-memory Neutron with a layer-2 agent on each host.
 
     Thread-safe. Each kind of resource is a `Collection` in an attribute: `networks`, `subnets`, `ports`,
-    `security_groups`, `security_group_rules`, `routers`, `floatingips`, `agents`;
+    `security_groups`, `security_group_rules`, `routers`, `floatingips`, `agents`, `subnetpools`, `trunks`,
+    `rbac_policies`;
     `service.networks.create(ADMIN, {"project_id": "p", "name": "net"})`.
 
     Args:
@@ -63,7 +67,10 @@ class NetworkService:
         self.security_group_rules = SecurityGroupRules(self._state, self.security_groups)
         self.ports = Ports(self._state, self.security_groups, self.bindings, notify_every_update=notify_every_update)
         self.networks = Networks(self._state, self.ports, self.security_groups)
-        self.subnets = Subnets(self._state, self.ports)
+        self.subnetpools = SubnetPools(self._state)
+        self.subnets = Subnets(self._state, self.ports, self.subnetpools)
+        self.trunks = Trunks(self._state, self.ports)
+        self.rbac_policies = RbacPolicies(self._state)
         self.routers = Routers(self._state, self.ports, self.subnets)
         self.floatingips = FloatingIPs(self._state, self.ports, self.routers)
         self.agents = Agents(self._state)
@@ -83,6 +90,9 @@ class NetworkService:
             self.routers,
             self.floatingips,
             self.agents,
+            self.subnetpools,
+            self.trunks,
+            self.rbac_policies,
         )
 
     # What the layer-2 agents report.

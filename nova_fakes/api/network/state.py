@@ -23,6 +23,9 @@ DEFAULT_QUOTAS: Final[Mapping[str, int]] = {
     "floatingip": 50,
     "security_group": 10,
     "security_group_rule": 100,
+    "subnetpool": -1,
+    "trunk": -1,
+    "rbac_policy": 10,
 }
 """Limits of a project that was given none (`neutron/conf/quota.py`); -1 is no limit."""
 
@@ -35,7 +38,12 @@ _TABLES = (
     "routers",
     "floatingips",
     "agents",
+    "subnetpools",
+    "trunks",
+    "rbac_policys",
 )
+#: Tables that an older state does not have.
+_LATER = frozenset({"subnetpools", "trunks", "rbac_policys"})
 
 
 class State:
@@ -98,6 +106,9 @@ class State:
             }
         )
         self.agents = Table({"host": by_attribute("host")})
+        self.subnetpools = Table(project)
+        self.trunks = Table({**project, "port_id": by_attribute("port_id")})
+        self.rbac_policys = Table({"project_id": by_attribute("project_id"), "object_id": by_attribute("object_id")})
         self.pools: dict[str, AddressPool] = {}
         self.bindings: dict[str, dict[str, Record]] = {}
         """Bindings by host, by port; the unbound one is of host ""."""
@@ -136,6 +147,13 @@ class State:
         revision = {"revision_number": old["revision_number"] + 1, "updated_at": self.stamp()}
         return table.update(record_id, {**changes, **revision})
 
+    def is_shared(self, project_id: str | None, network: Mapping[str, Any]) -> bool:
+        """Tell whether a network is shared with a project: with all, or by a policy with this one."""
+        return network["shared"] or any(
+            one["action"] == "access_as_shared" and one["target_tenant"] in ("*", project_id)
+            for one in self.rbac_policys.find("object_id", network["id"])
+        )
+
     def quota(self, project_id: str, resource: str) -> int:
         """Return a project's limit of a resource; -1 is none."""
         return self.quotas.get(project_id, {}).get(resource, self.default_quotas[resource])
@@ -163,7 +181,7 @@ class State:
             self.clear()
             for name in _TABLES:
                 table: Table = getattr(self, name)
-                for record in data[name]:
+                for record in data.get(name, ()) if name in _LATER else data[name]:
                     table.insert(dict(record))
             self.bindings = {
                 port: {b["host"]: dict(b) for b in bindings} for port, bindings in data["bindings"].items()

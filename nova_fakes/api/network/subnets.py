@@ -11,9 +11,10 @@ from nova_fakes.api.network.addresses import AddressPool, default_pools, is_auto
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.ports import Ports
-from nova_fakes.api.network.refusals import bad_request, conflict, forbidden, invalid_input, not_found
+from nova_fakes.api.network.refusals import bad_request, bad_resource, conflict, forbidden, invalid_input, not_found
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
 from nova_fakes.api.network.state import State
+from nova_fakes.api.network.subnet_pools import SubnetPools
 from nova_fakes.api.network.table import Record, Table
 
 __all__ = ["Subnets"]
@@ -30,6 +31,7 @@ class Subnets(Collection):
     Args:
         state: the service's tables.
         ports: the ports, which get and lose autoconfigured addresses as subnets come and go.
+        pools: what subnets can be cut out of.
     """
 
     kind = "Subnet"
@@ -40,7 +42,9 @@ class Subnets(Collection):
             "name": Attribute(values.string(), default=""),
             "network_id": Attribute(values.uuid_string, default=REQUIRED, put=False),
             "ip_version": Attribute(values.integer(4, 6), default=REQUIRED, put=False),
-            "cidr": Attribute(values.cidr, default=REQUIRED, put=False),
+            "cidr": Attribute(values.optional(values.cidr), put=False),
+            "prefixlen": Attribute(values.integer(0, 128), put=False, filters=False),
+            "use_default_subnetpool": Attribute(values.boolean, put=False, filters=False),
             "gateway_ip": Attribute(values.optional(values.address)),
             "allocation_pools": Attribute(values.pools, filters=False),
             "dns_nameservers": Attribute(values.name_servers, default=[], filters=False),
@@ -52,9 +56,10 @@ class Subnets(Collection):
         },
     )
 
-    def __init__(self, state: State, ports: Ports) -> None:
+    def __init__(self, state: State, ports: Ports, pools: SubnetPools) -> None:
         super().__init__(state)
         self._ports = ports
+        self._pools = pools
         self.matchers = {
             "shared": lambda subnet, wanted: self._network_is("shared", subnet, wanted),
             "router:external": lambda subnet, wanted: self._network_is("router:external", subnet, wanted),
@@ -71,7 +76,7 @@ class Subnets(Collection):
         return (
             caller.owns(record["project_id"])
             or caller.owns(network["project_id"])
-            or network["shared"]
+            or self.state.is_shared(caller.project_id, network)
             or network["router:external"]
         )
 
@@ -91,14 +96,15 @@ class Subnets(Collection):
     def _create(self, caller: Caller, values: Record) -> Record:
         network = self.state.networks.get(values["network_id"])
         if network is None or not (
-            caller.owns(network["project_id"]) or network["shared"] or network["router:external"]
+            caller.owns(network["project_id"])
+            or self.state.is_shared(caller.project_id, network)
+            or network["router:external"]
         ):
             raise not_found("NetworkNotFound", f"Network {values['network_id']} could not be found.")
         if not caller.owns(network["project_id"]):
             raise forbidden("create_subnet")
-        if values["subnetpool_id"] is not None:
-            raise not_found("SubnetPoolNotFound", f"Subnet pool {values['subnetpool_id']} could not be found.")
         self._enforce_quota(values["project_id"])
+        self._take_from_pool(caller, values)
         cidr = ip_network(values["cidr"])
         self._check_cidr(values, cidr)
         if "gateway_ip" not in values:
@@ -118,6 +124,28 @@ class Subnets(Collection):
         if is_automatic(subnet):
             self._ports.add_automatic_addresses(subnet)
         return subnet
+
+    def _take_from_pool(self, caller: Caller, values: Record) -> None:
+        """Give a new subnet its range, out of the pool that it names; ApiError 400, 404, 409."""
+        length, wanted = values.pop("prefixlen", None), values.get("cidr")
+        default = values.pop("use_default_subnetpool", False)
+        pool: Record | None = None
+        if values["subnetpool_id"] is not None:
+            pool = self._pools.find(caller, values["subnetpool_id"])
+        elif default:
+            pool = self._pools.default(values["ip_version"])
+            if pool is None:
+                raise bad_request(f"No default subnetpool found for IPv{values['ip_version']}.")
+        if pool is None:
+            if wanted is None:
+                raise bad_resource("subnets", "a subnetpool must be specified in the absence of a cidr")
+            if length is not None:
+                raise bad_resource("subnets", "prefixlen can only be specified with a subnetpool")
+            return
+        if pool["ip_version"] != values["ip_version"]:
+            raise bad_resource("subnets", f"subnetpool {pool['id']} is not of IPv{values['ip_version']}")
+        values["subnetpool_id"] = pool["id"]
+        values["cidr"] = self._pools.cut(pool, values["project_id"], length, wanted)
 
     def _update(self, caller: Caller, old: Record, values: Record) -> Record:
         cidr = ip_network(old["cidr"])

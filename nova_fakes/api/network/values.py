@@ -21,6 +21,8 @@ __all__ = [
     "cidr",
     "dhcp_options",
     "dictionary",
+    "dns_domain",
+    "dns_name",
     "fixed_ips",
     "host_routes",
     "integer",
@@ -39,6 +41,7 @@ __all__ = [
 Check = Callable[[Any], Any]
 
 _MAC = re.compile(r"([0-9a-f]{2}[:-]){5}[0-9a-f]{2}", re.IGNORECASE)
+_LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -121,6 +124,28 @@ def one_of(choices: Collection[Any]) -> Check:
         return value
 
     return Described(check, {"enum": list(choices)})
+
+
+def dns_name(value: Any) -> str:
+    """Accept a host name, or a full name that ends with a dot or not; "" and None are none."""
+    return _dns(value, ending=False)
+
+
+def dns_domain(value: Any) -> str:
+    """Accept a domain, which ends with a dot; "" and None are none."""
+    return _dns(value, ending=True)
+
+
+def _dns(value: Any, *, ending: bool) -> str:
+    if value in (None, ""):
+        return ""
+    if not isinstance(value, str) or len(value) > 255:
+        raise ValueError(f"'{value}' not a valid PQDN or FQDN. Reason: it is no string of at most 255 characters")
+    if ending and not value.endswith("."):
+        raise ValueError(f"'{value}' is not a FQDN: it does not end with a dot")
+    if not all(_LABEL.fullmatch(label) for label in value.removesuffix(".").split(".")):
+        raise ValueError(f"'{value}' not a valid PQDN or FQDN. Reason: a label is of letters, digits and hyphens")
+    return value.lower()
 
 
 def uuid_string(value: Any) -> str:

@@ -294,6 +294,7 @@ class Attachments:
                 mountpoint=mountpoint,
                 attached_at=self._store.clock.now(),
             )
+            self._store.content.attach(attachment)
             self._store.add_attachment(attachment)
             volume.status, volume.attach_status = "in-use", "attached"
             volume.updated_at = self._store.clock.now()
@@ -379,6 +380,7 @@ class Attachments:
         attachment.connection_info = {**_connection_info(volume, mode), "attachment_id": attachment.id}
         attachment.attached_at = self._store.clock.now()
         attachment.status = "attaching"
+        self._store.content.attach(attachment)
         volume.status = volume.attach_status = "attaching"
         volume.updated_at = self._store.clock.now()
 

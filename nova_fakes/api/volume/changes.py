@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,11 @@ from nova_fakes.api.volume.refusals import invalid_input, invalid_volume, one_of
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["Changes", "Notifier"]
+
+LOG = logging.getLogger(__name__)
 
 # Takes external events for nova, as POST /os-server-external-events does: name, server_uuid, tag.
 Notifier = Callable[[list[dict[str, Any]]], None]
@@ -105,6 +108,13 @@ class Changes:
                 )
             self._quotas.check_size(volume.project_id, new_size_gb)
             self._quotas.charge(volume.project_id, self._type_name(volume.type_id), gigabytes=growth_gb)
+            try:
+                self._store.content.extend(volume, new_size_gb)
+            except NovaFakesError as error:
+                LOG.warning("volume %s: %s", volume_id, error)
+                self._quotas.charge(volume.project_id, self._type_name(volume.type_id), gigabytes=-growth_gb)
+                volume.status = "error_extending"
+                return
             volume.size_gb = new_size_gb
             volume.updated_at = self._store.clock.now()
             if expected == "in-use":
@@ -195,6 +205,7 @@ class Changes:
                 raise
             self._store.change_type(volume, kind.id)
             volume.multiattach = kind.multiattach
+            self._store.content.change(volume)
             volume.updated_at = self._store.clock.now()
 
     def reimage(self, token: Token, volume_id: str, image_reference: str, *, reserved: bool) -> None:
@@ -221,6 +232,12 @@ class Changes:
                     f"Volume {volume_id} status must be {one_of(expected)}, but current status is {volume.status}."
                 )
             images.check_fits(image, volume.size_gb)
+            try:
+                self._store.content.load_image(volume_id, image, token)
+            except NovaFakesError as error:
+                LOG.warning("volume %s: %s", volume_id, error)
+                volume.status = "error"
+                return
             volume.image_metadata = images.metadata(image)
             volume.bootable = True
             volume.updated_at = self._store.clock.now()

@@ -8,6 +8,7 @@ from typing import Any
 
 from nova_fakes.api.volume.attachments import Attachments, ServerVolumes
 from nova_fakes.api.volume.changes import Changes, Notifier
+from nova_fakes.api.volume.content import Content, ImageBytes
 from nova_fakes.api.volume.images import ImageSource
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Attachment, BackendService
@@ -17,6 +18,7 @@ from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
 from nova_fakes.clock import Clock
 from nova_fakes.exceptions import ApiError, InvalidInput
+from nova_fakes.volume.store import VolumeStore
 
 __all__ = ["VolumeService"]
 
@@ -35,6 +37,8 @@ class VolumeService:
         zones: availability zones; the first is the default and that of the services.
         quotas: limits by resource, in place of Cinder's defaults; -1 for none.
         new_id: makes identifiers.
+        volume_store: keeps the volumes' bytes; None: they hold none.
+        image_bytes: where the bytes of images come from.
 
     Attributes:
         volumes: see `Volumes`.
@@ -57,10 +61,12 @@ class VolumeService:
         zones: Sequence[str] = ("nova",),
         quotas: Mapping[str, int] | None = None,
         new_id: Callable[[], str] | None = None,
+        volume_store: VolumeStore | None = None,
+        image_bytes: ImageBytes | None = None,
     ) -> None:
         if not zones:
             raise InvalidInput("zones", zones, "name at least one availability zone")
-        self._store = Store(clock, new_id)
+        self._store = Store(clock, new_id, Content(volume_store, image_bytes))
         self.zones = tuple(zones)
         self.quotas = Quotas(self._store, quotas)
         self.types = VolumeTypes(self._store, self.quotas)

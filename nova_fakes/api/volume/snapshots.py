@@ -104,6 +104,7 @@ class Snapshots:
                 image_metadata=dict(volume.image_metadata),
                 bootable=volume.bootable,
             )
+            self._store.content.snapshot(snapshot)
             self._store.add_snapshot(snapshot)
             answer = copy.deepcopy(snapshot)
             snapshot.status = "available"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from nova_fakes.api.volume.content import Content
 from nova_fakes.api.volume.records import Attachment, BackendService, Snapshot, Volume, VolumeType
 from nova_fakes.clock import Clock, SystemClock
 
@@ -20,10 +21,14 @@ class Store:
     Args:
         clock: what times are stamped from.
         new_id: makes identifiers.
+        content: what the volumes hold.
     """
 
-    def __init__(self, clock: Clock | None = None, new_id: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self, clock: Clock | None = None, new_id: Callable[[], str] | None = None, content: Content | None = None
+    ) -> None:
         self.lock = threading.RLock()
+        self.content = content or Content()
         self.clock = clock or SystemClock()
         self.new_id = new_id or (lambda: str(uuid.uuid4()))
         self.volumes: dict[str, Volume] = {}
@@ -49,6 +54,7 @@ class Store:
         """Forget a volume with its attachments."""
         for attachment in self.attachments_of(volume.id):
             self.remove_attachment(attachment)
+        self.content.delete(volume.id)
         del self.volumes[volume.id]
         _discard(self._project_volumes, volume.project_id, volume.id)
         self._type_volumes[volume.type_id] -= 1
@@ -78,6 +84,7 @@ class Store:
 
     def remove_attachment(self, attachment: Attachment) -> None:
         """Forget an attachment."""
+        self.content.detach(attachment.id)
         del self.attachments[attachment.id]
         _discard(self._volume_attachments, attachment.volume_id, attachment.id)
         if attachment.instance_id is not None:
@@ -99,6 +106,7 @@ class Store:
 
     def remove_snapshot(self, snapshot: Snapshot) -> None:
         """Forget a snapshot."""
+        self.content.delete_snapshot(snapshot.id)
         del self.snapshots[snapshot.id]
         _discard(self._project_snapshots, snapshot.project_id, snapshot.id)
         _discard(self._volume_snapshots, snapshot.volume_id, snapshot.id)
@@ -155,6 +163,7 @@ class Store:
             self.add_attachment(attachment)
         for snapshot in snapshots:
             self.add_snapshot(snapshot)
+        self.content.reconcile(volumes, snapshots, attachments)
 
 
 def _discard(index: dict[str, dict[str, Any]], key: str, member: str) -> None:

@@ -170,6 +170,9 @@ class Volumes:
                 volume.status = "error"
                 return answer
             volume.host = backend
+            if not self._store.content.create(volume, image, token):
+                volume.status = "error"
+                return answer
             volume.status = "available"
             if image is not None:
                 volume.image_metadata = images.metadata(image)

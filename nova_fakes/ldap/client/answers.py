@@ -9,7 +9,7 @@ from nova_fakes.ldap import ber, messages
 from nova_fakes.ldap.client import errors
 from nova_fakes.ldap.messages import Control, text_of
 from nova_fakes.ldap.options import Entries
-from nova_fakes.ldap.results import LdapError, ResultCode
+from nova_fakes.ldap.results import LdapError
 
 __all__ = [
     "Answer",
@@ -129,8 +129,7 @@ class Found:
         """Return the messages in which a server would have told it."""
         written = [messages.write_entry(dn, attributes) for dn, attributes in self.entries.found]
         written += map(messages.write_reference, self.entries.references)
-        code = ResultCode.SIZE_LIMIT_EXCEEDED if self.entries.is_cut else ResultCode.SUCCESS
-        written.append(messages.write_result(messages.SEARCH_DONE, code))
+        written.append(messages.write_result(messages.SEARCH_DONE, self.entries.code))
         return [Answer(self.number, kind, content) for one in written for kind, content in ber.elements(one)]
 
 

@@ -26,6 +26,7 @@ from nova_fakes.ldap.client.answers import (
 )
 from nova_fakes.ldap.client.arguments import attribute_names, changes, controls_of, number, octets, text
 from nova_fakes.ldap.client.errors import CLASSES, LDAPError, local_error
+from nova_fakes.ldap.client.paused import Paused
 from nova_fakes.ldap.client.sasl import CB_AUTHNAME, CB_PASS, CB_USER
 from nova_fakes.ldap.filters import parse_filter
 from nova_fakes.ldap.messages import Control
@@ -73,7 +74,7 @@ class Connection:
         self._is_valid = True
         self._is_lost = False
         self._waiting: deque[Answer | Found] = deque()
-        self._paused: dict[int, tuple[float, Session, Iterator[Part]]] = {}
+        self._paused = Paused()
 
     # -- the connection ----------------------------------------------------
 
@@ -132,32 +133,12 @@ class Connection:
         """Take the parts of an answer up to its end, or up to a pause, after which the rest comes."""
         for part in parts:
             if isinstance(part, Pause):
-                due_s = session.directory.clock.monotonic() + part.seconds
-                self._paused[request] = (due_s, session, parts)
+                self._paused.put(request, session, parts, part.seconds)
                 break
             self._waiting.append(read_answer(part))
         if session.is_closed:
             self._session, self._is_lost = None, True
             self._paused.clear()
-
-    def _wait(self, timeout_s: float) -> float | None:
-        """Let the first of the answers that pause go on, when its time has come.
-
-        :param timeout_s: how long to wait, less than 0 for as long as it takes
-        :returns: what is left of that; None where no answer pauses, or none goes on in time
-        """
-        if not self._paused:
-            return None
-        request, (due_s, session, parts) = min(self._paused.items(), key=lambda one: one[1][0])
-        clock = session.directory.clock
-        pause_s = max(due_s - clock.monotonic(), 0.0)
-        if 0 <= timeout_s < pause_s:
-            clock.sleep(timeout_s)
-            return None
-        clock.sleep(pause_s)
-        del self._paused[request]
-        self._receive(session, request, parts)
-        return timeout_s if timeout_s < 0 else timeout_s - pause_s
 
     def unbind_ext(self, server: Controls = None, client: Controls = None) -> None:
         """End the connection; it cannot be used again."""
@@ -293,7 +274,7 @@ class Connection:
         wanted = number(msgid)
         self._send(ber.integer(wanted, messages.ABANDON), server, client)
         self._waiting = deque(answer for answer in self._waiting if answer.number != wanted)
-        self._paused.pop(wanted, None)
+        self._paused.forget(wanted)
 
     # -- requests that wait ------------------------------------------------
 
@@ -409,13 +390,12 @@ class Connection:
 
     def _taken(self, wanted: int, how_many: int, timeout_s: float = -1) -> list[Answer | Found]:
         """Take answers, those that pause when their time has come; none where that is too late."""
-        left_s: float | None = timeout_s
-        while left_s is not None:
-            taken = self._arrived(wanted, how_many)
-            if taken:
-                return taken
-            left_s = self._wait(left_s)
-        return []
+        while not (taken := self._arrived(wanted, how_many)):
+            rest, timeout_s = self._paused.next(timeout_s)
+            if rest is None:
+                break
+            self._receive(rest.session, rest.request, rest.parts)
+        return taken
 
     def _arrived(self, wanted: int, how_many: int) -> list[Answer | Found]:
         """Take answers from those that are there."""

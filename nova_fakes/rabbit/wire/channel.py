@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nova_fakes.rabbit import erlang
 from nova_fakes.rabbit.errors import AmqpError, HardError, MalformedTable, SoftError, internal_error
 from nova_fakes.rabbit.message import Message
+from nova_fakes.rabbit.wire.frames import FRAME_END, HEAD, FrameKind, frame
 from nova_fakes.rabbit.wire.methods import METHODS, decode, encode
 from nova_fakes.rabbit.wire.operations import OPERATIONS
 
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
     from nova_fakes.rabbit.consumers import Consumer
     from nova_fakes.rabbit.wire.connection import Connection
 
-__all__ = ["FRAME_END", "FRAME_OVERHEAD", "FrameKind", "WireChannel", "frame"]
+__all__ = ["WireChannel"]
 
-FRAME_END = b"\xce"
-FRAME_OVERHEAD = 8
 BASIC = 60
 PUBLISH = (60, 40)
 GET = (60, 70)
@@ -27,7 +26,6 @@ CHANNEL_OPEN = (20, 10)
 CHANNEL_CLOSE = (20, 40)
 CHANNEL_CLOSE_OK = (20, 41)
 
-_HEAD = struct.Struct(">BHI")
 _METHOD = struct.Struct(">BHIHH")
 _DELIVERY = struct.Struct(">QB")
 _HEADER = struct.Struct(">BBHIHHQ")
@@ -36,20 +34,6 @@ _CONFIRM = struct.Struct(">BHIHHQBB")
 _COUNT = struct.Struct(">I")
 _NUMBERS = struct.Struct(">HH")
 _CONTENT = struct.Struct(">HHQ")
-
-
-class FrameKind:
-    """The kinds of frames."""
-
-    METHOD = 1
-    HEADER = 2
-    BODY = 3
-    HEARTBEAT = 8
-
-
-def frame(kind: int, channel: int, payload: bytes) -> bytes:
-    """Write a frame."""
-    return _HEAD.pack(kind, channel, len(payload)) + payload + FRAME_END
 
 
 class _Content:
@@ -93,7 +77,7 @@ class WireChannel:
             self._open(number)
         elif number == PUBLISH:
             try:
-                self._connection.publication(payload[4:])
+                self._connection.memory.publication(payload[4:])
             except MalformedTable:
                 raise _undecodable(payload[4:], number) from None
             self.content = _Content(payload[4:])
@@ -204,11 +188,11 @@ class WireChannel:
         if connection.blocking is not None:
             connection.published_while_blocked()
         try:
-            exchange, routing_key, mandatory, immediate, address = connection.publication(fields)
+            exchange, routing_key, mandatory, immediate, address = connection.memory.publication(fields)
         except MalformedTable:
             raise _undecodable(fields, PUBLISH) from None
         try:
-            read = connection.properties(properties)
+            read = connection.memory.properties(properties)
         except MalformedTable:
             raise internal_error() from None
         try:
@@ -305,7 +289,7 @@ class WireChannel:
     def returned(self, message: Message, code: int, text: str) -> None:
         """Send a message back."""
         method = encode("basic.return", code, text, message.exchange, message.routing_key)
-        parts = [_HEAD.pack(FrameKind.METHOD, self.number, len(method)), method, *self._content(message)]
+        parts = [HEAD.pack(FrameKind.METHOD, self.number, len(method)), method, *self._content(message)]
         self._connection.write(b"".join(parts))
 
     def acked(self, delivery_tag: int, multiple: bool) -> None:

@@ -7,35 +7,28 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nova_fakes.rabbit import erlang
 from nova_fakes.rabbit.errors import AmqpError, HardError, MalformedTable
-from nova_fakes.rabbit.properties import Properties
-from nova_fakes.rabbit.wire.channel import FRAME_OVERHEAD, FrameKind, WireChannel, frame
+from nova_fakes.rabbit.wire.channel import WireChannel
+from nova_fakes.rabbit.wire.frames import FRAME_OVERHEAD, HEAD, FrameKind, frame, frame_error, unexpected_frame
 from nova_fakes.rabbit.wire.handshake import FRAME_MIN, Handshake
+from nova_fakes.rabbit.wire.heartbeat import Heartbeat
+from nova_fakes.rabbit.wire.memory import Memory
 from nova_fakes.rabbit.wire.methods import decode, encode
 
 if TYPE_CHECKING:
     from nova_fakes.rabbit.broker import Broker
     from nova_fakes.rabbit.session import Session
-    from nova_fakes.rabbit.timers import Timer
     from nova_fakes.rabbit.wire.limits import Limits
 
 __all__ = ["Connection", "Wire"]
 
 LOG = logging.getLogger(__name__)
-CACHE_LIMIT = 1024
-CACHED_OCTETS = 512
 CONNECTION_CLOSE_OK = (10, 51)
 CONNECTION_CLOSE = (10, 50)
 UPDATE_SECRET = (10, 70)
 
-_HEAD = struct.Struct(">BHI")
-_PUBLISH = struct.Struct(">BHII")
 _CONTENT = struct.Struct(">BHIHHQ")
 _NUMBERS = struct.Struct(">HH")
-_IS_PUBLISH = (60 << 16) + 40
-
-Publication = tuple[str, str, bool, bool, bytes]
 
 
 class Wire(Protocol):
@@ -99,12 +92,11 @@ class Connection:
         self._pieces: list[bytes] = []
         self._pieces_octets = 0
         self._needed = 0
-        self._publications: dict[bytes, Publication] = {}
-        self._properties: dict[bytes, Properties] = {}
+        self.memory = Memory()
         #: Why the broker takes no messages; None: it does.
         self.blocking: str | None = None
         self._held_by: set[str] = set()
-        self._heartbeat: Timer | None = None
+        self._heartbeat: Heartbeat | None = None
         self._handshake: Handshake | None = Handshake(self)
 
     # Octets come in.
@@ -149,16 +141,16 @@ class Connection:
     def _frames(self, data: bytes, position: int) -> bytes:
         end = len(data)
         while end - position >= FRAME_OVERHEAD:
-            kind, number, size = _HEAD.unpack_from(data, position)
+            kind, number, size = HEAD.unpack_from(data, position)
             begin = position + 7
             stop = begin + size
             if size > self.frame_max:
-                raise _frame_error(kind, b"", "frame_too_large", size, self.frame_max - FRAME_OVERHEAD)
+                raise frame_error(kind, b"", "frame_too_large", size, self.frame_max - FRAME_OVERHEAD)
             if stop >= end:
                 self._needed = size + FRAME_OVERHEAD
                 return data[position:]
             if data[stop] != 0xCE:
-                raise _frame_error(kind, data[begin:stop], "invalid_frame_end_marker", data[stop])
+                raise frame_error(kind, data[begin:stop], "invalid_frame_end_marker", data[stop])
             if self.is_closed:
                 self._after_close(kind, number, data[begin:stop])
                 position = stop + 1
@@ -186,7 +178,7 @@ class Connection:
                         channel.publish(data[begin:stop], data[header + 19 : header_stop], b"")
                         return body
                 elif end - body >= body_size + FRAME_OVERHEAD:
-                    kind, other, size = _HEAD.unpack_from(data, body)
+                    kind, other, size = HEAD.unpack_from(data, body)
                     body_stop = body + 7 + size
                     if (
                         kind == 3
@@ -201,25 +193,25 @@ class Connection:
 
     def _frame(self, kind: int, number: int, payload: bytes) -> None:
         if kind == FrameKind.METHOD and len(payload) < 4:
-            raise _frame_error(kind, payload, "unknown_frame")
+            raise frame_error(kind, payload, "unknown_frame")
         if kind == FrameKind.HEADER and len(payload) < 12:
-            raise _frame_error(kind, payload, "unknown_frame")
+            raise frame_error(kind, payload, "unknown_frame")
         if kind == FrameKind.HEARTBEAT and payload:
-            raise _frame_error(kind, payload, "unknown_frame")
+            raise frame_error(kind, payload, "unknown_frame")
         if self._handshake is not None:
             if number or kind not in (FrameKind.METHOD, FrameKind.HEARTBEAT):
-                raise _unexpected_frame(kind, payload)
+                raise unexpected_frame(kind, payload)
             if kind == FrameKind.METHOD:
                 self._handshake.method(payload)
         elif kind not in (FrameKind.METHOD, FrameKind.HEADER, FrameKind.BODY, FrameKind.HEARTBEAT):
-            raise _frame_error(kind, payload, "unknown_frame")
+            raise frame_error(kind, payload, "unknown_frame")
         elif number == 0:
             if kind == FrameKind.METHOD:
                 self._control(payload)
             elif kind != FrameKind.HEARTBEAT:
-                raise _unexpected_frame(kind, payload)
+                raise unexpected_frame(kind, payload)
         elif kind == FrameKind.HEARTBEAT:
-            raise _unexpected_frame(kind, payload)
+            raise unexpected_frame(kind, payload)
         else:
             self._channel_frame(kind, number, payload)
 
@@ -267,36 +259,6 @@ class Connection:
         elif method == CONNECTION_CLOSE:
             self.send_control("connection.close-ok")
             self._shut()
-
-    # What is read again and again is remembered.
-
-    def publication(self, fields: bytes) -> Publication:
-        """Read the fields of basic.publish: exchange, routing key, mandatory, immediate, and both names as octets."""
-        found = self._publications.get(fields)
-        if found is None:
-            values = decode((60, 40), fields)
-            found = (
-                values["exchange"],
-                values["routing_key"],
-                values["mandatory"],
-                values["immediate"],
-                fields[2:-1],
-            )
-            if len(self._publications) >= CACHE_LIMIT:
-                self._publications.clear()
-            self._publications[fields] = found
-        return found
-
-    def properties(self, octets: bytes) -> Properties:
-        """Read a message's properties."""
-        found = self._properties.get(octets)
-        if found is None:
-            found = Properties(octets)
-            if len(octets) <= CACHED_OCTETS:
-                if len(self._properties) >= CACHE_LIMIT:
-                    self._properties.clear()
-                self._properties[octets] = found
-        return found
 
     # Octets go out.
 
@@ -368,30 +330,18 @@ class Connection:
         self.session = session
         self._handshake = None
         if heartbeat_s:
-            self._beat(heartbeat_s)
+            self._heartbeat = Heartbeat(self, heartbeat_s, self._overdue)
         if self.broker.blocked_by is not None:
             self.blocked(self.broker.blocked_by)
 
-    def _beat(self, interval_s: int) -> None:
-        """Twice an interval: send a heartbeat where nothing else went; give up where nothing came for two."""
-        last_sent, last_received, silent = self.sent, self.received, 0
+    def _overdue(self) -> None:
+        LOG.info("missed heartbeats from %s", self.details.get("name", "a client"))
+        self._drop()
 
-        def beat() -> None:
-            nonlocal last_sent, last_received, silent
-            if self.is_closed:
-                return
-            if self.sent == last_sent:
-                self.write(frame(FrameKind.HEARTBEAT, 0, b""))
-            last_sent = self.sent
-            silent = silent + 1 if self.received == last_received else 0
-            last_received = self.received
-            if silent >= 4 and not self._held_by:
-                LOG.info("missed heartbeats from %s", self.details.get("name", "a client"))
-                self._drop()
-                return
-            self._heartbeat = self.broker.timers.after(interval_s / 2, beat)
-
-        self._heartbeat = self.broker.timers.after(interval_s / 2, beat)
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is read for now."""
+        return bool(self._held_by)
 
     def blocked(self, reason: str | None) -> None:
         """Read nothing more once the client publishes; None: go on."""
@@ -446,10 +396,9 @@ class Connection:
 
     def _forget(self) -> None:
         self.channels.clear()
-        self._publications.clear()
-        self._properties.clear()
+        self.memory.clear()
         if self._heartbeat is not None:
-            self._heartbeat.cancel()
+            self._heartbeat.stop()
 
     def _shut(self) -> None:
         """End after what has been written."""
@@ -467,18 +416,3 @@ class Connection:
         with self.broker:
             self._end_session()
             self.is_closed = True
-
-
-def _frame_error(kind: int, payload: bytes, *what: str | int) -> HardError:
-    begin = f"type {kind}, {_snippet(payload)}: "
-    shown = str(what[0]) if len(what) == 1 else erlang.tuple_at(len(begin), *what)
-    return HardError("FRAME_ERROR", begin + shown, (0, 0))
-
-
-def _unexpected_frame(kind: int, payload: bytes) -> HardError:
-    return HardError("UNEXPECTED_FRAME", f"type {kind}, {_snippet(payload)}", (0, 0))
-
-
-def _snippet(payload: bytes) -> str:
-    which = "all" if len(payload) <= 16 else "first 16"
-    return f"{which} octets = {erlang.binary(payload[:16])}"

@@ -46,7 +46,7 @@ class Handshake:
         self._capabilities: frozenset[str] = frozenset()
         self._user: User | None = None
         self._heartbeat_s = 0
-        connection.broker.timers.after(connection.limits.handshake_s, self._overdue)
+        self._timer = connection.broker.timers.after(connection.limits.handshake_s, self._overdue)
 
     @property
     def awaits_header(self) -> bool:
@@ -174,5 +174,6 @@ class Handshake:
             error.method = number
             connection.reject(error)
             return
+        self._timer.cancel()
         connection.send_control("connection.open-ok", "")
         connection.opened(session, self._heartbeat_s)

@@ -114,6 +114,13 @@ class BridgeRealizer:
         self.plug(instance, vifs)
         source.unplug(instance)
 
+    def take(self, instance: str, vifs: Sequence[VIF], source: str | None) -> None:
+        """Take an instance over from another machine or fabric; see `Fabric.take`.
+
+        :raises RealizerError: a step failed; nothing of it is here
+        """
+        self.fabric.take(self.host, instance, self._acceptance.accept(vifs), source)
+
     def abort_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
         """Remove what `prepare_migration` made, where nothing else uses it."""
         self.fabric.abort_migration(self.host, vifs)

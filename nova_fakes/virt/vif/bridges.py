@@ -60,6 +60,9 @@ class NetworkBridges(Protocol):
     def adopt(self, entry: Entry) -> bool:
         """Take over what an earlier process made; False where it is not there any more."""
 
+    def join(self, network_id: str, mtu: int) -> None:
+        """See that the network's bridges on several hosts are joined."""
+
     def clear(self, keep_in_kernel: bool = False) -> None:
         """Forget everything, and remove it unless the whole namespace goes anyway."""
 
@@ -92,7 +95,7 @@ class Bridges:
         if bridge is None:
             bridge = self._make(network_id, host, mtu)
             try:
-                self._join(network_id, mtu)
+                self.join(network_id, mtu)
             except BaseException:
                 self.release(network_id, host)
                 raise
@@ -120,10 +123,27 @@ class Bridges:
         network_id, host = str(entry.attributes["network"]), entry.attributes.get("host")
         key = (network_id, None if host is None else str(host))
         if entry.attributes["role"] == "uplink":
-            self._bridges[key].uplink = entry
+            bridge = self._bridges.get(key)
+            if bridge is None or link.master != bridge.index or (network_id, None) not in self._bridges:
+                delete(self._socket, entry.name)  # it leads nowhere; `join` makes another
+                return False
+            bridge.uplink = entry
         else:
             self._bridges[key] = Bridge(entry.name, link.index, key[0], key[1], entry)
         return True
+
+    def join(self, network_id: str, mtu: int) -> None:
+        """See that the network's bridges on several hosts are joined by way of its trunk.
+
+        :raises KernelRefused: they cannot be
+        """
+        bridges = list(self._of_network(network_id))
+        if len(bridges) < 2:
+            return
+        trunk = self._bridges.get((network_id, None)) or self._make(network_id, None, mtu)
+        for bridge in bridges:
+            if bridge.uplink is None:
+                bridge.uplink = self._uplink(bridge, trunk)
 
     def devices(self) -> tuple[str, ...]:
         """Return the names of all the devices that are there for the bridges."""
@@ -174,15 +194,6 @@ class Bridges:
         bridge = Bridge(devname, link.index, network_id, host, entry)
         self._bridges[network_id, host] = bridge
         return bridge
-
-    def _join(self, network_id: str, mtu: int) -> None:
-        bridges = list(self._of_network(network_id))
-        if len(bridges) < 2:
-            return
-        trunk = self._bridges.get((network_id, None)) or self._make(network_id, None, mtu)
-        for bridge in bridges:
-            if bridge.uplink is None:
-                bridge.uplink = self._uplink(bridge, trunk)
 
     def _uplink(self, bridge: Bridge, trunk: Bridge) -> Entry:
         near, far = (self._name(kind, bridge.network_id, bridge.host) for kind in "uf")

@@ -6,6 +6,7 @@ ends live: one of its own, so that nothing of it shows in the machine's, or the 
 was killed finds that one's instances again.
 """
 
+import logging
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,12 @@ from nova_fakes.virt.vif.base import VIF, InterfaceCounters
 from nova_fakes.virt.vif.bridges import delete
 from nova_fakes.virt.vif.gathering import GatheringWorker
 from nova_fakes.virt.vif.ledger import Entry, Ledger
-from nova_fakes.virt.vif.steps import MtuChange, SetMtu
+from nova_fakes.virt.vif.steps import BringNamespace, MtuChange, SetMtu
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
 
 __all__ = ["Fabric", "outcome"]
+
+LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 #: What is done in stages: it hands on what is done together with others', and is resumed when that is done.
@@ -125,6 +128,15 @@ class Fabric:
         """
         self._perform(instance, lambda: self._migrate(host, instance, vifs))
 
+    def take(self, host: str, instance: str, vifs: Sequence[VIF], source: str | None) -> None:
+        """Take an instance over from another fabric, and announce from inside that it is here now.
+
+        :param source: the path of its namespace, which it keeps with its processes and connections; None, as from
+            another machine, makes it anew
+        :raises RealizerError: a step failed; nothing of it is here, and the other fabric should plug it again
+        """
+        self._perform(instance, lambda: self._take(host, instance, vifs, source))
+
     def together(self, calls: Sequence[Callable[[], object]]) -> list[object]:
         """Make several calls, of this fabric or of realizers on it, in one go and in order.
 
@@ -223,6 +235,7 @@ class Fabric:
                 found = self._adopt_link(entry) if role == "vif" else self._wiring.bridges.adopt(entry)
                 if not found:
                     self.ledger.done(entry)
+        self._wiring.restore()
         self._wiring.resume_leases()
         self._wiring.leave()
 
@@ -305,6 +318,25 @@ class Fabric:
         if planned:
             operations += self._plug_operations(uuid, host, planned, up=instance.up, new=False)
         yield from self._stages(operations)
+
+    def _take(self, host: str, uuid: str, vifs: Sequence[VIF], source: str | None) -> Steps:
+        if source is None or uuid in self._wiring.instances:
+            yield from self._plug(host, uuid, vifs, up=True)
+        else:
+            planned = plan.interfaces(vifs, {})
+            brought = BringNamespace(uuid, host, source, planned)
+            operations = self._plug_operations(uuid, host, planned, up=True, new=True)
+            yield from self._stages([brought if isinstance(one, plan.MakeNamespace) else one for one in operations])
+        instance = self._wiring.instances[uuid]
+        given = {vif.id: vif for vif in vifs}
+        seats = {vif_id: link.seat for vif_id, link in instance.links.items() if vif_id in given}
+        try:
+            self._wiring.ready_to_announce(
+                instance, [plan.interface(given[vif_id], seat.ordinal) for vif_id, seat in seats.items()]
+            )
+            self._wiring.do(plan.Announce(uuid, ()))
+        except (OSError, RealizerError) as error:
+            LOG.warning("instance %s is here, and could not tell its network so: %s", uuid, error)
 
     def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None) -> Steps:
         instance = self._wiring.instances.get(uuid)

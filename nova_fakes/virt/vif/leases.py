@@ -281,7 +281,7 @@ class Leases:
         holder = self._holders[vif_id]
         try:
             holder.apply()
-        except KernelRefused as error:
+        except (KernelRefused, OSError) as error:
             LOG.warning("VIF %s: the lease cannot be used whole: %s", vif_id, error)
         if holder.client.due < math.inf:
             heapq.heappush(self._due, (holder.client.due, vif_id))

@@ -33,6 +33,7 @@ __all__ = [
     "open_namespace",
     "remove",
     "run_in",
+    "share",
     "unshare_network",
 ]
 
@@ -77,6 +78,38 @@ def make(path: str | os.PathLike[str]) -> None:
     :raises NamespacesUnavailable: the kernel refuses; nothing is left behind
     :raises RealizerError: something is at `path` already
     """
+    target = _place(path)
+    try:
+        unshare_network()
+        _check(_libc.mount(_OWN.encode(), target.encode(), None, _MS_BIND, None), f"mount a namespace at {target}")
+    except BaseException:
+        os.unlink(target)
+        raise
+
+
+def share(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Give a network namespace another name, also one of another process's mounts (``/proc/<pid>/root/…``).
+
+    :raises NamespacesUnavailable: the kernel refuses; nothing is left behind
+    :raises RealizerError: something is at `path` already, or there is no namespace at `source`
+    """
+    fd = open_namespace(source)
+    try:
+        target = _place(path)
+        try:
+            _check(
+                _libc.mount(f"/proc/self/fd/{fd}".encode(), target.encode(), None, _MS_BIND, None),
+                f"mount {os.fspath(source)} at {target}",
+            )
+        except BaseException:
+            os.unlink(target)
+            raise
+    finally:
+        os.close(fd)
+
+
+def _place(path: str | os.PathLike[str]) -> str:
+    """Make the file over which a namespace is mounted."""
     target = os.fspath(path)
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC, 0o444))
@@ -84,12 +117,7 @@ def make(path: str | os.PathLike[str]) -> None:
         raise RealizerError(f"{target} exists and is not ours to use; remove it or choose another directory") from None
     except OSError as error:
         raise RealizerError(f"{target} cannot be made: {error.strerror}; choose a directory you may write") from error
-    try:
-        unshare_network()
-        _check(_libc.mount(_OWN.encode(), target.encode(), None, _MS_BIND, None), f"mount a namespace at {target}")
-    except BaseException:
-        os.unlink(target)
-        raise
+    return target
 
 
 def remove(path: str | os.PathLike[str]) -> None:

@@ -12,10 +12,10 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from nova_fakes.exceptions import KernelRefused
 from nova_fakes.virt.vif.base import InterfaceCounters
+from nova_fakes.virt.vif.template import ATTRIBUTE, HEADER, Message, Part, Template, attr, join, slot, u32
 
 __all__ = [
     "ADDRESS4",
@@ -47,6 +47,7 @@ __all__ = [
     "Message",
     "Socket",
     "Template",
+    "any_index",
     "counters_of",
     "name",
 ]
@@ -56,7 +57,7 @@ _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK = 16, 17, 18, 19
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_NEWNEIGH = 20, 21, 24, 25, 28
 _RTM_NEWNSID, _RTM_GETNSID = 88, 90
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST, _ACK, _REPLACE, _EXCL, _CREATE, _DUMP = 0x1, 0x4, 0x100, 0x200, 0x400, 0x300
+_ACK, _REPLACE, _EXCL, _CREATE, _DUMP = 0x4, 0x100, 0x200, 0x400, 0x300
 _SOL_NETLINK, _EXT_ACK, _CAP_ACK = 270, 11, 10
 #: The interface flag for the ``flags`` of a new link.
 UP = 1
@@ -73,88 +74,10 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
 _NETNSA_NSID, _NETNSA_FD = 1, 3
 
-_HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
-_ATTR = struct.Struct("=HH")
 _SEQUENCE = struct.Struct("=I")
 _SEQUENCE_OFFSET = 8
 _RECEIVE_BYTES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Encoded bytes and the places in them that change: (name, offset, format)."""
-
-    data: bytes
-    slots: tuple[tuple[str, int, struct.Struct], ...] = ()
-
-
-def _slot(slot_name: str, layout: str) -> _Part:
-    form = struct.Struct("=" + layout)
-    return _Part(bytes(form.size), ((slot_name, 0, form),))
-
-
-def _join(*parts: _Part | bytes) -> _Part:
-    data, slots = b"", []
-    for part in parts:
-        if isinstance(part, bytes):
-            data += part
-            continue
-        slots += [(slot_name, len(data) + offset, form) for slot_name, offset, form in part.slots]
-        data += part.data
-    return _Part(data, tuple(slots))
-
-
-def _attr(kind: int, *parts: _Part | bytes) -> _Part:
-    body = _join(*parts)
-    length = _ATTR.size + len(body.data)
-    return _join(_ATTR.pack(length, kind), body, bytes(-length % 4))
-
-
-def _u32(value: int) -> bytes:
-    return struct.pack("=I", value)
-
-
-class Template:
-    """A message whose shape is fixed: `fill` packs the values into it."""
-
-    __slots__ = ("_constants", "_names", "_pack", "_slots", "summary")
-
-    def __init__(self, summary: str, kind: int, flags: int, *parts: _Part | bytes) -> None:
-        whole = _join(bytes(_HEADER.size), *parts)
-        data = _HEADER.pack(len(whole.data), kind, _REQUEST | flags, 0, 0) + whole.data[_HEADER.size :]
-        self.summary = summary
-        # One struct for the whole message, what is constant in it included: packing it is a single call.
-        layout = "="
-        self._constants: list[int | bytes] = []
-        self._slots: list[str] = []
-        end = 0
-        for slot_name, offset, form in sorted(whole.slots, key=lambda slot: slot[1]):
-            layout += f"{offset - end}s{form.format[1:]}"
-            self._slots.append(slot_name)
-            self._constants += [data[end:offset], 0]
-            end = offset + form.size
-        self._constants.append(data[end:])
-        self._names = frozenset(self._slots)
-        self._pack = struct.Struct(f"{layout}{len(data) - end}s").pack
-
-    def fill(self, **values: int | bytes) -> "Message":
-        """Return the message with these values: names and MACs as bytes, everything else as integers.
-
-        Every slot needs its value.
-        """
-        if len(values) != len(self._names):
-            raise KeyError(f"{self.summary!r} takes {sorted(self._names)}, not {sorted(values)}")
-        arguments = self._constants.copy()
-        arguments[1::2] = [values[slot_name] for slot_name in self._slots]
-        return Message(self, self._pack(*arguments))
-
-
-class Message(NamedTuple):
-    """A filled template, ready to be sent."""
-
-    template: Template
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,100 +98,105 @@ def name(text: str) -> bytes:
     return text.encode()
 
 
-def _ifinfo(index: _Part | bytes = bytes(4), flags: _Part | bytes | None = None) -> _Part:
+def any_index() -> int:
+    """Return an index for a host end, far from those that the kernel gives, so that it heeds the guest's index too."""
+    return 1 << 30 | int.from_bytes(os.urandom(3))
+
+
+def _ifinfo(index: Part | bytes = bytes(4), flags: Part | bytes | None = None) -> Part:
     """Encode ``struct ifinfomsg``; `flags` None leaves the interface's flags alone."""
     if flags is None:
-        return _join(bytes(4), index, bytes(8))
-    return _join(bytes(4), index, flags, _u32(UP))
+        return join(bytes(4), index, bytes(8))
+    return join(bytes(4), index, flags, u32(UP))
 
 
-_IFNAME = _attr(_IFLA_IFNAME, _slot("devname", "16s"))
-_ONE_QUEUE = _join(_attr(_IFLA_NUM_TX_QUEUES, _u32(1)), _attr(_IFLA_NUM_RX_QUEUES, _u32(1)))
+_IFNAME = attr(_IFLA_IFNAME, slot("devname", "16s"))
+_ONE_QUEUE = join(attr(_IFLA_NUM_TX_QUEUES, u32(1)), attr(_IFLA_NUM_RX_QUEUES, u32(1)))
 #: IN6_ADDR_GEN_MODE_NONE: no link-local address, and so no reports that flood the bridges.
-_ADDR_GEN_NONE = _attr(_IFLA_AF_SPEC, _attr(socket.AF_INET6, _attr(_INET6_ADDR_GEN_MODE, b"\x01")))
-_PEER = _join(
-    _ifinfo(_slot("peer_index", "i")),
-    _attr(_IFLA_IFNAME, _slot("peer_name", "16s")),
-    _attr(_IFLA_ADDRESS, _slot("peer_mac", "6s")),
-    _attr(_IFLA_MTU, _slot("mtu", "I")),
+_ADDR_GEN_NONE = attr(_IFLA_AF_SPEC, attr(socket.AF_INET6, attr(_INET6_ADDR_GEN_MODE, b"\x01")))
+_PEER = join(
+    _ifinfo(slot("peer_index", "i")),
+    attr(_IFLA_IFNAME, slot("peer_name", "16s")),
+    attr(_IFLA_ADDRESS, slot("peer_mac", "6s")),
+    attr(_IFLA_MTU, slot("mtu", "I")),
     _ONE_QUEUE,
 )
 
 
-def _veth(summary: str, peer: _Part) -> Template:
+def _veth(summary: str, peer: Part) -> Template:
     return Template(
         summary,
         _RTM_NEWLINK,
         _CREATE | _EXCL,
-        _ifinfo(_slot("index", "i"), _slot("flags", "I")),
+        _ifinfo(slot("index", "i"), slot("flags", "I")),
         _IFNAME,
-        _attr(_IFLA_ADDRESS, _slot("mac", "6s")),
-        _attr(_IFLA_MTU, _slot("mtu", "I")),
-        _attr(_IFLA_MASTER, _slot("bridge", "I")),
+        attr(_IFLA_ADDRESS, slot("mac", "6s")),
+        attr(_IFLA_MTU, slot("mtu", "I")),
+        attr(_IFLA_MASTER, slot("bridge", "I")),
         _ONE_QUEUE,
-        _attr(_IFLA_LINKINFO, _attr(_INFO_KIND, b"veth"), _attr(_INFO_DATA, _attr(_VETH_PEER, peer))),
+        attr(_IFLA_LINKINFO, attr(_INFO_KIND, b"veth"), attr(_INFO_DATA, attr(_VETH_PEER, peer))),
     )
 
 
 #: The kernel gives the peer the index that is asked for only where one is asked for this end too (``veth_newlink``).
-VETH_INTO = _veth("make a veth pair into a namespace", _join(_PEER, _attr(_IFLA_NET_NS_FD, _slot("namespace", "i"))))
+VETH_INTO = _veth("make a veth pair into a namespace", join(_PEER, attr(_IFLA_NET_NS_FD, slot("namespace", "i"))))
 VETH = _veth("make a veth pair", _PEER)
 BRIDGE = Template(
     "make a bridge",
     _RTM_NEWLINK,
     _CREATE | _EXCL,
-    _ifinfo(flags=_slot("flags", "I")),
+    _ifinfo(flags=slot("flags", "I")),
     _IFNAME,
-    _attr(_IFLA_ADDRESS, _slot("mac", "6s")),
-    _attr(_IFLA_MTU, _slot("mtu", "I")),
-    _attr(
+    attr(_IFLA_ADDRESS, slot("mac", "6s")),
+    attr(_IFLA_MTU, slot("mtu", "I")),
+    attr(
         _IFLA_LINKINFO,
-        _attr(_INFO_KIND, b"bridge"),
-        _attr(
+        attr(_INFO_KIND, b"bridge"),
+        attr(
             _INFO_DATA,
-            _attr(_BR_FORWARD_DELAY, _u32(0)),
-            _attr(_BR_STP_STATE, _u32(0)),
+            attr(_BR_FORWARD_DELAY, u32(0)),
+            attr(_BR_STP_STATE, u32(0)),
             # Without a querier on the bridge snooping would cut neighbour discovery off after a while.
-            _attr(_BR_MCAST_SNOOPING, b"\x00"),
+            attr(_BR_MCAST_SNOOPING, b"\x00"),
         ),
     ),
 )
 NO_AUTOCONF = Template("switch IPv6 autoconfiguration off", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _ADDR_GEN_NONE)
 NO_AUTOCONF_INDEX = Template(
-    "switch IPv6 autoconfiguration off", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i")), _ADDR_GEN_NONE
+    "switch IPv6 autoconfiguration off", _RTM_SETLINK, 0, _ifinfo(slot("index", "i")), _ADDR_GEN_NONE
 )
 LINK_ATTACH = Template(
-    "attach to a bridge", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_MASTER, _slot("bridge", "I"))
+    "attach to a bridge", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, attr(_IFLA_MASTER, slot("bridge", "I"))
 )
-LINK_UP = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(flags=_u32(UP)), _IFNAME)
-LINK_DOWN = Template("take an interface down", _RTM_SETLINK, 0, _ifinfo(flags=_u32(0)), _IFNAME)
-LINK_MTU = Template("set an MTU", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_MTU, _slot("mtu", "I")))
-MTU_INDEX = Template("set an MTU", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i")), _attr(_IFLA_MTU, _slot("mtu", "I")))
+LINK_UP = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(flags=u32(UP)), _IFNAME)
+LINK_DOWN = Template("take an interface down", _RTM_SETLINK, 0, _ifinfo(flags=u32(0)), _IFNAME)
+LINK_MTU = Template("set an MTU", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, attr(_IFLA_MTU, slot("mtu", "I")))
+MTU_INDEX = Template("set an MTU", _RTM_SETLINK, 0, _ifinfo(slot("index", "i")), attr(_IFLA_MTU, slot("mtu", "I")))
 LINK_ALIAS = Template(
-    "mark an interface", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_IFALIAS, _slot("alias", "64s"))
+    "mark an interface", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, attr(_IFLA_IFALIAS, slot("alias", "64s"))
 )
-UP_INDEX = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(_slot("index", "i"), _u32(UP)))
+UP_INDEX = Template("bring an interface up", _RTM_SETLINK, 0, _ifinfo(slot("index", "i"), u32(UP)))
 LINK_GROUP = Template(
-    "put an interface into a group", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, _attr(_IFLA_GROUP, _slot("group", "I"))
+    "put an interface into a group", _RTM_SETLINK, 0, _ifinfo(), _IFNAME, attr(_IFLA_GROUP, slot("group", "I"))
 )
 #: All of a group at once: deleted one by one, each would wait for the kernel's readers.
 DELETE_GROUP = Template(
-    "delete a group of interfaces", _RTM_DELLINK, 0, _ifinfo(), _attr(_IFLA_GROUP, _slot("group", "I"))
+    "delete a group of interfaces", _RTM_DELLINK, 0, _ifinfo(), attr(_IFLA_GROUP, slot("group", "I"))
 )
 DELETE_LINK = Template("delete an interface", _RTM_DELLINK, 0, _ifinfo(), _IFNAME)
 
 
-def _address(summary: str, family: int, size: int, flags: _Part | bytes, kind: int = _RTM_NEWADDR) -> Template:
+def _address(summary: str, family: int, size: int, flags: Part | bytes, kind: int = _RTM_NEWADDR) -> Template:
     return Template(
         summary,
         kind,
         _CREATE | _REPLACE if kind == _RTM_NEWADDR else 0,
         struct.pack("=B", family),
-        _slot("prefix_length", "B"),
+        slot("prefix_length", "B"),
         b"\x00\x00",
-        _slot("index", "I"),
-        _attr(_IFA_LOCAL, _slot("address", f"{size}s")),
-        _attr(_IFA_ADDRESS, _slot("address", f"{size}s")),
+        slot("index", "I"),
+        attr(_IFA_LOCAL, slot("address", f"{size}s")),
+        attr(_IFA_ADDRESS, slot("address", f"{size}s")),
         flags,
     )
 
@@ -280,13 +208,13 @@ def _route(summary: str, family: int, size: int, kind: int = _RTM_NEWROUTE) -> T
         kind,
         _CREATE | _REPLACE if kind == _RTM_NEWROUTE else 0,
         struct.pack("=B", family),
-        _slot("prefix_length", "B"),
+        slot("prefix_length", "B"),
         struct.pack("=BBBBBB", 0, 0, 254, 4, 0, 1),
-        _slot("flags", "I"),
-        _attr(_RTA_DST, _slot("destination", f"{size}s")),
-        _attr(_RTA_GATEWAY, _slot("nexthop", f"{size}s")),
-        _attr(_RTA_OIF, _slot("index", "I")),
-        _attr(_RTA_PRIORITY, _slot("metric", "I")),
+        slot("flags", "I"),
+        attr(_RTA_DST, slot("destination", f"{size}s")),
+        attr(_RTA_GATEWAY, slot("nexthop", f"{size}s")),
+        attr(_RTA_OIF, slot("index", "I")),
+        attr(_RTA_PRIORITY, slot("metric", "I")),
     )
 
 
@@ -296,10 +224,10 @@ def _neighbour(summary: str, family: int, size: int) -> Template:
         _RTM_NEWNEIGH,
         _CREATE | _REPLACE,
         struct.pack("=Bxxx", family),
-        _slot("index", "i"),
+        slot("index", "i"),
         struct.pack("=HBB", _NUD_PERMANENT, 0, 0),
-        _attr(_NDA_DST, _slot("address", f"{size}s")),
-        _attr(_NDA_LLADDR, _slot("mac", "6s")),
+        attr(_NDA_DST, slot("address", f"{size}s")),
+        attr(_NDA_LLADDR, slot("mac", "6s")),
     )
 
 
@@ -307,7 +235,7 @@ def _neighbour(summary: str, family: int, size: int) -> Template:
 ON_LINK = 4
 ADDRESS4 = _address("add an IPv4 address", socket.AF_INET, 4, b"")
 DELETE_ADDRESS4 = _address("remove an IPv4 address", socket.AF_INET, 4, b"", _RTM_DELADDR)
-ADDRESS6 = _address("add an IPv6 address", socket.AF_INET6, 16, _attr(_IFA_FLAGS, _u32(_IFA_F_PERMANENT_NODAD)))
+ADDRESS6 = _address("add an IPv6 address", socket.AF_INET6, 16, attr(_IFA_FLAGS, u32(_IFA_F_PERMANENT_NODAD)))
 ROUTE4 = _route("add an IPv4 route", socket.AF_INET, 4)
 DELETE_ROUTE4 = _route("remove an IPv4 route", socket.AF_INET, 4, _RTM_DELROUTE)
 ROUTE6 = _route("add an IPv6 route", socket.AF_INET6, 16)
@@ -320,17 +248,17 @@ _GET_GUEST_LINK = Template(
     "read an interface's counters",
     _RTM_GETLINK,
     0,
-    _ifinfo(_slot("index", "i")),
-    _attr(_IFLA_TARGET_NETNSID, _slot("nsid", "i")),
+    _ifinfo(slot("index", "i")),
+    attr(_IFLA_TARGET_NETNSID, slot("nsid", "i")),
 )
-_GET_NSID = Template("look a namespace's number up", _RTM_GETNSID, 0, bytes(4), _attr(_NETNSA_FD, _slot("fd", "i")))
+_GET_NSID = Template("look a namespace's number up", _RTM_GETNSID, 0, bytes(4), attr(_NETNSA_FD, slot("fd", "i")))
 _NEW_NSID = Template(
     "give a namespace a number",
     _RTM_NEWNSID,
     _ACK,
     bytes(4),
-    _attr(_NETNSA_FD, _slot("fd", "i")),
-    _attr(_NETNSA_NSID, struct.pack("=i", -1)),
+    attr(_NETNSA_FD, slot("fd", "i")),
+    attr(_NETNSA_NSID, struct.pack("=i", -1)),
 )
 
 
@@ -467,18 +395,18 @@ def counters_of(link: Link) -> InterfaceCounters:
 
 def _split(answer: bytes) -> Iterator[tuple[int, int, bytes]]:
     offset = 0
-    while offset + _HEADER.size <= len(answer):
-        length, kind, _flags, sequence, _port = _HEADER.unpack_from(answer, offset)
-        yield kind, sequence, answer[offset + _HEADER.size : offset + length]
+    while offset + HEADER.size <= len(answer):
+        length, kind, _flags, sequence, _port = HEADER.unpack_from(answer, offset)
+        yield kind, sequence, answer[offset + HEADER.size : offset + length]
         offset += (length + 3) & ~3
 
 
 def _attributes(body: bytes, offset: int) -> dict[int, bytes]:
     found = {}
-    while offset + _ATTR.size <= len(body):
-        length, kind = _ATTR.unpack_from(body, offset)
-        found[kind & 0x3FFF] = body[offset + _ATTR.size : offset + length]
-        offset += max(_ATTR.size, (length + 3) & ~3)
+    while offset + ATTRIBUTE.size <= len(body):
+        length, kind = ATTRIBUTE.unpack_from(body, offset)
+        found[kind & 0x3FFF] = body[offset + ATTRIBUTE.size : offset + length]
+        offset += max(ATTRIBUTE.size, (length + 3) & ~3)
     return found
 
 
@@ -498,5 +426,5 @@ def _link(body: bytes) -> Link:
 
 def _refusal(summary: str, code: int, body: bytes, failed: tuple[int, ...] = ()) -> KernelRefused:
     # nlmsgerr: the error, the header of the refused message (its body is capped away), then NLMSGERR_ATTR_MSG = 1.
-    text = _attributes(body, 4 + _HEADER.size).get(1, b"").rstrip(b"\0").decode(errors="replace")
+    text = _attributes(body, 4 + HEADER.size).get(1, b"").rstrip(b"\0").decode(errors="replace")
     return KernelRefused(summary, code, text or os.strerror(code), failed)

@@ -59,6 +59,9 @@ class NamedBridges:
         """Tell that no device is there for a bridge."""
         return False
 
+    def join(self, network_id: str, mtu: int) -> None:
+        """Do nothing: the hosts of a switch share its bridges."""
+
     def clear(self, keep_in_kernel: bool = False) -> None:
         """Forget every segment."""
         self._segments.clear()

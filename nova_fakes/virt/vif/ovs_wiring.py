@@ -162,6 +162,9 @@ class SwitchWiring(Wiring):
         super().register(instance, vif_id, link)
         self.places.add_port(str(link.entry.attributes["bridge"]), link.devname)
 
+    def restore(self) -> None:
+        """Do nothing: `reconcile` does it, when the filters are known too."""
+
     def forget(self, instance: Instance) -> None:
         """Take the instance's namespace away, and the filters before its links."""
         self._remove_filters(instance.links)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from nova_fakes.agent import protocol
 from nova_fakes.agent.client import DEFAULT_DEADLINE_S, DEFAULT_SOCKET, Client
-from nova_fakes.exceptions import InvalidInput
+from nova_fakes.exceptions import InvalidInput, NovaFakesError
 from nova_fakes.virt.vif import base
 from nova_fakes.virt.vif.acceptance import Acceptance, flag
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
@@ -89,11 +89,18 @@ class RemoteRealizer:
         self._client.call(protocol.PrepareMigration(self.host, instance, self._told(vifs)))
 
     def migrate(self, instance: str, vifs: Sequence[VIF], source: Realizer) -> None:
-        """Take the instance over: within one agent as its realizer does it, else made anew here, then removed there."""
+        """Take the instance over: within one agent as its realizer does it, from another agent with its namespace where
+        both are on one machine; else it is made anew here. Then it is removed there.
+
+        :raises RealizerError: it failed; the instance is plugged again where it was
+        """
         if isinstance(source, RemoteRealizer) and source._client.path == self._client.path:
             self._client.call(protocol.Migrate(self.host, instance, self._told(vifs), source.host))
             return
-        self.plug(instance, vifs)
+        if isinstance(source, RemoteRealizer):
+            self._take_over(instance, vifs, source)
+        else:
+            self.plug(instance, vifs)
         source.unplug(instance)
 
     def abort_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
@@ -104,6 +111,28 @@ class RemoteRealizer:
         """Return the path of the instance's network namespace as the agent sees it, None where there is none."""
         found: str | None = self._client.call(protocol.Namespace(self.host, instance))
         return found
+
+    def execute(self, instance: str, argv: Sequence[str]) -> protocol.Execution:
+        """Run a command in the instance's network namespace, as our own user; it ends by the deadline.
+
+        :raises PeerRefused: the agent runs no commands
+        :raises DeadlineExceeded: it did not end in time, and has been killed
+        """
+        done: protocol.Execution = self._client.call(protocol.Execute(self.host, instance, tuple(argv)))
+        return done
+
+    def _take_over(self, instance: str, vifs: Sequence[VIF], source: "RemoteRealizer") -> None:
+        there = os.path.abspath(source._client.path)
+        try:
+            self._client.call(protocol.TakeOver(self.host, instance, self._told(vifs), source.host, there))
+        except NovaFakesError as error:
+            try:
+                # It may have lost its interfaces already; what is there still is plugged as it was.
+                source.unplug(instance, vifs)
+                source.plug(instance, vifs)
+            except NovaFakesError as second:
+                error.add_note(f"it could not be plugged again on {source.host}: {second}")
+            raise
 
     def _told(self, vifs: Sequence[VIF]) -> tuple[VIF, ...]:
         """Return the VIFs as the agent is told of them."""

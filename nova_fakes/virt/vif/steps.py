@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nova_fakes.virt.vif.plan import Interface
+    from nova_fakes.virt.vif.interfaces import Interface
 
-__all__ = ["AskForLeases", "MtuChange", "SetMtu"]
+__all__ = ["AskForLeases", "BringNamespace", "MtuChange", "SetMtu"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +38,17 @@ class AskForLeases:
     """Start a DHCP client for each interface; it goes on by itself, and the instance has its address when it has it."""
 
     instance: str
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BringNamespace:
+    """Take an instance's namespace in from another fabric of this machine, without the interfaces that it had there.
+
+    Processes, sockets and connections inside stay. Where a later step fails, the other fabric has to plug it again.
+    """
+
+    instance: str
+    host: str
+    source: str
     interfaces: tuple[Interface, ...]

@@ -6,7 +6,6 @@ Everything here runs in the fabric's worker thread, which is what enters the nam
 import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -16,62 +15,17 @@ from nova_fakes.virt.vif import namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.departures import Departures
+from nova_fakes.virt.vif.instances import Batch, Instance, Link
 from nova_fakes.virt.vif.interior import guest_messages
 from nova_fakes.virt.vif.leases import Leases
-from nova_fakes.virt.vif.ledger import Entry, Ledger
+from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.stays import Stays
-from nova_fakes.virt.vif.steps import AskForLeases, SetMtu
+from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, SetMtu
 
 __all__ = ["Instance", "Link", "Wiring"]
 
 #: When this many devices are on their way out, those that have gone are forgotten.
 _LEAVING_LIMIT = 512
-
-
-@dataclass(slots=True)
-class Link:
-    """A plugged VIF: its host end and its place in the guest."""
-
-    devname: str
-    network_id: str
-    seat: plan.Seat
-    entry: Entry
-
-    @property
-    def mtu(self) -> int:
-        """Its MTU, bytes."""
-        return int(str(self.entry.attributes["mtu"]))
-
-
-@dataclass(slots=True)
-class Instance:
-    """An instance on the fabric; `links` by VIF id.
-
-    `adopted`: an earlier process made it, and whether that got to configuring its inside is not known. `nsid` is the
-    number under which the hosts' namespace knows the instance's, once it was asked for. `pristine`: no interface was
-    made in it yet, so that the kernel numbers the first ones as the plan does. `unnoted` is its namespace's inode until
-    the ledger has it.
-    """
-
-    uuid: str
-    path: str
-    host: str
-    entry: Entry
-    up: bool = True
-    adopted: bool = False
-    links: dict[str, Link] = field(default_factory=dict)
-    nsid: int | None = None
-    pristine: bool = False
-    unnoted: int | None = None
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The messages of one plan's links within a burst: where each link's first is, and where they end."""
-
-    instance: Instance
-    made: list[tuple[int, str, Link]]
-    end: int
 
 
 class Wiring:
@@ -122,6 +76,8 @@ class Wiring:
                 self.bridges.ensure(network_id, host, mtu)
             case plan.MakeNamespace(uuid, host):
                 self._make_namespace(uuid, host)
+            case BringNamespace():
+                self._bring_namespace(operation)
             case plan.MakeLinks():
                 (failure,) = self._make_links([operation])
                 if failure is not None:
@@ -151,7 +107,7 @@ class Wiring:
         match operation:
             case plan.MakeBridge(network_id, host):
                 self.bridges.release(network_id, host)
-            case plan.MakeNamespace(uuid):
+            case plan.MakeNamespace(uuid) | BringNamespace(uuid):
                 self.forget(self.instances[uuid])
             case plan.MakeLinks(uuid, _, interfaces):
                 self.remove_links(self.instances[uuid], [interface.vif.id for interface in interfaces])
@@ -210,6 +166,25 @@ class Wiring:
         bridge = self.bridges.get(link.network_id, instance.host)
         if bridge is not None:
             bridge.ports.add(link.devname)
+
+    def restore(self) -> None:
+        """Set right, after links were adopted, what was changed meanwhile: each is on its bridge, and these are joined.
+
+        :raises KernelRefused: a bridge cannot be made
+        """
+        masters = {link.name: link.master for link in self.socket.links()}
+        lost: list[netlink.Message] = []
+        mtus: dict[str, int] = {}
+        for instance in self.instances.values():
+            for link in instance.links.values():
+                bridge = self.bridges.ensure(link.network_id, instance.host, link.mtu)
+                bridge.ports.add(link.devname)
+                mtus[link.network_id] = max(link.mtu, mtus.get(link.network_id, 0))
+                if masters[link.devname] != bridge.index:
+                    lost.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=bridge.index))
+        for network_id, mtu in mtus.items():
+            self.bridges.join(network_id, mtu)
+        self.socket.send(lost)
 
     def forget(self, instance: Instance) -> None:
         """Take the instance's namespace away; the kernel deletes the interfaces, many instances' at once."""
@@ -286,6 +261,28 @@ class Wiring:
             raise
         self.instances[uuid] = Instance(uuid, path, host, entry, pristine=True, unnoted=inode)
 
+    def _bring_namespace(self, operation: BringNamespace) -> None:
+        uuid = operation.instance
+        path = f"{self._directory}/fake-{uuid}"
+        if os.path.lexists(path):
+            path += ".2"  # the other fabric's name for it, in the same directory
+        entry = self._ledger.add("namespace", path, role="guest", instance=uuid, host=operation.host)
+        try:
+            namespaces.share(operation.source, path)
+            try:
+                socket = self._stays.reach(uuid, path).socket
+                for interface in operation.interfaces:
+                    delete(socket, interface.name)
+                entry = self._ledger.note(entry, inode=namespaces.inode(path))
+            except BaseException:
+                self._stays.let_go(uuid)
+                namespaces.remove(path)
+                raise
+        except BaseException:
+            self._ledger.done(entry)
+            raise
+        self.instances[uuid] = Instance(uuid, path, operation.host, entry)
+
     def _note_inode(self, instance: Instance) -> None:
         """Write down by what the namespace is known again; with the links, where there are any."""
         if instance.unnoted is not None:
@@ -294,7 +291,7 @@ class Wiring:
 
     def _make_links(self, operations: Sequence[plan.MakeLinks]) -> list[BaseException | None]:
         outcomes: list[BaseException | None] = [None] * len(operations)
-        batches: dict[int, _Batch] = {}
+        batches: dict[int, Batch] = {}
         messages: list[netlink.Message] = []
         with self._ledger.together():
             for position, operation in enumerate(operations):
@@ -311,7 +308,7 @@ class Wiring:
             outcomes[position] = self._settle(batch, refusal)
         return outcomes
 
-    def _batch(self, operation: plan.MakeLinks, messages: list[netlink.Message]) -> _Batch:
+    def _batch(self, operation: plan.MakeLinks, messages: list[netlink.Message]) -> Batch:
         """Add the messages of one plan's links to those of the burst; where that fails, add none."""
         instance = self.instances[operation.instance]
         self._note_inode(instance)
@@ -322,7 +319,7 @@ class Wiring:
             for interface in operation.interfaces:
                 link = self._new_link(instance, interface)
                 made.append((len(messages), interface.vif.id, link))
-                index = 0 if instance.pristine else _any_index()
+                index = 0 if instance.pristine else netlink.any_index()
                 messages += self._link_messages(interface, link, index, namespace, operation)
         except BaseException:
             del messages[begin:]
@@ -330,9 +327,9 @@ class Wiring:
                 self._strike(link)
             raise
         instance.pristine = False
-        return _Batch(instance, made, len(messages))
+        return Batch(instance, made, len(messages))
 
-    def _settle(self, batch: _Batch, refusal: KernelRefused | None) -> RealizerError | None:
+    def _settle(self, batch: Batch, refusal: KernelRefused | None) -> RealizerError | None:
         """Take the links of a batch into the books, or remove what was made of them; returns why."""
         begin = batch.made[0][0] if batch.made else batch.end
         each = {} if refusal is None else refusal.each
@@ -474,8 +471,3 @@ class Wiring:
         except KernelRefused:
             self.socket.send(back)
             raise
-
-
-def _any_index() -> int:
-    """Return an index for a host end, far from those that the kernel gives, so that it heeds the guest's index too."""
-    return 1 << 30 | int.from_bytes(os.urandom(3))

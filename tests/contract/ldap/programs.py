@@ -28,6 +28,7 @@ from nova_fakes.ldap.filters import Filter
 from nova_fakes.ldap.messages import Control
 
 ROOT = f"cn=admin,{SUFFIX}"
+BY_CHANGE = ber.sequence((ber.octets(b"entryCSN"), ber.octets(b"CSNOrderingMatch", 0x80)))
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class Author:
         self.written = [self._bind(self.rng.choices(((ROOT, "secret"), PASSWORDS[0], ("", "")), (8, 2, 1))[0])]
         makers: Sequence[Callable[[], Request]] = (
             self.search, self.add, self.modify, self.delete, self.rename, self.compare, self.bind, self.extended,
-            self.paged,
+            self.paged, self.transaction,
         )  # fmt: skip
         while len(self.written) < length:
-            maker = self.rng.choices(makers, (30, 18, 22, 6, 12, 8, 3, 3, 4))[0]
+            maker = self.rng.choices(makers, (30, 18, 22, 6, 12, 8, 3, 3, 4, 2))[0]
             self.written.append(maker())
         return self.written
 
@@ -169,9 +170,10 @@ class Author:
 
     def _search_operation(self) -> tuple[bytes, str]:
         base = self.rng.choice((SUFFIX, PEOPLE)) if self._maybe(0.5) else self.dn()
-        scope, deref = self.rng.randrange(4), self.rng.choice((0, 0, 0, 1, 2, 3))
         limit = self.rng.choice((0, 0, 0, 0, 1, 3))
         wanted = self.filter()
+        # Where it follows aliases, slapd finds nothing by a rule without an attribute.
+        scope, deref = self.rng.randrange(4), 0 if "(:" in str(wanted) else self.rng.choice((0, 0, 0, 1, 2, 3))
         names = self.rng.choice(SELECTIONS)
         types_only = self._maybe(0.05)
         parts = (
@@ -188,6 +190,8 @@ class Author:
         is_sorted = self._maybe(0.1)
         if is_sorted:
             controls.append(self._sort())
+        if self._maybe(0.4 if is_sorted else 0.01):
+            controls = self._window(controls)
         if self._maybe(0.05):
             # slapd keeps unknown names that it meets here, and takes them for known then.
             known = [name for name in VALUES if name != "nosuch"]
@@ -203,8 +207,35 @@ class Author:
             parts = [ber.octets(name.encode())] + ([ber.octets(rule.encode(), 0x80)] if rule else [])
             keys.append(ber.sequence([*parts, ber.boolean(True, 0x81)] if self._maybe(0.3) else parts))
         # In the order of their last change come those that are equal otherwise.
-        keys.append(ber.sequence((ber.octets(b"entryCSN"), ber.octets(b"CSNOrderingMatch", 0x80))))
+        keys.append(BY_CHANGE)
         return Control(offered.SORT, self._maybe(0.5), ber.sequence(keys))
+
+    def _window(self, controls: Sequence[Control]) -> list[Control]:
+        """Ask for a part of the sorted entries.
+
+        By a value it is asked for in the order of the last changes alone: slapd dies where an entry lacks the key.
+        """
+        sizes = [ber.integer(self.rng.randrange(4)) for _ in range(2)]
+        if not controls or self._maybe(0.6):
+            offset, total = self.rng.randrange(8), self.rng.choice((0, 0, 3, 10, 20))
+            target = ber.sequence((ber.integer(offset), ber.integer(total)), 0xA0)
+        else:
+            controls = [Control(offered.SORT, self._maybe(0.5), ber.sequence((BY_CHANGE,)))]
+            year = self.rng.choice((b"2000", b"2999"))
+            target = ber.octets(year + b"0101000000.000000Z#000000#000#000000", 0x81)
+        return [*controls, Control(offered.VLV, self._maybe(0.5), ber.sequence((*sizes, target)))]
+
+    def transaction(self) -> Request:
+        """Begin a transaction, or end it."""
+        is_open = any(one.text == "begin transaction" for one in self.written[-6:])
+        if not is_open or self._maybe(0.1):
+            oid, value, text = offered.START_TRANSACTION, None, "begin transaction"
+        else:
+            commit = self._maybe(0.7)
+            oid, text = offered.END_TRANSACTION, f"end transaction commit={commit}"
+            value = ber.sequence((ber.boolean(commit), ber.octets(b"x" if self._maybe(0.1) else b"")))
+        parts = [ber.octets(oid.encode(), 0x80)] + ([] if value is None else [ber.octets(value, 0x81)])
+        return self._request(ber.sequence(parts, messages.EXTENDED), text)
 
     def paged(self) -> Request:
         """Ask for a page, the first or the next."""
@@ -235,6 +266,10 @@ class Author:
         if self._maybe(0.02):
             oid = self.rng.choice(("1.2.3.4", offered.PAGED, offered.PRE_READ, offered.RELAX, offered.TREE_DELETE))
             found.append(Control(oid, self._maybe(0.5), self.rng.choice((None, b"x"))))
+        is_open = any(one.text == "begin transaction" for one in self.written[-4:])
+        if not more and self._maybe(0.7 if is_open else 0.01):
+            value = b"x" if self._maybe(0.05) else b""
+            found.append(Control(offered.TRANSACTION, self._maybe(0.95), value))
         return found
 
     def _reads(self, *oids: str) -> list[Control]:

@@ -15,7 +15,11 @@ from nova_fakes.ldap.messages import Control
 from nova_fakes.ldap.results import ResultCode
 
 # What no two servers make alike.
-MASKED = {"entryuuid", "entrycsn", "createtimestamp", "modifytimestamp", "contextcsn", "supportedsaslmechanisms"}
+MASKED = {
+    "entryuuid", "entrycsn", "createtimestamp", "modifytimestamp", "contextcsn", "supportedsaslmechanisms",
+    # The configuration of slapd is in its schema.
+    "attributetypes", "objectclasses", "ldapsyntaxes", "matchingrules", "matchingruleuse",
+}  # fmt: skip
 # What slapd says of a part of a filter, and leaves standing whatever the search then ends with.
 LEAKED = {
     "AttributeDescription contains inappropriate characters",
@@ -65,6 +69,9 @@ def _control(oid: str, value: bytes | None) -> Any:
     if oid == offered.PAGED:
         (_, _), (_, cookie) = ber.elements(ber.one(value or b"", ber.SEQUENCE))
         return "more" if cookie else "end"
+    if oid == offered.VLV_RESPONSE:
+        place, count, code, *context = ber.elements(ber.one(value or b"", ber.SEQUENCE))
+        return place, count, code, len(context)
     return value
 
 
@@ -78,7 +85,7 @@ def comparable(answer: Answer, is_sorted: bool) -> dict[str, Any]:
         "text": "" if answer.text in LEAKED and answer.tag == messages.SEARCH_DONE else answer.text,
         "referrals": sorted(answer.referrals),
         # Which entries come before a limit follows from their order in the database.
-        "entries": len(entries) if is_cut else entries if is_sorted else sorted(entries),
+        "entries": entries if is_sorted else len(entries) if is_cut else sorted(entries),
         "references": [] if is_cut else sorted(sorted(urls) for urls in answer.references),
         "controls": {oid: _control(oid, value) for oid, value in answer.controls.items()},
         "more": {tag: len(value) if tag == 0x8B and value[:1] == b"0" else value

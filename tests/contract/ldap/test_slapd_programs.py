@@ -7,13 +7,16 @@ mean nothing. The number of a program is its seed: `Author(random.Random(number)
 
 import random
 import socket
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from group_programs import REFERRING, GroupAuthor
 from ldap_client import Client
-from programs import Author
+from programs import Author, Request
 from real_slapd import running_slapd
-from side_by_side import compare
+from side_by_side import comparable, compare
 from test_slapd_answers import RECORDED, ROOT, RULES, SCHEMA, SUFFIX, octets
 
 from nova_fakes.ldap import ber, offered
@@ -26,14 +29,33 @@ SEED = [
     for dn, attributes in RECORDED["meta"]["seed"]
 ]
 LENGTH = 30
-QUICK, MANY = 300, 4000
+QUICK, MANY, GROUPS = 300, 4000, 40
 
 Address = tuple[str, int]
 
 
+OVERLAYS = {
+    "sorting": ["sssvlv"],
+    "memberof": ["memberof"],
+    "refint": [f"refint; refint_attributes {' '.join(REFERRING)}"],
+}
+SWITCHES: dict[str, dict[str, Any]] = {
+    "sorting": {},
+    "memberof": {"member_of": True},
+    "refint": {"integrity": REFERRING},
+}
+PATIENCE_S = 10.0
+
+
 @pytest.fixture(scope="module")
-def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    with running_slapd(tmp_path_factory.mktemp("slapd"), SUFFIX, ROOT, RECORDED["meta"]["acl"], ["sssvlv"]) as address:
+def overlay(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "sorting"))
+
+
+@pytest.fixture(scope="module")
+def slapd(tmp_path_factory: pytest.TempPathFactory, overlay: str) -> Iterator[Address]:
+    directory, rules = tmp_path_factory.mktemp("slapd"), RECORDED["meta"]["acl"]
+    with running_slapd(directory, SUFFIX, ROOT, rules, OVERLAYS[overlay]) as address:
         yield address
 
 
@@ -66,8 +88,8 @@ def begin(slapd: Address) -> Iterator[Callable[[], Client]]:
         connections.pop().close()
 
 
-def fresh() -> Client:
-    directory = Directory(SUFFIX, root_dn=ROOT, schema=SCHEMA, access=RULES)
+def fresh(**switches: Any) -> Client:
+    directory = Directory(SUFFIX, root_dn=ROOT, schema=SCHEMA, access=RULES, **switches)
     root = directory.identity(directory.root_dn)
     for dn, attributes in SEED:
         directory.add(root, dn, attributes)
@@ -90,3 +112,22 @@ def test_slapd_and_the_fake_answer_programs_alike(begin: Callable[[], Client]) -
 @pytest.mark.timeout(1800)
 def test_slapd_and_the_fake_answer_thousands_of_programs_alike(begin: Callable[[], Client]) -> None:
     assert differences(begin, range(QUICK, MANY)) == []
+
+
+def settled(client: Client, request: Request, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Ask until the answer is the wanted one: slapd follows references a moment after it has answered."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := comparable(client.ask(request.operation), False)) != wanted and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return found
+
+
+@pytest.mark.parametrize("overlay", ["memberof", "refint"], indirect=True)
+def test_slapd_and_the_fake_let_references_follow_entries_alike(overlay: str, begin: Callable[[], Client]) -> None:
+    for number in range(GROUPS):
+        theirs, ours = begin(), fresh(**SWITCHES[overlay])
+        for place, request in enumerate(GroupAuthor(random.Random(number)).program(LENGTH)):
+            answer = comparable(ours.ask(request.operation), False)
+            found = settled(theirs, request, answer) if request.text == "look" else None
+            found = found or comparable(theirs.ask(request.operation), False)
+            assert found == answer, f"program {number} #{place} {request}"

@@ -26,7 +26,7 @@ RDNS = (
     "uid=new", "uid=new", "uid=alice", "UID=Alice", "cn=New", "cn=link", "cn=there", "cn=New+uid=new", "uid=a\\,b",
     "cn=a\\+b", "sn=N", "ou=Q", "mail=a@b.c", "uidNumber=5", "uidNumber=x", "cn=x\\20", "cn= x ", "cn=\\#x", "cn=é",
     "cn=E\u0301", "description=d", "l=Rome", "c=de", "nosuch=x", "bad", "", "uid=a,cn=b", "entryUUID=x", "cn=Multi",
-    "objectClass=person", "jpegPhoto=x", "cn;lang-de=x", "userPassword=x",
+    "jpegPhoto=x", "cn;lang-de=x", "userPassword=x",
     "cn=q+cn=r", "telephoneNumber=+1 2", "dc=x", "o=x", "member=cn=a", "title=t", "employeeNumber=7", "cn=\\00x",
     "preferredLanguage=de", "displayName=D", "serialNumber=1", "cn=a\\<b\\>\\;c", "cn=\\C3\\A9", "cn=\\ff",
 )  # fmt: skip

@@ -74,8 +74,10 @@ REQUESTS = st.one_of(
     st.builds(protocol.PrepareMigration, HOSTS, UUIDS, MANY),
     st.builds(protocol.Migrate, HOSTS, UUIDS, MANY, HOSTS),
     st.builds(protocol.AbortMigration, HOSTS, UUIDS, MANY),
+    st.builds(protocol.TakeOver, HOSTS, UUIDS, MANY, HOSTS, st.just("/run/other.sock")),
     st.builds(protocol.Counters, HOSTS, UUIDS),
     st.builds(protocol.Namespace, HOSTS, UUIDS),
+    st.builds(protocol.Execute, HOSTS, UUIDS, st.lists(PRINTABLE, max_size=4).map(lambda more: ("ip", *more))),
     st.builds(protocol.Describe, HOSTS),
     st.just(protocol.Health()),
 )

@@ -163,7 +163,7 @@ def test_a_wrong_envelope_is_refused(body):
 
 def test_no_such_verb():
     with pytest.raises(InvalidInput, match="plug, unplug"):
-        protocol.decode_arguments("execute", {})
+        protocol.decode_arguments("perform", {})
 
 
 def test_the_client_refuses_what_the_agent_would():

@@ -342,7 +342,7 @@ def test_other_versions_get_a_clear_answer(ask):
         ("/", "GET", {}, 404),
         ("/v1", "POST", {}, 404),
         ("/v1/", "POST", {}, 404),
-        ("/v1/execute", "POST", {}, 404),
+        ("/v1/perform", "POST", {}, 404),
         ("/v1/plug/../../etc", "POST", {}, 404),
         ("/vx/plug", "POST", {}, 404),
         ("/v\u00b2/plug", "POST", {}, 404),
@@ -379,7 +379,7 @@ def test_a_batch_is_answered_call_by_call(ask, tmp_path):
     calls = [
         carried(plug().request),
         carried(protocol.Namespace("h1", INSTANCE)),
-        carried(plug().request, verb="execute"),
+        carried(plug().request, verb="perform"),
         carried(protocol.Migrate("h2", INSTANCE, (), "h1")),
         carried(protocol.Health()),
         carried(protocol.Unplug("h1", other, None)),

@@ -14,8 +14,10 @@ from nova_fakes.ldap.filters import Equality
 from nova_fakes.ldap.history import Snapshot
 from nova_fakes.ldap.ldif import dump
 from nova_fakes.ldap.options import Change, Modification, Options, Scope, SearchRequest
-from nova_fakes.ldap.results import LdapError
+from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Schema
+from nova_fakes.ldap.sync_messages import SyncCookie
+from nova_fakes.ldap.synchronization import Subscription
 
 UIDS = ("a", "b", "c")
 UNITS = ("ou=x", "ou=y", "ou=y,ou=x")
@@ -108,3 +110,35 @@ def test_operations_in_one_context_hold_together_or_not_at_all(directory: Direct
     with pytest.raises(LdapError, match="no such object"):
         work()
     assert version(directory, root) == before
+
+
+def test_a_part_that_fails_and_is_caught_is_undone_alone(directory: Directory, root: Identity) -> None:
+    def part() -> None:
+        with directory.operations.atomic():
+            directory.delete(root, f"uid=bob,{PEOPLE}")
+            directory.delete(root, f"uid=nobody,{PEOPLE}")
+
+    with directory.operations.atomic():
+        directory.delete(root, f"uid=ann,{PEOPLE}")
+        with pytest.raises(LdapError):
+            part()
+    assert {f"uid={uid},{PEOPLE}" in dump(directory) for uid in ("bob", "cid")} == {True}
+    assert f"uid=ann,{PEOPLE}" not in dump(directory)
+
+
+@pytest.mark.parametrize("become", ["restore", "reset"])
+def test_copies_of_a_directory_whose_entries_became_others_begin_anew(become: str) -> None:
+    directory = Directory(SUFFIX, sync=True, session_log=10)
+    provider, root = directory.provider, directory.identity(directory.root_dn)
+    assert provider is not None
+    snapshot = directory.snapshot()
+    directory.add(root, SUFFIX, [("objectClass", [b"dcObject", b"organization"]), ("o", [b"x"])])
+    everything = SearchRequest(SUFFIX, Scope.SUBTREE, Equality("objectClass", b"top"))
+    subscription = Subscription(provider, directory.prepared(root, everything), SyncCookie(), lambda: None)
+    subscription.begin()
+    assert provider.csn
+    directory.restore(snapshot) if become == "restore" else directory.reset()
+    assert provider.csn == ""
+    with pytest.raises(LdapError) as raised:
+        list(subscription.take())
+    assert raised.value.code is ResultCode.SYNC_REFRESH_REQUIRED

@@ -7,7 +7,7 @@ from directory_kit import PEOPLE, SUFFIX
 from nova_fakes.clock import ManualClock
 from nova_fakes.delays import Constant
 from nova_fakes.exceptions import InvalidInput
-from nova_fakes.faults import FaultRule, Faults
+from nova_fakes.faults import FaultRule, Faults, named_error
 from nova_fakes.ldap.access import ANONYMOUS, Identity
 from nova_fakes.ldap.directory import Directory
 from nova_fakes.ldap.filters import parse_filter
@@ -136,8 +136,9 @@ def test_directories_may_share_rules(directory: Directory) -> None:
     one, other = Directory(SUFFIX, faults=faults), Directory("dc=other", faults=faults)
     faults.add(DirectoryFault("ldap.bind", host="dc=other", error="busy"))
     one.bind("", b"")
-    with pytest.raises(LdapError):
+    with pytest.raises(LdapError, match="busy"):
         other.bind("", b"")
+    assert faults.make_error is named_error
     directory.bind("", b"")
 
 

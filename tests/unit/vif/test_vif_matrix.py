@@ -1,5 +1,7 @@
 """Every realizer against every type that nova binds: what `describe` tells is what plugging does."""
 
+from pathlib import Path
+
 import pytest
 from nova.network import model
 from test_vif_plan import V4, vif
@@ -95,3 +97,22 @@ def test_the_hosts_addressing_is_for_those_that_say_nothing():
     assert [one.addressing for one in fabric.plugged] == ["dhcp", "static"]
     with pytest.raises(InvalidInput, match="static, dhcp"):
         NullRealizer("h1", addressing="slaac")
+
+
+def documented(vif_type):
+    """What the reference tells of a type: a cell for each of null, bridge and ovs."""
+    page = Path(__file__).parents[3] / "docs" / "reference" / "realizers.md"
+    (line,) = [line for line in page.read_text().splitlines() if line.startswith(f"| `{vif_type}` |")]
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
+
+@pytest.mark.parametrize("vif_type", VIF_TYPES)
+def test_the_reference_tells_what_they_describe(vif_type):
+    def cell(cls):
+        if vif_type in cls("h1", Recorder()).describe().vif_types:
+            return "made"
+        substitutes = cls("h1", Recorder(), allow_substitute=True).describe().vif_types
+        return "plain port" if vif_type in substitutes else "refused"
+
+    null = "planned" if vif_type in NullRealizer().describe().vif_types else "refused"
+    assert documented(vif_type) == [null, cell(BridgeRealizer), cell(OVSRealizer)]

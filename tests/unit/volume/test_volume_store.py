@@ -317,7 +317,11 @@ def test_image_that_is_too_large_leaves_the_volume_in_error(store):
 
 def test_renamed_volume_keeps_its_bytes(store):
     volume = _written(store)
+    snapshot = store.create_snapshot(volume.id)
     store.rename(volume.id, "managed")
+    store.rename_snapshot(snapshot.id, "of-managed")
+    assert [one.id for one in store.snapshots_of("managed")] == ["of-managed"]
+    assert store.snapshot("of-managed").disk.read(0, 4) == b"data"
     assert store.volume("managed").disk.read(0, 4) == b"data"
     with pytest.raises(errors.VolumeNotFound):
         store.volume(volume.id)

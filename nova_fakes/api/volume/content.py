@@ -1,0 +1,141 @@
+"""The bytes behind the records of the volume service: a store of volumes that follows them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from nova_fakes.api.auth import Token
+from nova_fakes.api.volume.records import Attachment, Snapshot, Volume
+from nova_fakes.exceptions import NovaFakesError
+from nova_fakes.volume.connections import Portal
+from nova_fakes.volume.pool import GIB
+from nova_fakes.volume.store import VolumeStore
+
+__all__ = ["Content", "ImageBytes"]
+
+LOG = logging.getLogger(__name__)
+
+# The bytes of an image, by its id, for whoever bears the token.
+ImageBytes = Callable[[str, Token], Iterable[bytes]]
+
+
+class Content:
+    """What the service's volumes hold. Where there is no store, they hold nothing, and every method does nothing.
+
+    Args:
+        store: keeps the bytes; None for none.
+        image_bytes: where those of images come from; None: volumes from images stay empty.
+    """
+
+    def __init__(self, store: VolumeStore | None = None, image_bytes: ImageBytes | None = None) -> None:
+        self.store = store
+        self._image_bytes = image_bytes
+
+    def create(self, volume: Volume, image: Mapping[str, Any] | None, token: Token) -> bool:
+        """Make what a new volume holds, of its snapshot, source or image; tell whether that succeeded."""
+        if self.store is None:
+            return True
+        try:
+            self.store.create_volume(
+                volume.size_gb * GIB,
+                volume_id=volume.id,
+                snapshot_id=volume.snapshot_id,
+                source_id=volume.source_id,
+                multiattach=volume.multiattach,
+                name=volume.name or "",
+                owner=volume.project_id,
+            )
+            if image is not None:
+                self.load_image(volume.id, image, token)
+        except NovaFakesError as error:
+            LOG.warning("volume %s: %s", volume.id, error)
+            return False
+        return True
+
+    def load_image(self, volume_id: str, image: Mapping[str, Any], token: Token) -> None:
+        """Put an image's bytes on a volume.
+
+        Raises:
+            ImageUnreadable: it is not of the format that it says.
+        """
+        if self.store is not None and self._image_bytes is not None:
+            image_format = str(image.get("disk_format") or "raw")
+            self.store.load_image(volume_id, self._image_bytes(image["id"], token), image_format)
+
+    def delete(self, volume_id: str) -> None:
+        """Forget what a volume held."""
+        if self.store is not None and volume_id in self.store.volumes:
+            for attachment in self.store.attachments_of(volume_id):
+                self.store.detach(attachment.id)
+            if self.store.volume(volume_id).status != "available":
+                self.store.set_status(volume_id, "available")
+            self.store.delete_volume(volume_id, cascade=True)
+
+    def extend(self, volume: Volume, size_gb: int) -> None:
+        """Let a volume hold more.
+
+        Raises:
+            PoolFull: the pool has no room for it.
+        """
+        if self.store is not None and volume.id in self.store.volumes:
+            self.store.extend_volume(volume.id, size_gb * GIB)
+
+    def change(self, volume: Volume) -> None:
+        """Follow what has been changed of a volume."""
+        if self.store is not None and volume.id in self.store.volumes:
+            self.store.change_volume(volume.id, multiattach=volume.multiattach, type_name=volume.type_id)
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """Keep what a volume holds at this moment."""
+        if self.store is not None and snapshot.volume_id in self.store.volumes:
+            self.store.create_snapshot(snapshot.volume_id, snapshot_id=snapshot.id, name=snapshot.name or "")
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Forget what a snapshot kept."""
+        if self.store is not None and snapshot_id in self.store.snapshots:
+            self.store.delete_snapshot(snapshot_id)
+
+    def attach(self, attachment: Attachment) -> None:
+        """Let a server use what a volume holds; one that does already goes on."""
+        store = self.store
+        if store is None or attachment.id in store.attachments or attachment.volume_id not in store.volumes:
+            return
+        mode = attachment.mode if attachment.mode in ("rw", "ro") else None
+        store.reserve(attachment.volume_id, attachment.instance_id, mode=mode, attachment_id=attachment.id)
+        try:
+            store.connect(attachment.id, attachment.connector or {"host": attachment.host or "none"}, Portal())
+            store.complete(attachment.id)
+        except BaseException:
+            store.detach(attachment.id)
+            raise
+
+    def detach(self, attachment_id: str) -> None:
+        """Let a server use a volume no more."""
+        if self.store is not None and attachment_id in self.store.attachments:
+            self.store.detach(attachment_id)
+
+    def reconcile(
+        self, volumes: Iterable[Volume], snapshots: Iterable[Snapshot], attachments: Iterable[Attachment]
+    ) -> None:
+        """Follow records that were loaded: what they do not name goes, what is missing is made empty."""
+        if self.store is None:
+            return
+        known = {volume.id: volume for volume in volumes}
+        kept = {snapshot.id for snapshot in snapshots}
+        held = {attachment.id for attachment in attachments}
+        for gone in [one for one in self.store.attachments if one not in held]:
+            self.store.detach(gone)
+        for gone in [one for one in self.store.snapshots if one not in kept]:
+            self.store.delete_snapshot(gone)
+        for gone in [one for one in self.store.volumes if one not in known]:
+            self.delete(gone)
+        for volume in known.values():
+            if volume.id not in self.store.volumes:
+                self.store.create_volume(
+                    volume.size_gb * GIB, volume_id=volume.id, multiattach=volume.multiattach, name=volume.name or ""
+                )
+        for attachment in attachments:
+            if attachment.connection_info or attachment.status == "attached":
+                self.attach(attachment)

@@ -1,0 +1,309 @@
+"""A whole Cinder over the driver, in the hands of the stock client, down to the bytes."""
+
+import hashlib
+import importlib.util
+import io
+import json
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+import requests
+from keystoneauth1 import service_token, session
+from keystoneauth1.identity import v3
+from running import wait_for
+
+from nova_fakes.volume.file_disk import FileDisk
+
+MISSING = "is missing: uv sync --group contract"
+cinder_client = pytest.importorskip("cinderclient.client", reason=f"cinderclient {MISSING}")
+exceptions = pytest.importorskip("cinderclient.exceptions", reason=f"cinderclient {MISSING}")
+glance_client = pytest.importorskip("glanceclient", reason=f"glanceclient {MISSING}")
+if importlib.util.find_spec("cinder") is None:
+    pytest.skip(f"cinder {MISSING}", allow_module_level=True)
+
+CONNECTOR = {"host": "compute-1", "initiator": "iqn.1993-08.org.debian:01:1", "ip": "192.0.2.1", "multipath": False}
+
+
+class Cloud:
+    """Sessions of an administrator and of nova's service user, and clients of theirs."""
+
+    def __init__(self, url, password):
+        self.url = url
+        self.admin = self._auth("admin", "admin", password)
+        self.nova = self._auth("nova", "service", password)
+        self.cinder = self.client(self.admin)
+        both = service_token.ServiceTokenAuthWrapper(user_auth=self.admin, service_auth=self.nova)
+        self.as_service = self.client(both)
+        self.glance = glance_client.Client("2", session=session.Session(auth=self.admin))
+
+    def _auth(self, user, project, password):
+        return v3.Password(
+            auth_url=f"{self.url}/identity/v3",
+            username=user,
+            password=password,
+            project_name=project,
+            user_domain_id="default",
+            project_domain_id="default",
+        )
+
+    def client(self, auth):
+        return cinder_client.Client("3.70", session=session.Session(auth=auth))
+
+    def settled(self, thing, status="available"):
+        """Wait until a volume, snapshot or group has left its way, and require where it has come to."""
+
+        def fresh():
+            found = thing.manager.get(thing.id)
+            return None if found.status.endswith("ing") else found
+
+        found = wait_for(f"{thing.id} to settle", fresh, 30)
+        assert found.status == status, found.to_dict()
+        return found
+
+    def gone(self, manager, identifier):
+        def absent():
+            try:
+                manager.get(identifier)
+            except exceptions.NotFound:
+                return True
+            return False
+
+        wait_for(f"{identifier} to be gone", absent, 30)
+
+    def volume(self, size=1, **values):
+        return self.settled(self.cinder.volumes.create(size, **values))
+
+    def attach(self, volume, host="compute-1"):
+        """Attach a volume to a server as nova does; return the attachment and the medium at its device."""
+        server = str(uuid.uuid4())
+        made = self.as_service.attachments.create(volume.id, CONNECTOR | {"host": host}, server)
+        made = made if isinstance(made, dict) else made.to_dict()
+        self.as_service.attachments.complete(made["id"])
+        requests.post(
+            f"{self.url}/compute/hold",
+            json={"server": server, "volume": volume.id, "attachment": made["id"]},
+            timeout=10,
+        ).raise_for_status()
+        return made["id"], FileDisk(made["connection_info"]["device_path"])
+
+    def write(self, volume, offset, data):
+        attachment, device = self.attach(volume)
+        with device:
+            device.write(offset, data)
+        self.as_service.attachments.delete(attachment)
+        self.settled(volume)
+
+    def read(self, volume, offset, length):
+        attachment, device = self.attach(volume)
+        with device:
+            data = device.read(offset, length)
+        self.as_service.attachments.delete(attachment)
+        self.settled(volume)
+        return data
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory):
+    state = tmp_path_factory.mktemp("cinder")
+    log = (state / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", Path(__file__).with_name("cinder_process.py"), state / "state"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+    line = process.stdout.readline()
+    assert line, (state / "log").read_text()[-4000:]
+    yield Cloud(**json.loads(line))
+    process.stdin.close()
+    process.wait(30)
+    process.stdout.close()
+    log.close()
+
+
+def test_bytes_move_with_the_volume_from_one_server_to_another(cloud):
+    volume = cloud.volume(2, name="data")
+    attachment, device = cloud.attach(volume)
+    with device:
+        device.write(1 << 30, b"written on compute-1")
+    cloud.settled(volume, "in-use")
+    with pytest.raises(exceptions.BadRequest):
+        cloud.cinder.volumes.delete(volume)
+    cloud.as_service.attachments.delete(attachment)
+    cloud.settled(volume)
+    other, device = cloud.attach(volume, "compute-2")
+    with device:
+        assert device.read(1 << 30, 20) == b"written on compute-1"
+    cloud.as_service.attachments.delete(other)
+    cloud.settled(volume)
+    cloud.cinder.volumes.delete(volume)
+    cloud.gone(cloud.cinder.volumes, volume.id)
+
+
+def test_user_does_not_detach_what_nova_holds(cloud):
+    volume = cloud.volume()
+    attachment, device = cloud.attach(volume)
+    device.close()
+    with pytest.raises(exceptions.ClientException) as caught:
+        cloud.cinder.attachments.delete(attachment)
+    assert caught.value.code == 409
+    cloud.as_service.attachments.delete(attachment)
+    cloud.settled(volume)
+
+
+def test_snapshots_copies_and_reverts_have_their_bytes(cloud):
+    volume = cloud.volume()
+    cloud.write(volume, 5, b"first")
+    snapshot = cloud.settled(cloud.cinder.volume_snapshots.create(volume.id))
+    cloud.write(volume, 5, b"other")
+    copy = cloud.volume(2, snapshot_id=snapshot.id)
+    clone = cloud.volume(1, source_volid=volume.id)
+    assert (cloud.read(copy, 5, 5), cloud.read(clone, 5, 5)) == (b"first", b"other")
+    cloud.cinder.volumes.revert_to_snapshot(volume, snapshot)
+    cloud.settled(volume)
+    assert cloud.read(volume, 5, 5) == b"first"
+    cloud.cinder.volume_snapshots.delete(snapshot)
+    cloud.gone(cloud.cinder.volume_snapshots, snapshot.id)
+    assert cloud.read(copy, 5, 5) == b"first"
+
+
+def test_volume_grows_and_never_shrinks(cloud):
+    volume = cloud.volume()
+    cloud.write(volume, 0, b"kept")
+    cloud.cinder.volumes.extend(volume, 3)
+    cloud.settled(volume)
+    assert cloud.read(volume, (3 << 30) - 1, 1) == b"\0"
+    assert cloud.read(volume, 0, 4) == b"kept"
+    with pytest.raises(exceptions.BadRequest):
+        cloud.cinder.volumes.extend(volume, 2)
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is missing: apt install qemu-utils")
+@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
+def test_image_becomes_a_volume_and_a_volume_an_image(cloud, tmp_path, image_format):
+    content = hashlib.sha256(b"seed").digest() * 70_000
+    (tmp_path / "raw").write_bytes(content)
+    command = ["qemu-img", "convert", "-f", "raw", "-O", image_format, "raw", "image"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    image = cloud.glance.images.create(name="image", disk_format=image_format, container_format="bare")
+    cloud.glance.images.upload(image.id, (tmp_path / "image").open("rb"))
+    volume = cloud.volume(1, imageRef=image.id)
+    assert volume.bootable == "true"
+    assert cloud.read(volume, 0, len(content)) == content
+    _answer, uploaded = cloud.cinder.volumes.upload_to_image(volume, False, "back", "bare", "qcow2", "private", False)
+    made = uploaded["os-volume_upload_image"]["image_id"]
+    wait_for("what was asked for", lambda: cloud.glance.images.get(made).status == "active", 30)
+    again = cloud.volume(1, imageRef=made)
+    assert cloud.read(again, 0, len(content)) == content
+
+
+def test_image_that_is_none_leaves_the_volume_in_error(cloud):
+    image = cloud.glance.images.create(name="broken", disk_format="qcow2", container_format="bare")
+    cloud.glance.images.upload(image.id, io.BytesIO(b"this is no qcow2"))
+    volume = cloud.settled(cloud.cinder.volumes.create(1, imageRef=image.id), "error")
+    cloud.cinder.volumes.delete(volume)
+    cloud.gone(cloud.cinder.volumes, volume.id)
+
+
+def test_volume_moves_to_another_pool_with_its_bytes(cloud):
+    volume = cloud.volume(1, volume_type=_on(cloud, "first").id)
+    cloud.write(volume, 9, b"moves")
+    host = getattr(volume, "os-vol-host-attr:host")
+    target = {"fast": "volumes@first#slow", "slow": "volumes@first#fast"}.get(
+        host.rpartition("#")[2], "volumes@first#slow"
+    )
+    if not host.startswith("volumes@first"):
+        pytest.skip("the scheduler chose the backend of one pool")
+    cloud.cinder.volumes.migrate_volume(volume, target, False, False)
+    wait_for("what was asked for", lambda: volume.get() or volume.migration_status == "success", 30)
+    assert getattr(volume, "os-vol-host-attr:host") == target
+    assert cloud.read(volume, 9, 5) == b"moves"
+
+
+def _on(cloud, backend, **specs):
+    """Make a volume type of one backend."""
+    kind = cloud.cinder.volume_types.create(f"{backend}-{uuid.uuid4().hex[:6]}")
+    kind.set_keys({"volume_backend_name": backend, **specs})
+    return kind
+
+
+def test_type_changes_with_quality_of_service(cloud):
+    old, new = _on(cloud, "first"), _on(cloud, "first", **{"nova_fakes:colour": "blue"})
+    specs = cloud.cinder.qos_specs.create("slow", {"consumer": "front-end", "total_iops_sec": "100"})
+    cloud.cinder.qos_specs.associate(specs, new.id)
+    volume = cloud.volume(1, volume_type=old.id)
+    cloud.cinder.volumes.retype(volume, new.id, "never")
+    wait_for("what was asked for", lambda: volume.get() or volume.volume_type == new.name, 30)
+    cloud.settled(volume)
+
+
+def test_pools_that_are_full_take_no_more(cloud):
+    kind = _on(cloud, "second")
+    cloud.settled(cloud.cinder.volumes.create(300, volume_type=kind.id), "error")
+    pools = {pool.name: pool for pool in cloud.cinder.pools.list(detailed=True)}
+    assert {"volumes@first#fast", "volumes@first#slow", "volumes@second#other"} <= pools.keys()
+    assert pools["volumes@second#other"].total_capacity_gb == 10
+
+
+def test_group_is_snapshotted_and_copied_as_one(cloud):
+    kind = _on(cloud, "first")
+    group_type = cloud.cinder.group_types.create(f"consistent-{uuid.uuid4().hex[:6]}")
+    group_type.set_keys({"consistent_group_snapshot_enabled": "<is> True"})
+    group = cloud.settled(cloud.cinder.groups.create(group_type.id, kind.id, name="pair"))
+    volumes = [cloud.volume(1, volume_type=kind.id, group_id=group.id) for _ in range(2)]
+    for number, volume in enumerate(volumes):
+        cloud.write(volume, 0, b"before %d" % number)
+    whole = cloud.settled(cloud.cinder.group_snapshots.create(group.id))
+    for volume in volumes:
+        cloud.write(volume, 0, b"after")
+    made = cloud.cinder.groups.create_from_src(whole.id, None)
+    copy = cloud.settled(cloud.cinder.groups.get(made["id"]))
+    copies = [one for one in cloud.cinder.volumes.list() if one.group_id == copy.id]
+    assert sorted(cloud.read(one, 0, 8) for one in copies) == [b"before 0", b"before 1"]
+    cloud.cinder.group_snapshots.delete(whole)
+    cloud.gone(cloud.cinder.group_snapshots, whole.id)
+    cloud.cinder.groups.delete(copy, delete_volumes=True)
+    cloud.gone(cloud.cinder.groups, copy.id)
+
+
+def test_unmanaged_volume_is_listed_and_taken_over_with_its_bytes(cloud):
+    kind = _on(cloud, "first")
+    volume = cloud.volume(1, volume_type=kind.id)
+    cloud.write(volume, 0, b"managed")
+    host = getattr(volume, "os-vol-host-attr:host")
+    cloud.cinder.volumes.unmanage(volume)
+    cloud.gone(cloud.cinder.volumes, volume.id)
+    listed = {one.reference["source-name"]: one for one in cloud.cinder.volumes.list_manageable(host)}
+    assert listed[volume.id].safe_to_manage
+    again = cloud.settled(cloud.cinder.volumes.manage(host, {"source-name": volume.id}, volume_type=kind.id))
+    assert cloud.read(again, 0, 7) == b"managed"
+    snapshot = cloud.settled(cloud.cinder.volume_snapshots.create(again.id))
+    cloud.cinder.volume_snapshots.unmanage(snapshot)
+    cloud.gone(cloud.cinder.volume_snapshots, snapshot.id)
+    entries = {one.reference["source-name"]: one for one in cloud.cinder.volume_snapshots.list_manageable(host)}
+    assert entries[snapshot.id].safe_to_manage
+    taken = cloud.settled(cloud.cinder.volume_snapshots.manage(again.id, {"source-name": snapshot.id}))
+    copy = cloud.volume(1, snapshot_id=taken.id)
+    assert cloud.read(copy, 0, 7) == b"managed"
+
+
+def test_other_site_serves_what_is_replicated(cloud):
+    kind = _on(cloud, "first", replication_enabled="<is> True")
+    replicated = cloud.volume(1, volume_type=kind.id)
+    plain = cloud.volume(1, volume_type=_on(cloud, "first").id)
+    cloud.write(replicated, 0, b"on both sites")
+    cloud.cinder.services.failover_host("volumes@first", "elsewhere")
+    wait_for("what was asked for", lambda: replicated.get() or replicated.replication_status == "failed-over", 30)
+    assert cloud.read(replicated, 0, 13) == b"on both sites"
+    wait_for("what was asked for", lambda: plain.get() or plain.status == "error", 30)
+    cloud.cinder.services.freeze_host("volumes@first")
+    cloud.cinder.services.failover_host("volumes@first", "default")
+    wait_for("what was asked for", lambda: replicated.get() or replicated.replication_status == "enabled", 30)
+    cloud.cinder.volumes.reset_state(plain, "available")
+    assert cloud.read(plain, 0, 1) == b"\0"
+    cloud.cinder.services.thaw_host("volumes@first")
