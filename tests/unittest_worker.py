@@ -1,7 +1,7 @@
 """Runs modules of another project's tests in one process.
 
-Usage: unittest_worker.py DRIVER RESULTS NAME...   The driver only names the results. PYTHONPATH leads to the tests, and to
-what takes the place of something that they import.
+Usage: unittest_worker.py DRIVER RESULTS NAME...   The driver only names the results. PYTHONPATH leads to the tests, and
+to what takes the place of something that they import.
 """
 
 import sys
