@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import unittest
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -28,7 +28,13 @@ def told(reasons: dict[str, str]) -> str:
 
 
 def run(
-    worker: Path, driver: str, names: Iterable[str], directory: Path, timeout_s: float, *, path: Path | None = None
+    worker: Path,
+    driver: str,
+    names: Iterable[str],
+    directory: Path,
+    timeout_s: float,
+    *paths: Path | None,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Result]:
     """Run tests in a process of their own.
 
@@ -36,17 +42,18 @@ def run(
     :param driver: whose fake the tests shall use, as the worker calls it
     :param names: of modules, classes or tests
     :param directory: where the results and what the process printed are kept
-    :param path: where the tests are, if they are not installed
+    :param paths: where the tests are, if they are not installed, and what takes the place of things that they import
+    :param environment: what the process finds in its environment besides
     :returns: each test's result by its id; where the process was ended for taking too long, what it got to
     """
     results, output = directory / f"{driver}.jsonl", directory / f"{driver}.out"
     results.touch()
-    places = [str(path) if path else "", str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    places = [*(str(path) for path in paths if path), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    variables = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, places))}
     with output.open("w") as log:
         command = [sys.executable, str(worker), driver, str(results), *names]
         try:
-            subprocess.run(command, stdout=log, stderr=log, timeout=timeout_s, check=True, env=environment)
+            subprocess.run(command, stdout=log, stderr=log, timeout=timeout_s, check=True, env=variables)
         except subprocess.TimeoutExpired:
             print(f"\nended after {timeout_s:.0f} s", file=log)
         except subprocess.CalledProcessError as error:

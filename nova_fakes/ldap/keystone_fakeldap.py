@@ -245,7 +245,8 @@ class FakeLdap(common.LDAPHandler):  # type: ignore[misc]
         if missing and not tree.has_children(base):
             return None, [], None, []
         sent = connection.search_ext(base, scope, wanted, attrlist, attrsonly, serverctrls)
-        return connection.result3(sent)
+        kind, found, number, controls = connection.result3(sent)
+        return kind, [(dn, _as_text(attributes)) for dn, attributes in found], number, controls
 
     def search_ext(
         self,
@@ -280,6 +281,18 @@ class FakeLdap(common.LDAPHandler):  # type: ignore[misc]
     def set_option(self, option: int, invalue: Any) -> None:
         """Set an option."""
         self._ldap_options[option] = invalue
+
+
+def _as_text(attributes: dict[str, list[bytes]]) -> dict[str, list[str | bytes]]:
+    """Return values as text, which keystone's tests compare them with; what is not UTF-8 stays as it is."""
+    return {name: [_text(value) for value in values] for name, values in attributes.items()}
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _set_tls(url: str, cacertfile: Any, cacertdir: Any, req_cert: Any) -> None:

@@ -25,6 +25,7 @@ SELECTION = (
     f"{BACKEND}.LdapFilterTests",
     f"{POOL}.LDAPIdentity.test_password_change_with_pool",
     f"{POOL}.LDAPIdentity.test_max_connection_error_raised",
+    f"{POOL}.LDAPIdentity.test_user_enabled_invert",
 )
 SELECTION_S = 600.0
 MODULE_S = 3600.0

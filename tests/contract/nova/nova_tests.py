@@ -102,7 +102,7 @@ def run(driver: str, names: Iterable[str], directory: Path, timeout_s: float) ->
     :param driver: ``ours``, or ``nova`` for nova's own fake
     :param names: of modules, classes or tests
     """
-    return outcomes.run(WORKER, driver, names, directory, timeout_s, path=SOURCE)
+    return outcomes.run(WORKER, driver, names, directory, timeout_s, SOURCE)
 
 
 def worse_than_novas(ours: dict[str, Result], directory: Path, timeout_s: float) -> dict[str, str]:

@@ -9,7 +9,9 @@ import pytest
 
 pytest.importorskip("ldap", reason="needs python-ldap")
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(outcomes.__file__).with_name("unittest_worker.py")
+# Here is the module that starts our server where theirs starts slapd.
+HERE = Path(__file__).parent
 SOURCE = next(Path(__file__).parents[3].glob(f"build/python_ldap-{version('python-ldap')}"), None)
 TESTS = SOURCE / "Tests" if SOURCE is not None else Path()
 MODULE_S = 300.0
@@ -33,11 +35,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def source(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHON_LDAP_SOURCE", str(SOURCE))
-
-
 def test_every_module_that_starts_a_server_is_run() -> None:
     found = {path.stem for path in TESTS.glob("t_*.py") if "slapdtest" in path.read_text("utf-8")}
     assert found == set(SERVED)
@@ -46,6 +43,7 @@ def test_every_module_that_starts_a_server_is_run() -> None:
 @pytest.mark.timeout(2 * MODULE_S)
 @pytest.mark.parametrize("module", SERVED)
 def test_module(module: str, tmp_path: Path) -> None:
-    ours = outcomes.run(WORKER, "ours", [module], tmp_path, MODULE_S, path=TESTS)
+    environment = {"PYTHON_LDAP_SOURCE": str(SOURCE)}
+    ours = outcomes.run(WORKER, "ours", [module], tmp_path, MODULE_S, HERE, TESTS, environment=environment)
     assert len(ours) >= SERVED[module]
     assert not outcomes.failed(ours), outcomes.told({name: ours[name].reason for name in outcomes.failed(ours)})

@@ -1,0 +1,1 @@
+"""The package that ldap3's own tests take their configuration from; its source distribution leaves it out."""
