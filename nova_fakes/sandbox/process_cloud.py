@@ -97,7 +97,10 @@ class ProcessCloud(Cloud):
         program = str(Path(sys.executable).with_name("nova-compute"))
         for host in self.spec.hosts:
             own = self._state.etc / f"{host}.conf"
-            own.write_text(f"[DEFAULT]\nhost = {host}\n")
+            # nova keeps the compute node's id in it, so each host has its own.
+            kept = self._state.hypervisors / host
+            kept.mkdir(exist_ok=True)
+            own.write_text(f"[DEFAULT]\nhost = {host}\nstate_path = {kept}\ninstances_path = {kept / 'instances'}\n")
             self._run(f"nova-compute@{host}", [program, "--config-file", nova_conf, "--config-file", str(own)])
         for label in list(self._programs)[1:]:
             name, _, host = label.partition("@")
