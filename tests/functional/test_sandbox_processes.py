@@ -61,6 +61,7 @@ def test_services_recover_from_the_brokers_death_and_leave_nothing(sandbox_of_pr
         "nova-compute@compute-1",
         "nova-compute@compute-2",
     }
+    assert running.keys() <= set(client.log_names())
     boot(cloud, "first")
     assert sum(host["guests"] for host in client.status()["hosts"]) == 1
 
