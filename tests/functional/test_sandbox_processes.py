@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,8 @@ from nova_fakes.virt.vif.ledger import Ledger, start_ticks
 
 
 @pytest.fixture
-def sandbox_of_processes(state: Path) -> Iterator[Client]:
-    client = launcher.up(SandboxSpec(state=state, processes=True))
-    yield client
-    client.down()
+def sandbox_of_processes(state: Path) -> Client:
+    return launcher.up(SandboxSpec(state=state, processes=True))
 
 
 def processes(client: Client) -> dict[str, dict[str, Any]]:
@@ -75,4 +72,4 @@ def test_services_recover_from_the_brokers_death_and_leave_nothing(sandbox_of_pr
     client.down()
     assert [name for name, one in last.items() if start_ticks(one["pid"]) is not None] == []
     with Ledger(client.state.ledger) as ledger:
-        assert ledger.entries() == []
+        assert ledger.entries() == ()
