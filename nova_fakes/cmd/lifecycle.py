@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from nova_fakes.cmd import exits
 from nova_fakes.cmd.selection import pass_sandboxes, state_option
@@ -87,6 +88,11 @@ def progress_line(progress: Progress) -> str | None:
     is_flag=True,
     help="Where this machine lacks what the realizer needs, go on with the null realizer instead of refusing.",
 )
+@click.option(
+    "--processes",
+    is_flag=True,
+    help="A broker, nova-conductor, nova-scheduler and the nova-computes as processes of their own; realizer null.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, the status, when the sandbox is up.")
 @pass_sandboxes
 def up(
@@ -98,6 +104,7 @@ def up(
     faults: Path | None,
     port: int,
     fallback_null: bool,
+    processes: bool,
     as_json: bool,
 ) -> int:
     """Start a sandbox: nova, placement and the APIs around them.
@@ -116,9 +123,10 @@ def up(
     spec = SandboxSpec(
         state=wanted_state,
         hosts=named_hosts(hosts) if plan is None else tuple(plan.hosts),
-        realizer=realizer,
+        realizer="null" if processes and _is_default("realizer") else realizer,
         port=port,
         fallback_null=fallback_null,
+        processes=processes,
         options={} if plan is None else plan.nova,
         fleet_file=None if fleet is None else fleet.absolute(),
         fault_file=None if faults is None else faults.absolute(),
@@ -131,6 +139,10 @@ def up(
     else:
         _print_usage(client, state)
     return exits.OK
+
+
+def _is_default(parameter: str) -> bool:
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.DEFAULT
 
 
 def _nothing(progress: Progress) -> None:

@@ -181,7 +181,8 @@ class Client:
 
     def log_names(self) -> list[str]:
         """Return the names that :meth:`log_path` knows."""
-        return ServiceLogs.names()
+        own = (path.name.removesuffix(".log") for path in self.state.logs.glob("*.log"))
+        return sorted({*ServiceLogs.names(), *own})
 
     def log_path(self, service: str) -> Path:
         """Return the path of a service's log.

@@ -187,7 +187,7 @@ class Cloud:
             "started_at": self._started_at,
             "services": [self._service(name) for name in self._ready],
             "hosts": [
-                {"name": name, "state": self._host_state(name), "guests": len(self._hypervisor(name).guests)}
+                {"name": name, "state": self._host_state(name), "guests": self._guests(name)}
                 for name in self.spec.hosts
             ],
             "ledger": counts,
@@ -259,6 +259,9 @@ class Cloud:
             "state": self._host_state(host) if host else "up",
             "url": self.server.url + path if path else None,
         }
+
+    def _guests(self, host: str) -> int:
+        return len(self._hypervisor(host).guests)
 
     def _host_state(self, name: str) -> str:
         return self._troubles.get(name, "up")
@@ -341,7 +344,7 @@ class Cloud:
 
         self._nova = nova = NovaServices(state)
         self._cleanup.callback(nova.stop)
-        database.WriterTurns().install()
+        database.WriterTurns(shared=self.spec.processes).install()
         for file, kind in (("nova_api", "api"), ("nova_cell0", "main"), ("nova_cell1", "main")):
             database.create_schema(state.databases / f"{file}.sqlite", kind)
         nova.load_configuration()
@@ -352,15 +355,18 @@ class Cloud:
         placement = self._step("placement", nova.placement)
         self.logs.install()
         server.mount(config.MOUNTS["placement"], with_token_cache(placement, cache))
-        self._step("nova-conductor", nova.start_conductor)
-        self._step("nova-scheduler", nova.start_scheduler)
-        for host in self.spec.hosts:
-            self._step(f"nova-compute@{host}", functools.partial(self._start_compute, host))
+        self._start_services()
         nova.map_hosts()
         nova.create_aggregates(self._plan.aggregates)
         api = self._step("nova-api", nova.api, server.url + config.MOUNTS["compute"])
         server.mount(config.MOUNTS["compute"], with_token_cache(api, cache))
         config.write_clouds(state, server.url)
+
+    def _start_services(self) -> None:
+        self._step("nova-conductor", self._nova.start_conductor)
+        self._step("nova-scheduler", self._nova.start_scheduler)
+        for host in self.spec.hosts:
+            self._step(f"nova-compute@{host}", functools.partial(self._start_compute, host))
 
     def _start_compute(self, host: str) -> None:
         with self.fleet.activate():

@@ -47,8 +47,9 @@ def main(argv: list[str]) -> int:
         own = ledger.add("process", "daemon", pid=os.getpid(), start_ticks=start_ticks(os.getpid()))
         from nova_fakes.sandbox.cloud import Cloud
         from nova_fakes.sandbox.control import ControlServer, create_app
+        from nova_fakes.sandbox.process_cloud import ProcessCloud
 
-        cloud = Cloud(spec, state, ledger, report)
+        cloud = (ProcessCloud if spec.processes else Cloud)(spec, state, ledger, report)
         cloud.start()
         control = ControlServer(state.control_socket, create_app(cloud, stopping.set))
     except BaseException as error:

@@ -8,6 +8,7 @@ turns before their transaction begins.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import threading
@@ -52,9 +53,13 @@ class WriterTurns:
 
     A turn belongs to a thread and may nest, as enginefacade's writer scopes do. Installed on oslo.db's transaction
     manager, which nova and placement both use.
+
+    :param shared: take turns with other processes too, by a lock on a file beside the database
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        self._shared = shared
+        self._locked = threading.local()
         self._guard = threading.Lock()
         self._turns: dict[str, threading.RLock] = {}
 
@@ -63,8 +68,25 @@ class WriterTurns:
         """Hold the database's one writing turn."""
         with self._guard:
             turn = self._turns.setdefault(database, threading.RLock())
-        with turn:
+        with turn, self._among_processes(database) if self._shared else contextlib.nullcontext():
             yield
+
+    @contextlib.contextmanager
+    def _among_processes(self, database: str) -> Iterator[None]:
+        held: set[str] = self._locked.__dict__.setdefault("held", set())
+        if database in held:
+            yield
+            return
+        descriptor = os.open(
+            database.removeprefix("sqlite:///") + ".turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel gives it up with the process
+            held.add(database)
+            yield
+        finally:
+            held.discard(database)
+            os.close(descriptor)
 
     def install(self) -> None:
         """Make every enginefacade writer of this process wait for its turn."""

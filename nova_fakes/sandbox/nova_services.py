@@ -69,14 +69,18 @@ class NovaServices:
     def create_cells(self) -> None:
         """Map cell0 and cell1, as ``nova-manage cell_v2 map_cell0`` and ``create_cell`` do; idempotent."""
         context = nova_context.get_admin_context()
-        known = {mapping.name for mapping in objects.CellMappingList.get_all(context)}
+        known = {mapping.name: mapping for mapping in objects.CellMappingList.get_all(context)}
         cells = (
             ("cell0", cell_mapping.CellMapping.CELL0_UUID, "none:///", "nova_cell0.sqlite"),
             # The cell's is what nova.conf says, also where its owner chose a broker.
             ("cell1", "00000000-0000-4000-8000-000000000001", nova.conf.CONF.transport_url, "nova_cell1.sqlite"),
         )
         for name, uuid, transport_url, file in cells:
-            if name not in known:
+            if name in known:
+                # The sandbox may have had its services in one process the last time, or a broker elsewhere.
+                known[name].transport_url = transport_url
+                known[name].save()
+            else:
                 objects.CellMapping(
                     context,
                     uuid=uuid,
@@ -143,6 +147,20 @@ class NovaServices:
         running.tg.add_dynamic_timer(
             running.periodic_tasks, initial_delay=None, periodic_interval_max=running.periodic_interval_max
         )
+
+    def has_reported(self, binary: str, host: str, since: float) -> bool:
+        """Tell whether a service in a process of its own is up, and has its compute node where it is a nova-compute.
+
+        :param since: seconds since the epoch; what it reported before does not count
+        """
+        context = nova_context.get_admin_context()
+        mapping = next(one for one in objects.CellMappingList.get_all(context) if one.name == "cell1")
+        with nova_context.target_cell(context, mapping) as cell:
+            found = objects.Service.get_by_host_and_binary(cell, host, binary)
+            seen = found and (found.last_seen_up or found.created_at)
+            if not seen or seen.timestamp() < since:
+                return False
+            return binary != "nova-compute" or any(node.host == host for node in objects.ComputeNodeList.get_all(cell))
 
     def map_hosts(self) -> None:
         """Map every new compute to its cell, as ``nova-manage cell_v2 discover_hosts`` does."""

@@ -53,6 +53,8 @@ class SandboxSpec:
     """Describes the hosts, which have the names that :attr:`hosts` gives; None: hosts all alike."""
     fault_file: Path | None = None
     """Fault rules that are in force from the beginning."""
+    processes: bool = False
+    """Run a broker, nova-conductor, nova-scheduler and the nova-computes as processes of their own; realizer null."""
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -64,6 +66,8 @@ class SandboxSpec:
             raise InvalidInput("hosts", self.hosts, "name each host once")
         if not 0 <= self.port <= 65535:
             raise InvalidInput("port", self.port, "use a TCP port from 1 to 65535, or 0 for a free one")
+        if self.processes and self.realizer != "null":
+            raise InvalidInput("realizer", self.realizer, "use null with processes")
         for name in self.options:
             if name.count("/") != 1:
                 raise InvalidInput("options", name, "write group/option, for example DEFAULT/debug")
@@ -89,6 +93,7 @@ class SandboxSpec:
             options=data.get("options", {}),
             fleet_file=Path(data["fleet_file"]) if data.get("fleet_file") else None,
             fault_file=Path(data["fault_file"]) if data.get("fault_file") else None,
+            processes=data.get("processes", False),
         )
 
 
