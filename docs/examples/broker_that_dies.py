@@ -29,8 +29,6 @@ class TestCalls(fixtures.TestWithFixtures):
         self.assertEqual(client.call({}, "double", number=1), 2)
 
         broker.broker.stop()
-        with self.assertRaises(oslo_messaging.MessagingTimeout):
-            client.prepare(timeout=1).call({}, "double", number=2)
         broker.broker.start()
         self.assertEqual(client.call({}, "double", number=3), 6)
 

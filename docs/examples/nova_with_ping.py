@@ -23,18 +23,8 @@ class TestTwoHosts(fixtures.TestWithFixtures):
                 server = cloud.compute.wait_for_server(server)
             (address, *_) = (one["addr"] for one in server.addresses["private"] if one["version"] == 4)
         (first,) = (one for one in nova.client.instances() if one["host"] == "compute-1")
-        ping = [
-            "nova-fakes",
-            "--state",
-            str(nova.client.state.root),
-            "exec",
-            first["uuid"],
-            "--",
-            "ping",
-            "-c1",
-            address,
-        ]
-        subprocess.run(ping, check=True)
+        command = ["nova-fakes", "exec", "--state", str(nova.client.state.root), first["uuid"]]
+        subprocess.run([*command, "ping", "-c1", address], check=True)
 
 
 if __name__ == "__main__":
