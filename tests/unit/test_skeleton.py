@@ -20,6 +20,10 @@ ADAPTERS = (
     "nova_fakes.conf",
     "nova_fakes.__main__",
     "nova_fakes.fixtures",
+    # They take python-ldap's own classes where it is installed, and keystone's.
+    "nova_fakes.ldap.client",
+    "nova_fakes.ldap.fakeldap",
+    "nova_fakes.ldap.keystone_fakeldap",
     "nova_fakes.rabbit.management",
     "nova_fakes.rabbit.server",
     "nova_fakes.rabbit.transport",
