@@ -315,11 +315,15 @@ class Search:
             attributes[self._context.name] = [] if self._request.types_only else [provider.csn.encode()]
 
     def _value_filter(self) -> ValueFilter:
-        """Return what keeps, of an attribute's values, those that a matched-values filter matches (RFC 3876)."""
+        """Return what keeps, of an attribute's values, those that a matched-values filter matches (RFC 3876).
+
+        An approximate filter keeps none, as in slapd.
+        """
         wanted = self._options.matched_values
         if not wanted or self._request.types_only:
             return None
-        matchers = [compile_filter(one, self._schema) for one in wanted]
+        exact = [one for one in wanted if not isinstance(one, filters.Approximate)]
+        matchers = [compile_filter(one, self._schema) for one in exact]
 
         def keep(attribute: Attribute, values: Values) -> Values:
             probe = _Probe(0, "", "", {})

@@ -291,6 +291,12 @@ def test_matched_values(directory: Directory, root: Identity) -> None:
     assert result.found == [(ANN, {"cn": [b"zoe"]})]
 
 
+def test_an_approximate_filter_matches_no_values(directory: Directory, root: Identity) -> None:
+    options = Options(matched_values=(parse_filter("(cn~=ann)"), parse_filter("(sn=S)")))
+    result = search(directory, root, base=ANN, scope=Scope.BASE, attributes=("cn", "sn"), options=options)
+    assert result.found == [(ANN, {"sn": [b"S"]})]
+
+
 def test_referrals(directory: Directory, root: Identity) -> None:
     managed = Options(manage_dsa_it=True)
     given = {"objectClass": [b"referral", b"extensibleObject"], "ou": [b"R"], "ref": [b"ldap://other/dc=x"]}
