@@ -7,18 +7,17 @@ Errors are the broker's; after one that closes the channel, the next call opens 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from nova_fakes.exceptions import Conflict, InvalidInput
+from nova_fakes.exceptions import Conflict
 from nova_fakes.rabbit import message as engine
 from nova_fakes.rabbit.broker import Broker
+from nova_fakes.rabbit.carrot_message import Message, MessageStateError, Prepared, prepared, text_of
 from nova_fakes.rabbit.channel import Channel
 from nova_fakes.rabbit.errors import HardError, SoftError
-from nova_fakes.rabbit.properties import Properties
 from nova_fakes.rabbit.receiver import Delivery, Inbox, Return
 from nova_fakes.rabbit.session import Session
 from nova_fakes.rabbit.tables import plain, typed
@@ -26,8 +25,6 @@ from nova_fakes.rabbit.tables import plain, typed
 __all__ = ["Backend", "Exchange", "Message", "MessageStateError", "Prepared", "Queue", "reset_all"]
 
 LOG = logging.getLogger(__name__)
-JSON = "application/json"
-BINARY = ("binary", "ascii-8bit")
 FOREVER_S = 86_400.0
 _shared = Broker()
 
@@ -40,130 +37,12 @@ def reset_all() -> None:
         old.stop()
 
 
-class MessageStateError(Conflict):
-    """The message has been answered already."""
-
-
-class Prepared(NamedTuple):
-    """A message as :meth:`Backend.prepare_message` makes it."""
-
-    message_data: Any
-    content_type: str | None = None
-    content_encoding: str | None = None
-    delivery_mode: int | None = None
-    priority: int | None = None
-
-    def encoded(self, headers: Mapping[str, Any] | None = None) -> tuple[Properties, bytes]:
-        """Return properties and octets; what is neither text nor octets is written as JSON.
-
-        :raises InvalidInput: for such a value under a content type other than JSON, one that JSON cannot hold, or text
-            that the content encoding cannot write
-        """
-        data, kind, encoding = self[:3]
-        if isinstance(data, bytes):
-            encoding = encoding or "binary"
-        elif not isinstance(data, str):
-            data, kind = _written(data, kind), JSON
-        if isinstance(data, str):
-            encoding = encoding or "utf-8"
-            data = _octets(data, "utf-8" if encoding in BINARY else encoding)
-        properties = Properties.of(
-            content_type=kind,
-            content_encoding=encoding,
-            headers=headers,
-            delivery_mode=self.delivery_mode,
-            priority=self.priority,
-        )
-        return properties, data
-
-
-def _written(data: Any, content_type: str | None) -> str:
-    if content_type not in (None, JSON):
-        raise InvalidInput("message_data", data, f"give text or octets as {content_type}")
-    try:
-        return json.dumps(data)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput("message_data", data, f"give text, octets or what JSON can hold ({error})") from error
-
-
-def _octets(text: str, encoding: str) -> bytes:
-    try:
-        return text.encode(encoding)
-    except (LookupError, UnicodeEncodeError) as error:
-        raise InvalidInput("content_encoding", encoding, f"give one that can write the text ({error})") from error
-
-
-def _prepared(message: Any) -> Prepared:
-    if isinstance(message, Prepared):
-        return message
-    return Prepared(*message) if isinstance(message, tuple) and len(message) == 3 else Prepared(message)
-
-
-class Message:
-    """A message that was received; the keywords are its attributes.
-
-    :param body: text; octets where the content encoding is binary
-    """
-
-    MessageStateError = MessageStateError
-
-    def __init__(self, backend: Backend, **kwargs: Any) -> None:
-        self.backend = backend
-        self.body: Any = kwargs.get("body")
-        self.delivery_tag: int = kwargs.get("delivery_tag", 0)
-        self.content_type: str | None = kwargs.get("content_type")
-        self.content_encoding: str | None = kwargs.get("content_encoding")
-        self.delivery_info: dict[str, Any] = kwargs.get("delivery_info", {})
-        self.headers: dict[str, Any] = kwargs.get("headers", {})
-        self._state = "RECEIVED"
-
-    def decode(self) -> Any:
-        """Return the value of a JSON body, any other body as it is: what was pickled is never loaded.
-
-        :raises ValueError: the body is no JSON, though its content type says so
-        """
-        return json.loads(self.body) if self.content_type == JSON else self.body
-
-    @property
-    def payload(self) -> Any:
-        """The decoded body."""
-        return self.decode()
-
-    @property
-    def acknowledged(self) -> bool:
-        """Whether it has been answered, in whichever way."""
-        return self._state != "RECEIVED"
-
-    def ack(self) -> None:
-        """Take it out of the queue.
-
-        :raises MessageStateError: it has been answered already
-        """
-        self._answer("ACK", self.backend.ack)
-
-    def reject(self) -> None:
-        """Have it thrown away, or dead-lettered; errors as :meth:`ack`."""
-        self._answer("REJECTED", self.backend.reject)
-
-    def requeue(self) -> None:
-        """Have it come again; errors as :meth:`ack`."""
-        self._answer("REQUEUED", self.backend.requeue)
-
-    def _answer(self, state: str, answer: Callable[[int], None]) -> None:
-        if self.acknowledged:
-            raise MessageStateError(f"the message has been answered already: {self._state}")
-        answer(self.delivery_tag)
-        self._state = state
-
-
 class Backend:
     """A client with one channel, as carrot's `BaseBackend` has it.
 
     :param connection: carrot's, kept and not used
     :param broker: None: the one that all share
     """
-
-    Message = Message
 
     def __init__(self, connection: object = None, *, broker: Broker | None = None, **kwargs: Any) -> None:
         self.connection = connection
@@ -259,7 +138,7 @@ class Backend:
         """
         if immediate:
             raise HardError("NOT_IMPLEMENTED", "immediate=true")
-        properties, body = _prepared(message).encoded(headers)
+        properties, body = prepared(message).encoded(headers)
         self._call("publish", exchange, routing_key or "", properties, body, mandatory=bool(mandatory))
 
     # Messages in.
@@ -388,13 +267,14 @@ class Backend:
                     if self._channel is channel and self._is_open() and self._inbox.deliveries:
                         return self._inbox.deliveries.popleft()
                     if not self._is_open() or self._channel is not channel or not channel.consumers:
-                        return self._ended()
+                        self._check_end()
+                        return None
                     due_s = broker.timers.next_due_s
                 self._alarm.wait(FOREVER_S if due_s is None else due_s - broker.clock.monotonic())
         finally:
             broker.timers.on_earlier.remove(self._alarm.set)
 
-    def _ended(self) -> None:
+    def _check_end(self) -> None:
         for error in self._inbox.closings:
             if error is not None:
                 raise error
@@ -404,23 +284,13 @@ class Backend:
         where = {"exchange": message.exchange, "routing_key": message.routing_key, "redelivered": redelivered}
         return Message(
             self,
-            body=_text(message.body, fields.get("content_encoding")),
+            body=text_of(message.body, fields.get("content_encoding")),
             delivery_tag=delivery_tag,
             content_type=fields.get("content_type"),
             content_encoding=fields.get("content_encoding"),
             delivery_info={**where, "delivery_tag": delivery_tag},
             headers=plain(message.properties.headers),
         )
-
-
-def _text(body: bytes, encoding: str | None) -> str | bytes:
-    """Return the text of a body; the octets where they are no text by their encoding."""
-    if encoding in BINARY:
-        return body
-    try:
-        return body.decode(encoding or "utf-8")
-    except (UnicodeDecodeError, LookupError):
-        return body
 
 
 class Queue:
