@@ -175,7 +175,7 @@ class Listings:
             return 0, 0, 0
         if window.value is None:
             target = self._offset(len(entries), window, context)
-            place: int | None = target - 1 if target > 0 else None
+            place: int | None = max(target - 1, 0)
         else:
             place = self._of_value(entries, options, window.value, context)
             target = len(entries) + 1 if place is None else place + 1

@@ -73,11 +73,12 @@ def _pbkdf2(algorithm: str) -> Callable[[bytes, bytes], bool]:
 
 
 def _crypt(encoded: bytes, password: bytes) -> bool:
-    """Ask the C library's crypt(3), where there is one."""
+    """Ask the C library's crypt(3), where there is one. A zero byte would end what it reads."""
     path = ctypes.util.find_library("crypt")
-    if path is None:
+    if path is None or b"\0" in password or b"\0" in encoded:
         return False
-    function = ctypes.CDLL(path).crypt
+    # It answers in one buffer for all threads, so that the interpreter's lock is kept.
+    function = ctypes.PyDLL(path).crypt
     function.restype = ctypes.c_char_p
     function.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
     made: bytes | None = function(password, encoded)

@@ -1,5 +1,3 @@
-import base64
-import hashlib
 import random
 from collections.abc import Callable
 
@@ -317,41 +315,6 @@ def test_aliases(directory: Directory, root: Identity) -> None:
     with pytest.raises(LdapError) as caught:
         search(directory, root, base=base, scope=Scope.BASE, deref=Deref.ALWAYS)
     assert (caught.value.code, caught.value.text) == (ResultCode.ALIAS_PROBLEM, "aliasedObject not found")
-
-
-SALT = bytes(range(4))
-ENCODED_SALT = base64.b64encode(SALT).rstrip(b"=").replace(b"+", b".")
-
-
-def digest(algorithm: str, salt: bytes = b"") -> bytes:
-    return base64.b64encode(hashlib.new(algorithm, b"secret" + salt).digest() + salt)
-
-
-PBKDF2 = base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"secret", SALT, 10))
-STORED = [
-    b"secret",
-    b"{SHA}" + digest("sha1"),
-    b"{MD5}" + digest("md5"),
-    b"{SSHA}" + digest("sha1", SALT),
-    b"{smd5}" + digest("md5", SALT),
-    b"{SSHA512}" + digest("sha512", SALT),
-    b"{PBKDF2-SHA256}10$%b$%b" % (ENCODED_SALT, PBKDF2),
-]
-
-
-@pytest.mark.parametrize("stored", STORED)
-def test_stored_passwords(directory: Directory, root: Identity, stored: bytes) -> None:
-    modify(Change.REPLACE, "userPassword", stored)(directory, root)
-    assert directory.bind(ANN, b"secret").dn.text == ANN
-    with pytest.raises(LdapError):
-        directory.bind(ANN, b"other")
-
-
-@pytest.mark.parametrize("stored", [b"{NOSUCH}secret", b"{SSHA}!", b"{PBKDF2}x", b"{SHA}"])
-def test_what_is_no_password_opens_nothing(directory: Directory, root: Identity, stored: bytes) -> None:
-    modify(Change.REPLACE, "userPassword", stored)(directory, root)
-    with pytest.raises(LdapError):
-        directory.bind(ANN, b"secret")
 
 
 def test_changing_a_password(directory: Directory, root: Identity) -> None:

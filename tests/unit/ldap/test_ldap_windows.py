@@ -61,6 +61,8 @@ def look(client: Client, *controls: Control) -> Answer:
         (1, 1, (4, 9), ["cid", "e", "f"], 4),
         (1, 0, (0, 0), ["i", "j"], 9),
         (0, 0, (5, 10), ["e"], 4),  # half of the way, whatever the client thinks how many there are
+        (2, 1, (2, 40), ["ann", "bob"], 0),  # so near the beginning that it is no place
+        (2, 1, (0, 5), ["ann", "bob"], 0),
         (1, 1, b"f", ["e", "f", "g"], 5),
         (2, 5, b"zz", ["i", "j"], 10),
     ],
