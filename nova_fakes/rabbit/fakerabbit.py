@@ -257,7 +257,8 @@ class Backend:
         if channel is None:
             return None
         broker = channel.broker
-        broker.timers.on_earlier.append(self._alarm.set)
+        with broker:
+            broker.timers.on_earlier.append(self._alarm.set)
         try:
             while True:
                 self._alarm.clear()
@@ -272,7 +273,8 @@ class Backend:
                     due_s = broker.timers.next_due_s
                 self._alarm.wait(FOREVER_S if due_s is None else due_s - broker.clock.monotonic())
         finally:
-            broker.timers.on_earlier.remove(self._alarm.set)
+            with broker:
+                broker.timers.on_earlier.remove(self._alarm.set)
 
     def _check_end(self) -> None:
         for error in self._inbox.closings:
