@@ -42,7 +42,8 @@ time-outs pass; a server's ticker takes that turn by itself.
 `quorum`, `stream`, `backlog`, `consumers` (delivery), `deaths` (dead-lettering), `arguments`, `equivalence` (checks
 and their texts), `confirms`, `patience`, `reply_to`, `message`, `properties`, `tables` (values and octets), `timers`,
 `store` (hooks for persistence), `receiver`, `history`, `snapshot`, `users`, `errors`; `wire` (AMQP 0-9-1 without input
-and output), `server` and `ticker` (asyncio).
+and output), `server` and `ticker` (asyncio), `fakerabbit` over `carrot_message` (the
+interface of nova's fake of 2011).
 """
 
 from typing import TYPE_CHECKING, Any

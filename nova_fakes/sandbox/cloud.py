@@ -26,7 +26,7 @@ from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
-from nova_fakes.sandbox.token_cache import TokenCache, with_token_cache
+from nova_fakes.sandbox.token_cache import TokenCache, WSGIApplication, with_token_cache
 from nova_fakes.virt import fault_file, fleet_file
 from nova_fakes.virt.fault_file import FaultPlan
 from nova_fakes.virt.fleet import Fleet
@@ -358,9 +358,13 @@ class Cloud:
         self._start_services()
         nova.map_hosts()
         nova.create_aggregates(self._plan.aggregates)
-        api = self._step("nova-api", nova.api, server.url + config.MOUNTS["compute"])
-        server.mount(config.MOUNTS["compute"], with_token_cache(api, cache))
+        server.mount(config.MOUNTS["compute"], self._start_api(cache))
         config.write_clouds(state, server.url)
+
+    def _start_api(self, cache: TokenCache) -> WSGIApplication:
+        """Return nova's API, ready."""
+        url = self.server.url + config.MOUNTS["compute"]
+        return with_token_cache(self._step("nova-api", self._nova.api, url), cache)
 
     def _start_services(self) -> None:
         self._step("nova-conductor", self._nova.start_conductor)

@@ -1,7 +1,7 @@
 """A sandbox whose nova services and broker are processes of their own, under the daemon's supervision.
 
-The API fakes, placement and nova's API stay in the daemon. What the processes share is what services of a real cloud
-share: the broker, the databases, and the hypervisors' journal.
+The API fakes and placement stay in the daemon, which hands requests for nova's API on. What the processes share is what
+services of a real cloud share: the broker, the databases, and the hypervisors' journal.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nova_fakes.exceptions import HostNotFound, InvalidTransition
+from nova_fakes.sandbox import config
 from nova_fakes.sandbox.cloud import Cloud
+from nova_fakes.sandbox.proxy import Proxy
 from nova_fakes.sandbox.supervisor import Supervised, require_running
 from nova_fakes.virt import fleet_file
 from nova_fakes.virt.fleet_file import FleetPlan
 from nova_fakes.virt.journal import Journal
+
+if TYPE_CHECKING:
+    from nova_fakes.sandbox.token_cache import TokenCache, WSGIApplication
 
 __all__ = ["ProcessCloud"]
 
@@ -29,7 +34,7 @@ _POLL_S = 0.1
 
 
 class ProcessCloud(Cloud):
-    """A broker, nova-conductor, nova-scheduler and nova-computes as processes; the rest in this one."""
+    """A broker, nova-api, nova-conductor, nova-scheduler and nova-computes as processes; the rest in this one."""
 
     def _start_fleet(self) -> None:
         described = self.spec.fleet_file
@@ -42,7 +47,7 @@ class ProcessCloud(Cloud):
     def _start_nova(self) -> None:
         self._cleanup.callback(self._stop_programs)
         self._follow_journal()
-        port = self._broker_port()
+        port = self._free_port("rabbit.port")
         self.spec = dataclasses.replace(self.spec, options={**self._own_options(port), **self.spec.options})
         broker = ["-m", "nova_fakes", "rabbit", "serve", "--listen", f"amqp://127.0.0.1:{port}"]
         self._run("rabbit", [sys.executable, *broker, "--persist", str(self._state.root / "rabbit.sqlite")])
@@ -59,9 +64,9 @@ class ProcessCloud(Cloud):
         files = (("fleet_file", self.spec.fleet_file), ("fault_file", self.spec.fault_file))
         return options | {f"nova_fakes/{name}": str(path) for name, path in files if path is not None}
 
-    def _broker_port(self) -> int:
-        """Return the broker's port, that of the last run where it is free."""
-        remembered = self._state.root / "rabbit.port"
+    def _free_port(self, name: str) -> int:
+        """Return a port for what the file of that name remembers, that of the last run where it is free."""
+        remembered = self._state.root / name
         wanted = int(remembered.read_text()) if remembered.exists() else 0
         for port in (wanted, 0):
             with socket.socket() as listener, contextlib.suppress(OSError):
@@ -106,6 +111,14 @@ class ProcessCloud(Cloud):
             name, _, host = label.partition("@")
             up = self._service_up(name, host or "controller")
             self._step(label, lambda label=label, up=up: self._wait(label, up))  # type: ignore[misc]
+
+    def _start_api(self, cache: TokenCache) -> WSGIApplication:
+        port = self._free_port("nova-api.port")
+        argv = [sys.executable, "-m", "nova_fakes.sandbox.program", "nova-api", str(port), str(self._state.etc)]
+        self._run("nova-api", argv)
+        url = self.server.url + config.MOUNTS["compute"]
+        self._step("nova-api", lambda: self._wait("nova-api", lambda: _listens(port)), url)
+        return Proxy(port)
 
     def _service_up(self, binary: str, host: str) -> Callable[[], bool]:
         since = time.time()

@@ -9,7 +9,7 @@ from typing import Any
 
 from nova_fakes.sandbox.config import TOKEN_CACHE_KEY
 
-__all__ = ["TokenCache", "with_token_cache"]
+__all__ = ["TokenCache", "WSGIApplication", "with_token_cache"]
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -53,6 +53,7 @@ def test_services_recover_from_the_brokers_death_and_leave_nothing(sandbox_of_pr
     running = processes(client)
     assert running.keys() == {
         "rabbit",
+        "nova-api",
         "nova-conductor",
         "nova-scheduler",
         "nova-compute@compute-1",
