@@ -45,6 +45,7 @@ EXAMPLE = """import unittest
 from nova.virt import fake
 from nova_fakes.fixtures.compliance import VirtDriverCompliance
 
+
 class ComplianceTest(VirtDriverCompliance, unittest.TestCase):
     def make_driver(self, virtapi, host):
         return fake.FakeDriver(virtapi)"""

@@ -18,9 +18,12 @@ def server_tls(
     :param option: that named the certificate
     :param key: None: it is in the certificate's file
     :param client_ca: of those who sign clients' certificates; None: clients are asked for none
-    :raises InvalidInput: the files do not belong together
+    :raises InvalidInput: the files do not belong together, or the certificate itself is missing
     """
     if certificate is None:
+        if key is not None or client_ca is not None:
+            given = str(key if key is not None else client_ca)
+            raise InvalidInput("key" if key is not None else "client-ca", given, f"give --{option} with it")
         return None
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

@@ -54,8 +54,11 @@ def test_children_belong_to_the_footprint(child):
 
 def test_process_that_the_footprint_missed(tmp_path):
     state = tmp_path / "state"
-    process = subprocess.Popen([sys.executable, "-c", "input()", str(state)], stdin=subprocess.PIPE)
+    program = "print(flush=True); input()"
+    argv = [sys.executable, "-c", program, str(state)]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        process.stdout.readline()  # it is the program now that it is asked for
         assert processes_naming(state) == [process.pid]
         (left,) = footprint(state).left(state_stays=False).left
         assert left.startswith(f"process {process.pid}")
