@@ -19,9 +19,13 @@ from typing import Any
 __all__ = ["WriterTurns", "create_schema", "url"]
 
 
+#: How long a connection waits for another one's lock, seconds. SQLite's own 5 are too few on a machine that is busy.
+LOCK_TIMEOUT_S = 60
+
+
 def url(path: Path) -> str:
     """Return SQLAlchemy's URL of a database file."""
-    return f"sqlite:///{path}"
+    return f"sqlite:///{path}?timeout={LOCK_TIMEOUT_S}"
 
 
 def create_schema(path: Path, kind: str) -> None:
@@ -78,7 +82,9 @@ class WriterTurns:
             yield
             return
         descriptor = os.open(
-            database.removeprefix("sqlite:///") + ".turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            database.removeprefix("sqlite:///").partition("?")[0] + ".turn",
+            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+            0o600,
         )
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel gives it up with the process

@@ -79,6 +79,7 @@ class NovaServices:
             if name in known:
                 # The sandbox may have had its services in one process the last time, or a broker elsewhere.
                 known[name].transport_url = transport_url
+                known[name].database_connection = database.url(self._state.databases / file)
                 known[name].save()
             else:
                 objects.CellMapping(
