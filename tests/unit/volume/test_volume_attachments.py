@@ -1,6 +1,8 @@
 """The way of an attachment, and what a server sees through it."""
 
+import itertools
 import json
+import uuid
 
 import pytest
 from hypothesis import settings
@@ -172,7 +174,9 @@ class AttachmentMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.store = VolumeStore()
+        # The same in every run, since attachments are drawn from a list of them.
+        numbers = itertools.count()
+        self.store = VolumeStore(new_id=lambda: str(uuid.UUID(int=next(numbers))))
         self.plain = self.store.create_volume(GIB).id
         self.shared = self.store.create_volume(GIB, multiattach=True).id
 
