@@ -213,7 +213,8 @@ class NovaServices:
                 self._halt(key)
             except Exception:
                 LOG.exception("%s on %s did not stop", *key)
-        rpc.cleanup()
+        if rpc.NOTIFIER is not None:  # it is where the configuration was refused
+            rpc.cleanup()
 
     def _halt(self, key: tuple[str, str]) -> None:
         """Take a service off the RPC bus and end its timers; does nothing where it does not run."""
