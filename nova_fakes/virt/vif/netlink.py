@@ -25,6 +25,8 @@ __all__ = [
     "DELETE_GROUP",
     "DELETE_LINK",
     "DELETE_ROUTE4",
+    "FORGET",
+    "FORWARD",
     "LINK_ALIAS",
     "LINK_ATTACH",
     "LINK_DOWN",
@@ -54,7 +56,7 @@ __all__ = [
 
 # Message types, flags and families.
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK = 16, 17, 18, 19
-_RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_NEWNEIGH = 20, 21, 24, 25, 28
+_RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_NEWNEIGH, _RTM_DELNEIGH = 20, 21, 24, 25, 28, 29
 _RTM_NEWNSID, _RTM_GETNSID = 88, 90
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ACK, _REPLACE, _EXCL, _CREATE, _DUMP = 0x4, 0x100, 0x200, 0x400, 0x300
@@ -71,7 +73,8 @@ _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_PERMANENT_NODAD = 0x82
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
-_NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
+_NDA_DST, _NDA_LLADDR = 1, 2
+_NUD_REACHABLE, _NUD_PERMANENT, _NTF_MASTER = 0x02, 0x80, 0x04
 _NETNSA_NSID, _NETNSA_FD = 1, 3
 
 _IFINFO = struct.Struct("=BxHiII")
@@ -82,12 +85,13 @@ _RECEIVE_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What the kernel says of an interface."""
+    """What the kernel says of an interface; `peer` is the index of the other end of a pair, 0 for anything else."""
 
     index: int
     name: str
     up: bool
     master: int
+    peer: int
     alias: str
     mac: bytes
     stats: bytes
@@ -241,6 +245,23 @@ DELETE_ROUTE4 = _route("remove an IPv4 route", socket.AF_INET, 4, _RTM_DELROUTE)
 ROUTE6 = _route("add an IPv6 route", socket.AF_INET6, 16)
 NEIGHBOUR4 = _neighbour("add an IPv4 neighbour", socket.AF_INET, 4)
 NEIGHBOUR6 = _neighbour("add an IPv6 neighbour", socket.AF_INET6, 16)
+
+
+def _forwarding(summary: str, kind: int, flags: int) -> Template:
+    return Template(
+        summary,
+        kind,
+        flags,
+        struct.pack("=Bxxx", socket.AF_BRIDGE),
+        slot("port", "i"),
+        struct.pack("=HBB", _NUD_REACHABLE, _NTF_MASTER, 0),
+        attr(_NDA_LLADDR, slot("mac", "6s")),
+    )
+
+
+#: As the bridge itself learns: the entry ages, and moves with the next frame from elsewhere (bridge(8), ``dynamic``).
+FORWARD = _forwarding("tell a bridge at which port a MAC is", _RTM_NEWNEIGH, _CREATE | _REPLACE)
+FORGET = _forwarding("tell a bridge that a MAC is no longer at a port", _RTM_DELNEIGH, 0)
 
 _GET_LINK = Template("look an interface up", _RTM_GETLINK, 0, _ifinfo(), _IFNAME)
 _GET_LINKS = Template("list the interfaces", _RTM_GETLINK, _DUMP, _ifinfo())
@@ -418,6 +439,7 @@ def _link(body: bytes) -> Link:
         name=found.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(),
         up=bool(flags & UP),
         master=struct.unpack("=I", found.get(_IFLA_MASTER, bytes(4)))[0],
+        peer=struct.unpack("=I", found.get(_IFLA_LINK, bytes(4)))[0],
         alias=found.get(_IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace"),
         mac=found.get(_IFLA_ADDRESS, b""),
         stats=found.get(_IFLA_STATS64, b""),

@@ -292,9 +292,6 @@ class SwitchWiring(Wiring):
         facts = {"bridge": bridge_of(vif), "hybrid": hybrid(vif)}
         return facts if self._own else {**facts, "switch": str(self._switch.socket)}
 
-    def _reattach(self, instance: Instance, source: str, destination: str) -> None:
-        """Do nothing: the hosts of a fabric share the bridges, and the port stays where it is."""
-
     def _host_devices(self, vif_id: str, link: Link) -> Sequence[str]:
         filter_ = self.filters.get(vif_id)
         return (link.devname,) if filter_ is None else (link.devname, *filter_.devices)

@@ -446,28 +446,5 @@ class Wiring:
 
     def _move(self, operation: plan.MoveLinks) -> None:
         instance = self.instances[operation.instance]
-        self._reattach(instance, operation.source, operation.destination)
-        for link in instance.links.values():
-            for host, change in ((operation.source, set.discard), (operation.destination, set.add)):
-                bridge = self.bridges.get(link.network_id, host)
-                if bridge is not None:
-                    change(bridge.ports, link.devname)
+        self.bridges.move(instance.links.values(), operation.source, operation.destination)
         instance.host = operation.destination
-
-    def _reattach(self, instance: Instance, source: str, destination: str) -> None:
-        there: list[netlink.Message] = []
-        back: list[netlink.Message] = []
-        for link in instance.links.values():
-            for host, messages in ((destination, there), (source, back)):
-                bridge = self.bridges.get(link.network_id, host)
-                if bridge is None:
-                    raise RealizerError(f"host {host} has no bridge of network {link.network_id}; plan one first")
-                messages.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=bridge.index))
-        self._attach(there, back)
-
-    def _attach(self, there: Sequence[netlink.Message], back: Sequence[netlink.Message]) -> None:
-        try:
-            self.socket.send(there)
-        except KernelRefused:
-            self.socket.send(back)
-            raise
