@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif import namespaces, netlink, rtnetlink
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
@@ -103,7 +103,9 @@ def introduce(addresses):
     with netlink.Socket() as sock:
         sock.send(
             [
-                netlink.NEIGHBOUR4.fill(index=2, address=socket.inet_aton(one), mac=bytes.fromhex(mac.replace(":", "")))
+                rtnetlink.NEIGHBOUR4.fill(
+                    index=2, address=socket.inet_aton(one), mac=bytes.fromhex(mac.replace(":", ""))
+                )
                 for one, mac in addresses.items()
             ]
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from nova_fakes.exceptions import KernelRefused, RealizerError
-from nova_fakes.virt.vif import netlink
+from nova_fakes.virt.vif import netlink, rtnetlink
 from nova_fakes.virt.vif.instances import Link
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
@@ -70,7 +70,7 @@ class NetworkBridges(Protocol):
     def move(self, links: Iterable[Link], source: str, destination: str) -> None:
         """Take host ends from where they are on one host to where they go on another; all or none."""
 
-    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+    def prepare(self, devname: str, entry: Entry) -> list[rtnetlink.Message]:
         """List what a new device of ours needs before it may go up."""
 
 
@@ -179,17 +179,17 @@ class Bridges:
         for bridge in list(self._bridges.values()):
             self._remove(bridge, keep_in_kernel)
 
-    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+    def prepare(self, devname: str, entry: Entry) -> list[rtnetlink.Message]:
         """List what a new device of ours needs before it may go up: no IPv6 of its own, and our mark."""
         return preparation(devname, entry, self._quiet, self._within)
 
-    def _attachments(self, links: Sequence[Link], source: str, destination: str) -> list[netlink.Message]:
+    def _attachments(self, links: Sequence[Link], source: str, destination: str) -> list[rtnetlink.Message]:
         """List what puts host ends on the destination's bridges, one for each, and then what redirects their frames."""
-        attaching: list[netlink.Message] = []
-        redirecting: list[netlink.Message] = []
+        attaching: list[rtnetlink.Message] = []
+        redirecting: list[rtnetlink.Message] = []
         for link in links:
             left, entered = (self._must_have(link.network_id, host) for host in (source, destination))
-            attaching.append(netlink.LINK_ATTACH.fill(devname=netlink.name(link.devname), bridge=entered.index))
+            attaching.append(rtnetlink.LINK_ATTACH.fill(devname=rtnetlink.name(link.devname), bridge=entered.index))
             redirecting += self._redirection(link, left, entered)
         return attaching + redirecting
 
@@ -199,7 +199,7 @@ class Bridges:
             raise RealizerError(f"host {host} has no bridge of network {network_id}; plan one first")
         return bridge
 
-    def _redirection(self, link: Link, left: Bridge, entered: Bridge) -> list[netlink.Message]:
+    def _redirection(self, link: Link, left: Bridge, entered: Bridge) -> list[rtnetlink.Message]:
         """List what tells the network's bridges where a host end is that goes from one of them to another.
 
         The bridge that it entered has it no longer behind its uplink but at itself; the trunk, at the far end of that
@@ -210,11 +210,14 @@ class Bridges:
         mac = bytes.fromhex(link.seat.mac.replace(":", ""))
         hints = []
         if below is not None:
-            hints += [netlink.FORGET.fill(port=below.index, mac=mac), netlink.FORWARD.fill(port=below.peer, mac=mac)]
-        hints += [netlink.FORWARD.fill(port=one.index, mac=mac) for one in (itself, above) if one is not None]
+            hints += [
+                rtnetlink.FORGET.fill(port=below.index, mac=mac),
+                rtnetlink.FORWARD.fill(port=below.peer, mac=mac),
+            ]
+        hints += [rtnetlink.FORWARD.fill(port=one.index, mac=mac) for one in (itself, above) if one is not None]
         return hints
 
-    def _attach(self, messages: Sequence[netlink.Message], attachments: int) -> None:
+    def _attach(self, messages: Sequence[rtnetlink.Message], attachments: int) -> None:
         """Send what `_attachments` lists; a bridge that takes no hint is no error.
 
         It may have nothing to forget; and where the guest has taken its own end down, nothing can be sent there.
@@ -243,13 +246,13 @@ class Bridges:
             host=host,
         )
         try:
-            encoded = netlink.name(devname)
+            encoded = rtnetlink.name(devname)
             # The first three characters are letters; the rest, hex digits, make a stable MAC, so that the bridge's
             # does not change with its ports.
             mac = b"\x02" + bytes.fromhex(devname[3:])
             self._create(
                 devname,
-                [netlink.BRIDGE.fill(devname=encoded, mac=mac, mtu=mtu, flags=0), *self.prepare(devname, entry)],
+                [rtnetlink.BRIDGE.fill(devname=encoded, mac=mac, mtu=mtu, flags=0), *self.prepare(devname, entry)],
             )
             link = self._socket.link(devname)
             if link is None:
@@ -268,21 +271,21 @@ class Bridges:
         )
         macs = (b"\x02" + bytes.fromhex(devname[3:]) for devname in (near, far))
         messages = [
-            netlink.VETH.fill(
+            rtnetlink.VETH.fill(
                 index=0,
-                devname=netlink.name(near),
+                devname=rtnetlink.name(near),
                 mac=next(macs),
                 bridge=bridge.index,
                 flags=0,
                 mtu=_UPLINK_MTU,
                 peer_index=0,
-                peer_name=netlink.name(far),
+                peer_name=rtnetlink.name(far),
                 peer_mac=next(macs),
             ),
             *self.prepare(near, entry),
             *self.prepare(far, entry),
-            netlink.LINK_ATTACH.fill(devname=netlink.name(far), bridge=trunk.index),
-            netlink.LINK_UP.fill(devname=netlink.name(far)),
+            rtnetlink.LINK_ATTACH.fill(devname=rtnetlink.name(far), bridge=trunk.index),
+            rtnetlink.LINK_UP.fill(devname=rtnetlink.name(far)),
         ]
         try:
             self._create(near, messages)
@@ -291,14 +294,14 @@ class Bridges:
             raise
         return entry
 
-    def _create(self, devname: str, messages: list[netlink.Message]) -> None:
+    def _create(self, devname: str, messages: list[rtnetlink.Message]) -> None:
         """Make a device by the first message, prepare it by the others and bring it up; whole or not at all."""
-        encoded = netlink.name(devname)
+        encoded = rtnetlink.name(devname)
         try:
-            self._socket.send([*messages, netlink.LINK_UP.fill(devname=encoded)])
+            self._socket.send([*messages, rtnetlink.LINK_UP.fill(devname=encoded)])
         except KernelRefused as error:
             if 0 not in error.failed:  # the device was made, something after it failed
-                self._socket.send([netlink.DELETE_LINK.fill(devname=encoded)])
+                self._socket.send([rtnetlink.DELETE_LINK.fill(devname=encoded)])
             raise
 
     def _remove(self, bridge: Bridge, keep_in_kernel: bool = False) -> None:
@@ -311,20 +314,20 @@ class Bridges:
             self._ledger.done(entry)
 
 
-def preparation(devname: str, entry: Entry, quiet: bool, within: str | None) -> list[netlink.Message]:
+def preparation(devname: str, entry: Entry, quiet: bool, within: str | None) -> list[rtnetlink.Message]:
     """List what a new device needs before it may go up; see `Bridges` for `quiet` and `within`."""
     messages = []
     if not quiet:
-        messages.append(netlink.NO_AUTOCONF.fill(devname=netlink.name(devname)))
+        messages.append(rtnetlink.NO_AUTOCONF.fill(devname=rtnetlink.name(devname)))
     if within is None:
-        messages.append(netlink.LINK_ALIAS.fill(devname=netlink.name(devname), alias=entry.mark.encode()))
+        messages.append(rtnetlink.LINK_ALIAS.fill(devname=rtnetlink.name(devname), alias=entry.mark.encode()))
     return messages
 
 
 def delete(socket: netlink.Socket, devname: str) -> None:
     """Delete a device; one that is gone already is no error."""
     try:
-        socket.send([netlink.DELETE_LINK.fill(devname=netlink.name(devname))])
+        socket.send([rtnetlink.DELETE_LINK.fill(devname=rtnetlink.name(devname))])
     except KernelRefused as error:
         if error.errno != errno.ENODEV:
             raise

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
-from nova_fakes.virt.vif import namespaces, netlink, plan
+from nova_fakes.virt.vif import namespaces, plan, rtnetlink
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters
 from nova_fakes.virt.vif.bridges import delete
 from nova_fakes.virt.vif.gathering import GatheringWorker
@@ -21,7 +21,7 @@ from nova_fakes.virt.vif.ledger import Entry, Ledger
 from nova_fakes.virt.vif.steps import BringNamespace, MtuChange, SetMtu
 from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
 
-__all__ = ["Fabric", "outcome"]
+__all__ = ["Fabric"]
 
 LOG = logging.getLogger(__name__)
 
@@ -69,6 +69,9 @@ class Fabric:
         except BaseException:
             self._worker.close()
             raise
+
+    #: How many operations make a burst. Of more, what the first opened is in no cache when it is its turn again.
+    _burst_limit = 32
 
     def __enter__(self) -> "Fabric":
         return self
@@ -138,12 +141,11 @@ class Fabric:
         self._perform(instance, lambda: self._take(host, instance, vifs, source))
 
     def together(self, calls: Sequence[Callable[[], object]]) -> list[object]:
-        """Make several calls, of this fabric or of realizers on it, in one go and in order.
+        """Make several calls, of this fabric or of realizers on it, side by side; those of an instance in order.
 
         :returns: of each call what it returned or the exception that it raised; one that fails stops no other
         """
-
-        return self._outside(lambda: [outcome(call) for call in calls])
+        return self._worker.together(calls)
 
     def settle(self, timeout_s: float = 60.0) -> bool:
         """Wait until the kernel has removed all interfaces of what was unplugged; False where it takes longer.
@@ -192,7 +194,12 @@ class Fabric:
         self._adopt()
 
     def _make_worker(self) -> GatheringWorker:
-        return GatheringWorker("fabric", lambda burst: self._wiring.commit(burst), idle=lambda: self._wiring.leave())
+        return GatheringWorker(
+            "fabric",
+            lambda burst: self._wiring.commit(burst),
+            idle=lambda: self._wiring.leave(),
+            limit=self._burst_limit,
+        )
 
     def _make_wiring(self, quiet: bool) -> Wiring:
         return Wiring(self.ledger, self.directory, self.path, quiet, self._gateway_neighbours)
@@ -301,7 +308,7 @@ class Fabric:
         seats = {vif_id: link.seat for vif_id, link in instance.links.items()} if instance is not None and here else {}
         planned = plan.interfaces(vifs, seats)
         for interface in planned:
-            self._wiring.check_mac(interface.vif)
+            self._wiring.claims.check_mac(interface.vif)
         if instance is not None and not here:
             yield from self._unplug(instance.host, uuid, None)
             instance = None
@@ -360,9 +367,9 @@ class Fabric:
             return
         # Without carrier the guest keeps addresses, routes and sockets; were its own end taken down, the kernel would
         # throw IPv6 addresses and routes away.
-        template = netlink.LINK_UP if up else netlink.LINK_DOWN
+        template = rtnetlink.LINK_UP if up else rtnetlink.LINK_DOWN
         self._wiring.socket.send(
-            [template.fill(devname=netlink.name(link.devname)) for link in instance.links.values()]
+            [template.fill(devname=rtnetlink.name(link.devname)) for link in instance.links.values()]
         )
         if up and not instance.up:
             self._wiring.leases.reboot(instance.links)
@@ -377,7 +384,7 @@ class Fabric:
         for vif_id, link in instance.links.items():
             guest = self._wiring.socket.guest_link(nsid, link.seat.index)
             if guest is not None:
-                found[vif_id] = netlink.counters_of(guest)
+                found[vif_id] = rtnetlink.counters_of(guest)
         return found
 
     def _migrate(self, host: str, uuid: str, vifs: Sequence[VIF]) -> Steps:
@@ -432,14 +439,6 @@ def _mtu_changes(instance: Instance, vifs: Sequence[VIF]) -> tuple[SetMtu, ...]:
             plan.interface(vif, link.seat.ordinal)
             changes.append(MtuChange(vif.id, link.mtu, vif.mtu))
     return (SetMtu(instance.uuid, tuple(changes)),) if changes else ()
-
-
-def outcome(call: Callable[[], object]) -> object:
-    """Make a call, and return what it returned or the exception that it raised."""
-    try:
-        return call()
-    except Exception as error:
-        return error
 
 
 def _quieten() -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from nova_fakes.virt.vif.ledger import Entry
 from nova_fakes.virt.vif.plan import Seat
 
-__all__ = ["Batch", "Instance", "Link"]
+__all__ = ["Instance", "Link"]
 
 
 @dataclass(slots=True)
@@ -43,12 +43,3 @@ class Instance:
     nsid: int | None = None
     pristine: bool = False
     unnoted: int | None = None
-
-
-@dataclass(slots=True)
-class Batch:
-    """The messages of one plan's links within a burst: where each link's first is, and where they end."""
-
-    instance: Instance
-    made: list[tuple[int, str, Link]]
-    end: int

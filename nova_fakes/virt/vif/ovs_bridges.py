@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
-from nova_fakes.virt.vif import netlink
+from nova_fakes.virt.vif import rtnetlink
 from nova_fakes.virt.vif.base import MAX_DEVNAME_LENGTH
 from nova_fakes.virt.vif.bridges import preparation
 from nova_fakes.virt.vif.instances import Link
@@ -76,7 +76,7 @@ class NamedBridges:
                 if segment is not None:
                     change(segment.ports, link.devname)
 
-    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+    def prepare(self, devname: str, entry: Entry) -> list[rtnetlink.Message]:
         """List what a new device of ours needs before it may go up."""
         return preparation(devname, entry, self._quiet, self._within)
 
