@@ -12,6 +12,7 @@ from typing import Any
 from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import KernelRefused
 from nova_fakes.virt.vif import namespaces, netlink, plan, rtnetlink
+from nova_fakes.virt.vif.base import InterfaceCounters
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.claims import Claims
 from nova_fakes.virt.vif.departures import Departures
@@ -145,6 +146,34 @@ class Wiring:
                 for place, failure in zip(places, found, strict=True):
                     outcomes[place] = failure
         return outcomes
+
+    def set_link(self, uuid: str, up: bool) -> None:
+        """Bring an instance's host ends up or take them down; nothing for one that is not there.
+
+        Without carrier the guest keeps addresses, routes and sockets; were its own end taken down, the kernel would
+        throw IPv6 addresses and routes away.
+        """
+        instance = self.instances.get(uuid)
+        if instance is None:
+            return
+        template = rtnetlink.LINK_UP if up else rtnetlink.LINK_DOWN
+        self.socket.send([template.fill(devname=rtnetlink.name(link.devname)) for link in instance.links.values()])
+        if up and not instance.up:
+            self.leases.reboot(instance.links)
+        instance.up = up
+
+    def counters(self, uuid: str) -> dict[str, InterfaceCounters]:
+        """Read the counters of an instance's interfaces from inside, by VIF id; empty where it has none."""
+        instance = self.instances.get(uuid)
+        if instance is None or not instance.links:
+            return {}
+        nsid = self.number(instance)
+        found = {}
+        for vif_id, link in instance.links.items():
+            guest = self.socket.guest_link(nsid, link.seat.index)
+            if guest is not None:
+                found[vif_id] = rtnetlink.counters_of(guest)
+        return found
 
     def ready_to_announce(self, instance: Instance, interfaces: Iterable[plan.Interface]) -> None:
         """Open what the announcements need ahead of the switch-over, so that they follow it at once.
