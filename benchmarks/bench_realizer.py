@@ -305,12 +305,15 @@ def figures(runs):
             title = f"{name}, {kind} {at}"
             yield figure(title, mine(plugged, column), [one["c"][column] for one in runs], raw)
             yield figure(title, mine(plugged, column), [one["bare"][column] for one in runs], "a bare loop in Python")
-    for column, kind in enumerate(("CPU", "wall")):
-        plug = mine("plug", column)
-        title = f"plug, {kind} {at}"
-        yield figure(title, plug, [one["ip"][0][column + 1] for one in runs], whole)
-        yield figure(title, plug, [one["exec"][0][column + 1] for one in runs], executed)
-        yield figure(title, plug, [one["pyroute2"][column] for one in runs], "pyroute2 as its documentation shows it")
+    for name, plugged in (("plug", "plug"), ("plug in one go", "burst")):
+        for column, kind in enumerate(("CPU", "wall")):
+            plug = mine(plugged, column)
+            title = f"{name}, {kind} {at}"
+            yield figure(title, plug, [one["ip"][0][column + 1] for one in runs], whole)
+            yield figure(title, plug, [one["exec"][0][column + 1] for one in runs], executed)
+            yield figure(
+                title, plug, [one["pyroute2"][column] for one in runs], "pyroute2 as its documentation shows it"
+            )
     alone = "ip commands, without the cost of starting them"
     yield figure(f"plug, CPU {at}", mine("plug", 0), [one["ip"][0][0] for one in runs], alone)
     yield figure(f"unplug, CPU {at}", mine("unplug", 0), [one["ip"][1][1] for one in runs], whole)

@@ -33,7 +33,7 @@ class SwitchWiring(Wiring):
     :param revive: called where the switch does not answer; tells whether it may do so now
     """
 
-    gathered = (plan.AddPorts,)
+    gathered = (*Wiring.gathered, plan.AddPorts)
 
     def __init__(
         self,
@@ -96,7 +96,23 @@ class SwitchWiring(Wiring):
             case _:
                 super().undo(operation)
 
-    def commit(self, operations: Sequence[plan.Operation]) -> list[BaseException | None]:
+    def commit(self, operations: Sequence[plan.Operation]) -> Sequence[BaseException | None]:
+        """Do operations of many plans, those of one kind in a row, and all changes of ports in one transaction.
+
+        :param operations: of the kinds in `gathered`, and `plan.RemovePorts`
+        :returns: for each None, or why it failed; a failed one left nothing
+        """
+        places = [place for place, one in enumerate(operations) if isinstance(one, plan.AddPorts | plan.RemovePorts)]
+        outcomes: list[BaseException | None] = [None] * len(operations)
+        if len(places) < len(operations):
+            outcomes[:] = super().commit(operations)
+        if not places:
+            return outcomes
+        for place, failure in zip(places, self._change_ports([operations[place] for place in places]), strict=True):
+            outcomes[place] = failure
+        return outcomes
+
+    def _change_ports(self, operations: Sequence[plan.Operation]) -> list[BaseException | None]:
         """Change the switch's ports for many instances in one transaction.
 
         Where the database refuses, each operation gets a transaction of its own, so that one instance's fault is not
@@ -115,7 +131,7 @@ class SwitchWiring(Wiring):
         except RealizerError as error:
             if len(operations) == 1:
                 return [error]
-            return [failure for operation in operations for failure in self.commit([operation])]
+            return [failure for operation in operations for failure in self._change_ports([operation])]
         return [self._outcome(attachments, errors) for attachments, _detachments in changes]
 
     def wait_for_switch(self) -> None:

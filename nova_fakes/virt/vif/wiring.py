@@ -132,12 +132,14 @@ class Wiring:
             case plan.ConfigureGuest() | plan.Announce():
                 return  # the one goes with the links, the other is followed by an announcement of the way back
 
-    def commit(self, operations: Sequence[plan.Operation]) -> list[BaseException | None]:
+    def commit(self, operations: Sequence[plan.Operation]) -> Sequence[BaseException | None]:
         """Do operations of many plans, those of one kind in a row, and all links by one message to the kernel.
 
         :param operations: of the kinds in `gathered`
         :returns: for each None, or why it failed; a failed one left nothing
         """
+        if len(operations) == 1:
+            return self._rows[type(operations[0])](operations)
         outcomes: list[BaseException | None] = [None] * len(operations)
         for kind, do in self._rows.items():
             places = [place for place, operation in enumerate(operations) if type(operation) is kind]
