@@ -144,11 +144,15 @@ class Fleet:
                 return guest.spec.equipment
         return None
 
-    def sees_disks(self, uuid: str) -> bool:
-        """Tell whether a guest's disks lie where every host can see them."""
+    def sees_disks(self, uuid: str, besides: Hypervisor | None = None) -> bool:
+        """Tell whether a guest's disks lie where every host can see them.
+
+        :param besides: a host whose own do not count
+        """
         if not self.shared_storage:
             return False
-        return self._first(lambda host: uuid in host.guests or uuid in host.left_disks) is not None
+        has = self._first(lambda host: host is not besides and (uuid in host.guests or uuid in host.left_disks))
+        return has is not None
 
     @contextmanager
     def activate(self) -> Iterator[Fleet]:
