@@ -42,7 +42,7 @@ def boot(cloud: openstack.connection.Connection, name: str) -> Any:
         assert found.status != "ERROR", found.fault
         return bool(found.status == "ACTIVE")
 
-    wait_for(f"{name} to be ACTIVE", active, timeout_s=120)
+    wait_for(f"{name} to be ACTIVE", active)
     return server
 
 
