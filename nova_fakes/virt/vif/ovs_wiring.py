@@ -86,7 +86,7 @@ class SwitchWiring(Wiring):
 
     def _make_bridges(self, quiet: bool) -> NetworkBridges:
         kind: type[NamedBridges] = OwnBridges if self._own else NamedBridges
-        self.places = kind(self._switch, quiet, self._within)
+        self.places = kind(self._switch, quiet, self._within, self._asking)
         return self.places
 
     def do(self, operation: plan.Operation) -> None:
@@ -96,7 +96,7 @@ class SwitchWiring(Wiring):
         """
         match operation:
             case plan.MakeSwitchBridge(name):
-                self._asking(lambda: self.places.make_bridge(name))
+                self.places.make_bridge(name)
             case plan.MakeFilterBridges(uuid, _host, interfaces):
                 self._make_filters(self.instances[uuid], interfaces)
             case plan.StopChecksumOffload(uuid, interfaces):
