@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nova_fakes.agent import failures, protocol
+from nova_fakes.agent import calls, failures, protocol
 from nova_fakes.exceptions import InvalidInput
 
 __all__ = ["Audit", "Peer", "Record", "read"]
@@ -71,7 +71,7 @@ class Audit:
         if old is not None:
             os.close(old)
 
-    def change(self, peer: Peer, call: protocol.Call, error: Exception | None, took_s: float) -> None:
+    def change(self, peer: Peer, call: calls.Call, error: Exception | None, took_s: float) -> None:
         """Write down a change that was made, or failed."""
         if self._fd is None:
             return
@@ -117,7 +117,7 @@ def read(path: str | os.PathLike[str]) -> Iterator[Record]:
         raise InvalidInput("audit", str(path), f"{error.strerror}; name an audit log") from None
     for number, raw in enumerate(lines[:-1], start=1):
         try:
-            line = protocol.load_json(raw)
+            line = calls.load_json(raw)
             if line["event"] != "change":
                 continue
             request = protocol.decode_arguments(line["verb"], _arguments(line))

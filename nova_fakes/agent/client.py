@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nova_fakes.agent import failures, protocol
+from nova_fakes.agent import calls, failures, protocol
 from nova_fakes.agent.flights import Flights, Passenger
 from nova_fakes.exceptions import AgentBusy, AgentUnreachable, DeadlineExceeded, InvalidInput, NovaFakesError
 
@@ -188,8 +188,8 @@ class Client:
         deadline_s: float = DEFAULT_DEADLINE_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if not 0 < deadline_s <= protocol.MAX_DEADLINE_S:
-            raise InvalidInput("deadline_s", deadline_s, f"give seconds, at most {protocol.MAX_DEADLINE_S:g}")
+        if not 0 < deadline_s <= calls.MAX_DEADLINE_S:
+            raise InvalidInput("deadline_s", deadline_s, f"give seconds, at most {calls.MAX_DEADLINE_S:g}")
         import httplib2  # noqa: F401  # it has a hundred modules: not only when the first deadline runs already
 
         self.path = Path(path)
@@ -235,7 +235,7 @@ class Client:
             channel.close()
 
     def _attempt(self, request: protocol.Request, until: float) -> Any:
-        body = protocol.encode_call(_call(request, until))
+        body = calls.encode_call(_call(request, until))
         status, content = self._send(request.verb, body, until, idempotent=request.idempotent)
         return self._result(request, status, content)
 
@@ -246,11 +246,11 @@ class Client:
         for passenger in passengers:
             if passenger.until <= now:
                 passenger.error = TimeoutError()
-        body = protocol.encode_batch([_call(passenger.request, passenger.until) for passenger in waiting])
+        body = calls.encode_batch([_call(passenger.request, passenger.until) for passenger in waiting])
         answers: list[Any] = [None] * len(waiting)
-        if waiting and len(body) <= protocol.MAX_BODY_BYTES:
+        if waiting and len(body) <= calls.MAX_BODY_BYTES:
             until = max(passenger.until for passenger in waiting)
-            status, content = self._send(protocol.BATCH, body, until, idempotent=True)
+            status, content = self._send(calls.BATCH, body, until, idempotent=True)
             answers = self._listed(status, content, len(waiting))
         for passenger, answer in zip(waiting, answers, strict=True):
             try:
@@ -294,7 +294,7 @@ class Client:
 
     def _read(self, status: int, content: bytes) -> Mapping[str, Any]:
         try:
-            answer = protocol.load_json(content)
+            answer = calls.load_json(content)
         except InvalidInput:
             answer = None
         if isinstance(answer, dict) and ("error" in answer or (status == http.client.OK and "result" in answer)):
@@ -320,11 +320,11 @@ def _is_answer(value: object) -> bool:
     return value is None or (isinstance(value, dict) and ("error" in value or "result" in value))
 
 
-def _call(request: protocol.Request, until: float) -> protocol.Call:
+def _call(request: protocol.Request, until: float) -> calls.Call:
     rest = until - time.monotonic()
     if rest <= 0:
         raise TimeoutError
-    return protocol.Call(os.urandom(8).hex(), rest, request)
+    return calls.Call(os.urandom(8).hex(), rest, request)
 
 
 def _passing(failure: Exception) -> bool:

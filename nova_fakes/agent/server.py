@@ -24,7 +24,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import UnixWSGIServer
 
-from nova_fakes.agent import protocol
+from nova_fakes.agent import calls
 from nova_fakes.agent.application import Application
 from nova_fakes.agent.audit import Peer
 from nova_fakes.agent.service import Service
@@ -113,7 +113,7 @@ class Server(UnixWSGIServer):  # type: ignore[misc]
             channel_timeout=_IDLE_S,
             cleanup_interval=_SWEEP_S,
             max_request_header_size=_HEADER_BYTES,
-            max_request_body_size=protocol.MAX_BODY_BYTES,
+            max_request_body_size=calls.MAX_BODY_BYTES,
             asyncore_use_poll=True,
             ident=None,
             clear_untrusted_proxy_headers=False,

@@ -69,7 +69,7 @@ def test_a_request_that_does_not_end_is_given_up(running, monkeypatch):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(DEADLINE_S)
         sock.connect(str(running.path))
-        sock.sendall(b"POST /v1/plug HTTP/1.1\r\n")
+        sock.sendall(b"POST /v2/plug HTTP/1.1\r\n")
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             drip(sock)
     assert Client(running.path).call(protocol.Health()).status == "ok"

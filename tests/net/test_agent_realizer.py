@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dhcp_server import Server, eventually, known
 
 from nova_fakes.agent import protocol
 from nova_fakes.agent.client import Client
@@ -157,6 +159,27 @@ def test_migration_between_two_agents(make_agent, make_vif, uuids, answers):
     assert ping(source.namespace(uuids[1]), "10.0.0.5", timeout_s=0.3).received == 0
 
 
+def test_an_instance_that_moves_to_another_agent_keeps_its_lease(make_agent, make_vif, uuids, tmp_path):
+    """The source removes it after the destination has it: were the lease given back, others could get the address."""
+    source, destination = make_agent("source").realizer("h1"), make_agent("destination").realizer("h2")
+    given = make_vif(2, gateway=False)
+    source.plug(uuids[0], [replace(given, subnets=given.subnets[:1])])
+    server = Server(tmp_path / "dnsmasq", source.namespace(uuids[0]), known(5), known(6))
+    try:
+        moving, staying = (replace(make_vif(number), addressing="dhcp") for number in (5, 6))
+        source.plug(uuids[1], [moving])
+        source.plug(uuids[2], [staying])
+        eventually(lambda: {"10.0.0.5", "10.0.0.6"} <= set(server.database.read_text().split()))
+        destination.migrate(uuids[1], [moving], source)
+        assert source.namespace(uuids[1]) is None
+        source.unplug(uuids[2])
+        eventually(lambda: "DHCPRELEASE(eth0) 10.0.0.6" in server.said())
+        assert "DHCPRELEASE(eth0) 10.0.0.5" not in server.said()
+        assert "10.0.0.5" in server.database.read_text().split()
+    finally:
+        server.stop()
+
+
 def test_errors_name_the_operation_and_leave_nothing(agent, make_vif, uuids):
     host, vif = agent.realizer(), make_vif(5)
     host.plug(uuids[0], [vif])
@@ -297,7 +320,7 @@ def rounds_of_kill_9(agent, make_vif, answers, rounds, seed):
                         client.call(protocol.Plug("h1", name, (instances[name],), True))
                         plugged[name] = True
                     else:
-                        client.call(protocol.Unplug("h1", name, None))
+                        client.call(protocol.Unplug("h1", name, None, False))
                         plugged[name] = False
                 except NovaFakesError as error:
                     failures.append(error)

@@ -11,7 +11,7 @@ from random import Random
 
 from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import InvalidInput, KernelRefused, RealizerError
-from nova_fakes.virt.vif import namespaces, netlink, plan
+from nova_fakes.virt.vif import advertisements, namespaces, netlink, plan
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.departures import Departures
@@ -20,7 +20,7 @@ from nova_fakes.virt.vif.interior import guest_messages
 from nova_fakes.virt.vif.leases import Leases
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.stays import Stays
-from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, SetMtu
+from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, HeedRouters, SetMtu
 
 __all__ = ["Instance", "Link", "Wiring"]
 
@@ -90,10 +90,18 @@ class Wiring:
                 )
             case SetMtu():
                 self._set_mtu(operation)
-            case AskForLeases(uuid, interfaces):
+            case HeedRouters(uuid, interfaces):
                 self._enter(self.instances[uuid])
                 for one in interfaces:
-                    self.leases.ask(one.vif.id, one.seat, one.vif.mtu)
+                    advertisements.heed(one)
+            case AskForLeases(uuid, interfaces):
+                self._enter(self.instances[uuid])
+                try:
+                    for one in interfaces:
+                        self.leases.ask(one.vif.id, one.seat, one.vif.mtu, one.asks)
+                except BaseException:
+                    self.leases.stop([one.vif.id for one in interfaces])
+                    raise
             case plan.MoveLinks():
                 self._move(operation)
             case plan.Announce(uuid):
@@ -118,8 +126,8 @@ class Wiring:
                 self.do(operation.reverse())
             case AskForLeases(_uuid, interfaces):
                 self.leases.stop([one.vif.id for one in interfaces])
-            case plan.ConfigureGuest() | plan.Announce():
-                return  # the one goes with the links, the other is followed by an announcement of the way back
+            case plan.ConfigureGuest() | HeedRouters() | plan.Announce():
+                return  # the first two go with the links, the last is followed by an announcement of the way back
 
     def commit(self, operations: Sequence[plan.Operation]) -> list[BaseException | None]:
         """Make the links of many plans by one message to the kernel.
@@ -230,9 +238,9 @@ class Wiring:
         """Start the DHCP clients of instances that an earlier process left: their leases would run out."""
         for instance in self.instances.values():
             for vif_id, link in instance.links.items():
-                if link.entry.attributes.get("asks"):
+                if asking := link.entry.attributes.get("asks"):
                     self._enter(instance)
-                    self.leases.ask(vif_id, link.seat, link.mtu, known=True)
+                    self.leases.ask(vif_id, link.seat, link.mtu, _asking(asking), known=True)
             self.let_go(instance.uuid)
 
     def _unregister(self, instance: Instance, vif_id: str) -> Link:
@@ -381,7 +389,7 @@ class Wiring:
             ordinal=interface.ordinal,
             mac=vif.address,
             mtu=vif.mtu,
-            asks=interface.asks,
+            asks=list(interface.asks),
             **self._facts(interface),
         )
         self._devnames[devname] = vif.id
@@ -471,3 +479,8 @@ class Wiring:
         except KernelRefused:
             self.socket.send(back)
             raise
+
+
+def _asking(noted: object) -> Sequence[str]:
+    """Read which DHCP clients an interface had; a ledger from before there were several says True."""
+    return [str(kind) for kind in noted] if isinstance(noted, list) else ("dhcp4",)
