@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from nova_fakes.agent import calls, checks, failures, protocol
-from nova_fakes.agent.audit import Peer
+from nova_fakes.agent.peers import Peer
 from nova_fakes.agent.service import Service
 from nova_fakes.exceptions import AgentError, InvalidInput, NovaFakesError, PeerRefused, ProtocolMismatch
 
@@ -67,7 +67,7 @@ class Application:
         except NovaFakesError as error:
             status, body = failures.status(error), _encode({"error": failures.encode(error, verb)})
         except Exception as error:
-            LOG.exception("%s failed", verb)
+            LOG.exception("%a failed", verb)  # whatever its sender has called it
             status, body = HTTPStatus.INTERNAL_SERVER_ERROR, _encode({"error": failures.encode(error, verb)})
         headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
         start_response(f"{status.value} {status.phrase}", headers)

@@ -20,6 +20,7 @@ from typing import Any
 
 from nova_fakes.agent import calls, failures, protocol
 from nova_fakes.agent.flights import Flights, Passenger
+from nova_fakes.agent.peers import peer_of
 from nova_fakes.exceptions import AgentBusy, AgentUnreachable, DeadlineExceeded, InvalidInput, NovaFakesError
 
 __all__ = ["DEFAULT_DEADLINE_S", "DEFAULT_SOCKET", "Client"]
@@ -46,6 +47,10 @@ class _NotSent(Exception):
     def __init__(self, error: OSError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+class _WrongOwner(PermissionError):
+    """Who listens there is another user's."""
 
 
 class _Lost(Exception):
@@ -77,7 +82,7 @@ class _Socket(socket.socket):
 class _Channel:
     """One connection to the agent, made when it is first used."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, owner: int | None) -> None:
         import httplib2
 
         channel = self
@@ -87,6 +92,7 @@ class _Channel:
                 super().__init__(host, channel)
 
         self.path = path
+        self.owner = owner
         self.until = 0.0
         self.fresh = True
         self._connection = Connection
@@ -139,6 +145,7 @@ class _Connection(http.client.HTTPConnection):
         try:
             sock.settimeout(max(0.001, self._channel.until - time.monotonic()))
             sock.connect(os.fspath(self._channel.path))
+            self._check_owner(sock)
         except TimeoutError:
             sock.close()
             raise
@@ -146,6 +153,11 @@ class _Connection(http.client.HTTPConnection):
             sock.close()
             raise _NotSent(error) from error
         self._unix = self.sock = sock
+
+    def _check_owner(self, sock: socket.socket) -> None:
+        owner = self._channel.owner
+        if owner is not None and peer_of(sock).uid != owner:
+            raise _WrongOwner(errno.EPERM, f"its process belongs to user {peer_of(sock).uid}, not {owner}")
 
     def request(self, *arguments: Any, **options: Any) -> None:
         """Send a request, within the deadline of the call."""
@@ -178,6 +190,7 @@ class Client:
 
     :param path: the agent's socket
     :param deadline_s: how long a call may take, seconds
+    :param owner: the user id that the agent has to have; None asks whoever listens there
     :raises InvalidInput: the deadline is none
     """
 
@@ -186,6 +199,7 @@ class Client:
         path: str | os.PathLike[str] = DEFAULT_SOCKET,
         *,
         deadline_s: float = DEFAULT_DEADLINE_S,
+        owner: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not 0 < deadline_s <= calls.MAX_DEADLINE_S:
@@ -194,6 +208,7 @@ class Client:
 
         self.path = Path(path)
         self.deadline_s = deadline_s
+        self._owner = owner
         self._sleep = sleep
         self._lock = threading.Lock()
         self._spare: list[_Channel] = []
@@ -271,7 +286,7 @@ class Client:
             # The agent may have closed one that was idle, which only shows when it is too late to say it again.
             if self._spare and idempotent:
                 return self._spare.pop()
-        return _Channel(self.path)
+        return _Channel(self.path, self._owner)
 
     def _give_back(self, channel: _Channel) -> None:
         with self._lock:
@@ -313,6 +328,8 @@ class Client:
         reason = f"the connection was lost ({failure})"
         if isinstance(failure, _NotSent):
             reason = _REASONS.get(failure.error.errno or 0, str(failure.error))
+            if isinstance(failure.error, _WrongOwner):
+                reason = str(failure.error.strerror)
         return AgentUnreachable(f"{request.verb} failed: no agent at {self.path}: {reason}")
 
 

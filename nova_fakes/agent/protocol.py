@@ -216,7 +216,7 @@ class Namespace(Request):
 
     def decode_result(self, value: Any) -> str | None:
         """Return the path, None where there is none."""
-        return None if value is None else checks.text(value, "namespace")
+        return None if value is None else checks.path(value, "namespace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import nova_fakes
 from nova_fakes.agent import calls, failures, neighbour, protocol
-from nova_fakes.agent.audit import Audit, Peer
+from nova_fakes.agent.audit import Audit
 from nova_fakes.agent.bursts import Bursts, Job
 from nova_fakes.agent.execution import Executor
 from nova_fakes.agent.hosts import Hosts
 from nova_fakes.agent.metrics import Metrics
+from nova_fakes.agent.peers import Peer
 from nova_fakes.exceptions import InvalidInput, NovaFakesError
 from nova_fakes.virt.nic import Departing
 from nova_fakes.virt.vif.base import VIF, Realizer

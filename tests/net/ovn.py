@@ -48,7 +48,12 @@ class OVN:
     def start(self):
         for name in ("nb", "sb"):
             self.run("ovsdb-tool", "create", self.directory / f"{name}.db", SCHEMAS / f"ovn-{name}.ovsschema")
-            self.daemon("ovsdb-server", f"--remote=punix:{self.directory}/{name}.sock", f"{self.directory}/{name}.db", called=f"ovsdb-{name}")
+            self.daemon(
+                "ovsdb-server",
+                f"--remote=punix:{self.directory}/{name}.sock",
+                f"{self.directory}/{name}.db",
+                called=f"ovsdb-{name}",
+            )
             eventually((self.directory / f"{name}.sock").exists)
         self.run("ovn-nbctl", f"--db={self.north_db}", "init")
         self.run("ovn-sbctl", f"--db={self.south_db}", "init")

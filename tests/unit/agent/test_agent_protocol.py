@@ -186,6 +186,12 @@ def test_results_arrive_as_they_were():
     assert protocol.Health().decode_result(protocol.Health().encode_result(report)) == report
 
 
+@pytest.mark.parametrize("value", ["netns/fake", "/run/netns/../../etc/shadow", "/run/netns/x\n", 5])
+def test_a_namespace_that_leads_elsewhere_is_refused(value):
+    with pytest.raises(InvalidInput):
+        protocol.Namespace("h1", INSTANCE).decode_result(value)
+
+
 @pytest.mark.parametrize("value", [None, [], {"x": {}}, {"x": {"rx_bytes": 1}}])
 def test_results_that_are_none_are_refused(value):
     with pytest.raises(InvalidInput):

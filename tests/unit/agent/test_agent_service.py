@@ -11,9 +11,10 @@ from agent_requests import port
 
 from nova_fakes.agent import calls, protocol
 from nova_fakes.agent.application import Application
-from nova_fakes.agent.audit import Audit, Peer, read
+from nova_fakes.agent.audit import Audit, read
 from nova_fakes.agent.bursts import Bursts
 from nova_fakes.agent.hosts import Hosts
+from nova_fakes.agent.peers import Peer
 from nova_fakes.agent.replay import replay
 from nova_fakes.agent.service import Service
 from nova_fakes.exceptions import AgentBusy, AgentUnreachable, DeadlineExceeded, InvalidInput, RealizerError
@@ -274,6 +275,13 @@ def test_logs_that_are_none_are_refused(tmp_path):
         (tmp_path / "bad").write_text(line + "\n", errors="surrogateescape")
         with pytest.raises(InvalidInput, match="line 1"):
             list(read(tmp_path / "bad"))
+    for request in (protocol.Execute("h1", INSTANCE, ("id",)), protocol.Health()):
+        # As somebody may write it who wants `replay` to run a command.
+        line = {"event": "change", "protocol": protocol.PROTOCOL, "at": 1.0, "verb": request.verb, "error": None}
+        line["arguments"] = protocol.encode_arguments(request)
+        (tmp_path / "bad").write_text(json.dumps(line) + "\n")
+        with pytest.raises(InvalidInput, match="it is no change that is made again"):
+            list(read(tmp_path / "bad"))
     (tmp_path / "torn").write_text('{"event": "cha')
     assert list(read(tmp_path / "torn")) == []
 
@@ -304,6 +312,22 @@ def test_replay_makes_the_changes_again_at_the_old_pace(tmp_path):
     assert agent.requests == [plug(number + 5).request for number in range(3)]
     with pytest.raises(AgentUnreachable):
         list(replay(read(tmp_path / "audit"), Agent(AgentUnreachable("no agent"))))
+
+
+def test_no_client_writes_lines_of_its_own_into_logs(service, tmp_path, caplog):
+    lie = '/v2/x\n{"event":"change"}'
+    service.refused(Peer(7, 1000, 1000), lie)
+    (line,) = (tmp_path / "audit").read_text().splitlines()
+    assert json.loads(line)["path"] == lie
+
+    def stumble(environ):
+        raise RuntimeError("nobody thought of that")
+
+    answers = []
+    application = Application(service, {0}, stumble)
+    list(application({"PATH_INFO": lie}, lambda status, headers: answers.append(status)))
+    assert answers == ["500 Internal Server Error"]
+    assert [record.getMessage() for record in caplog.records] == ["""'x\\n{"event":"change"}' failed"""]
 
 
 @pytest.fixture
