@@ -106,12 +106,21 @@ class _Channel:
         :raises _Lost: it may have
         :raises TimeoutError: there was no answer in time
         """
+        headers = {"content-type": "application/json"}
+        return self._ask(f"v{protocol.PROTOCOL}/{verb}", "POST", body, headers, until)
+
+    def get(self, path: str, until: float) -> tuple[int, bytes]:
+        """Read something at the agent; the same is returned and raised."""
+        return self._ask(path, "GET", None, {}, until)
+
+    def _ask(
+        self, path: str, method: str, body: bytes | None, headers: dict[str, str], until: float
+    ) -> tuple[int, bytes]:
         self.until = until
         self.fresh = True
-        headers = {"content-type": "application/json"}
-        uri = f"http://{_AUTHORITY}/v{protocol.PROTOCOL}/{verb}"
+        uri = f"http://{_AUTHORITY}/{path}"
         try:
-            answer, content = self._http.request(uri, "POST", body, headers, connection_type=self._connection)
+            answer, content = self._http.request(uri, method, body, headers, connection_type=self._connection)
         except (TimeoutError, _NotSent, _Lost):
             self.close()
             raise
@@ -231,16 +240,34 @@ class Client:
             except _Lost as error:
                 failure = error
                 if not request.idempotent:
-                    raise self._unreachable(request, error) from error
+                    raise self._unreachable(request.verb, error) from error
             except TimeoutError as error:
-                raise DeadlineExceeded(
-                    f"the agent at {self.path} has not answered {request.verb} within {self.deadline_s:g} s; "
-                    "see its log, and `nova-fakes agent health`"
-                ) from error
+                raise self._late(request.verb) from error
             if time.monotonic() + pause_s >= until or not _passing(failure):
-                raise self._unreachable(request, failure) from failure
+                raise self._unreachable(request.verb, failure) from failure
             self._sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def metrics(self) -> str:
+        """Return what the agent counts, in Prometheus' text format.
+
+        :raises AgentUnreachable: there is no agent, or it was lost on the way
+        :raises DeadlineExceeded: it did not answer in time
+        :raises PeerRefused: it does not serve this user
+        """
+        channel = _Channel(self.path, self._owner)
+        try:
+            status, content = channel.get("metrics", time.monotonic() + self.deadline_s)
+        except (_NotSent, _Lost) as error:
+            raise self._unreachable("metrics", error) from error
+        except TimeoutError as error:
+            raise self._late("metrics") from error
+        finally:
+            channel.close()
+        if status != http.client.OK:
+            answer = self._read(status, content)
+            raise failures.decode(answer.get("error"))
+        return content.decode()
 
     def close(self) -> None:
         """Close the connections; a later call makes new ones."""
@@ -322,7 +349,13 @@ class Client:
             raise failures.decode(answer["error"])
         return request.decode_result(answer["result"])
 
-    def _unreachable(self, request: protocol.Request, failure: Exception) -> NovaFakesError:
+    def _late(self, verb: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"the agent at {self.path} has not answered {verb} within {self.deadline_s:g} s; "
+            "see its log, and `nova-fakes agent health`"
+        )
+
+    def _unreachable(self, verb: str, failure: Exception) -> NovaFakesError:
         if isinstance(failure, AgentBusy):
             return failure
         reason = f"the connection was lost ({failure})"
@@ -330,7 +363,7 @@ class Client:
             reason = _REASONS.get(failure.error.errno or 0, str(failure.error))
             if isinstance(failure.error, _WrongOwner):
                 reason = str(failure.error.strerror)
-        return AgentUnreachable(f"{request.verb} failed: no agent at {self.path}: {reason}")
+        return AgentUnreachable(f"{verb} failed: no agent at {self.path}: {reason}")
 
 
 def _is_answer(value: object) -> bool:

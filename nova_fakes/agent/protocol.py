@@ -44,7 +44,12 @@ _MAX_ARGV = 65536
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """How the agent is: `oldest_s` is how long the oldest request has been under way, 0 where there is none."""
+    """How the agent is.
+
+    `status` is ``ok``, or ``stuck`` where a request does not end; `instances` None where the realizer does not tell;
+    `oldest_s` how long the oldest request has been under way, 0 where there is none; `audit_lines_lost` how many lines
+    of the audit log could not be written.
+    """
 
     status: str
     protocol: int
@@ -52,8 +57,10 @@ class HealthReport:
     realizer: str
     pid: int
     uptime_s: float
+    instances: int | None
     waiting: int
     oldest_s: float
+    audit_lines_lost: int
 
 
 @dataclass(frozen=True, slots=True)

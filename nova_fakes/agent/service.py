@@ -59,7 +59,7 @@ class Service:
         self._executor = Executor(allow_exec)
         self._bursts = Bursts(together, gather_s=gather_s, limit=limit)
         self._began = time.monotonic()
-        self.metrics = Metrics()
+        self.metrics = Metrics(version=nova_fakes.__version__, protocol=str(protocol.PROTOCOL), realizer=hosts.name)
 
     def serve(self, peer: Peer, call: calls.Call) -> Any:
         """Do what a call asks and return its result as JSON carries it.
@@ -139,18 +139,21 @@ class Service:
             realizer=self._hosts.name,
             pid=os.getpid(),
             uptime_s=round(time.monotonic() - self._began, 3),
+            instances=self._hosts.instances(),
             waiting=self._bursts.waiting,
             oldest_s=round(oldest_s, 3),
+            audit_lines_lost=self._audit.lost,
         )
 
     def render_metrics(self) -> str:
         """Return the metrics as text."""
         return self.metrics.render(
             {
-                "bursts_total": ("What was done in one go.", self._bursts.bursts),
-                "jobs_total": ("Requests in them.", self._bursts.jobs),
+                "instances": ("Instances that have interfaces here.", self._hosts.instances()),
                 "waiting": ("Requests that wait or run.", self._bursts.waiting),
                 "oldest_seconds": ("Age of the oldest of them.", self._bursts.oldest_s()),
+                "bursts_total": ("Bursts: requests that came together are done in one go.", self._bursts.bursts),
+                "jobs_total": ("Requests that were done in bursts.", self._bursts.jobs),
                 "uptime_seconds": ("Since the agent started.", time.monotonic() - self._began),
                 "audit_lines_lost_total": ("Lines of the audit log that could not be written.", self._audit.lost),
             }

@@ -114,8 +114,13 @@ def test_health_tells_and_its_code_too(tmp_path):
         assert (done.returncode, "ok: nova-fakes" in done.stdout) == (exits.OK, True)
         found = json.loads(run("agent", "health", "--socket", agent.socket, "--json").stdout)
         assert (found["pid"], found["protocol"], found["realizer"]) == (agent.process.pid, protocol.PROTOCOL, "null")
-    done = run("agent", "health", "--socket", tmp_path / "s", "--timeout", "0.1")
-    assert (done.returncode, "no agent at" in done.stderr) == (exits.FAILED, True)
+        assert "; no request waits" in done.stdout
+        done = run("agent", "metrics", "--socket", agent.socket)
+        assert done.returncode == exits.OK
+        assert 'nova_fakes_agent_requests_total{verb="health",outcome="done"} 2' in done.stdout.splitlines()
+    for verb in ("health", "metrics"):
+        done = run("agent", verb, "--socket", tmp_path / "s", "--timeout", "0.1")
+        assert (done.returncode, "no agent at" in done.stderr) == (exits.FAILED, True)
 
 
 def test_its_log_can_be_replayed_and_goes_on_after_rotation():

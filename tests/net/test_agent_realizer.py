@@ -26,6 +26,7 @@ from nova_fakes.virt.vif.ping import Pinger, mesh, ping
 pytestmark = pytest.mark.privileged
 
 DEADLINE_S = 60.0
+UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "nova-fakes-agent.service"
 
 
 class BridgeAgent:
@@ -99,6 +100,45 @@ def test_instances_answer_each_other_on_two_hosts(agent, make_vif, uuids):
     assert hosts[0].namespace(uuids[1]) is None
     (counters,) = hosts[0].counters(uuids[0]).values()
     assert counters.rx_packets > 0
+
+
+def test_health_and_metrics_count_the_instances(agent, make_vif, uuids):
+    host, client = agent.realizer(), Client(agent.socket, deadline_s=DEADLINE_S)
+    host.plug(uuids[0], [make_vif(5)])
+    host.plug(uuids[1], [make_vif(6)])
+    host.unplug(uuids[0])
+    assert client.call(protocol.Health()).instances == 1
+    assert "nova_fakes_agent_instances 1" in client.metrics().splitlines()
+
+
+def test_the_units_capabilities_suffice(tmp_path, make_vif, uuids, answers):
+    """The bounding set of the systemd unit, on an agent that does what there is to do."""
+    (line,) = (line for line in UNIT.read_text().splitlines() if line.startswith("CapabilityBoundingSet="))
+    wanted = ",".join("+" + name.removeprefix("CAP_").lower() for name in line.partition("=")[2].split())
+    agent = BridgeAgent(tmp_path)
+    agent.argv = ["setpriv", "--bounding-set", f"-all,{wanted}", "--no-new-privs", *agent.argv]
+    agent.start()
+    try:
+        limits = dict(line.split(":\t") for line in Path(f"/proc/{agent.process.pid}/status").read_text().splitlines())
+        assert int(limits["CapEff"], 16).bit_count() == len(line.split())
+        host = agent.realizer()
+        vif = make_vif(5)
+        asking = replace(make_vif(6), addressing="dhcp")
+        six = replace(asking.subnets[1], ipv6_mode="dhcpv6-stateful")
+        host.plug(uuids[0], [vif, replace(asking, subnets=(asking.subnets[0], six))])
+        host.plug(uuids[1], [make_vif(7)])
+        assert answers(host.namespace(uuids[1]), "10.0.0.5")
+        host.plug(uuids[0], [replace(vif, mtu=1400)])
+        host.set_link(uuids[0], False)
+        assert set(host.counters(uuids[1]))
+        agent.finish(signal.SIGKILL)
+        agent.start()
+        host.unplug(uuids[0])
+        host.unplug(uuids[1])
+        host.close()
+    finally:
+        agent.finish()
+        clean(agent)
 
 
 def test_attach_detach_link_and_plug_again(agent, make_vif, uuids, answers):

@@ -9,6 +9,7 @@ import uuid
 import pytest
 from agent_requests import port
 
+import nova_fakes
 from nova_fakes.agent import calls, protocol
 from nova_fakes.agent.application import Application
 from nova_fakes.agent.audit import Audit, read
@@ -235,6 +236,11 @@ def test_metrics_count_by_verb_and_outcome(service):
     text = service.render_metrics()
     assert 'nova_fakes_agent_requests_total{verb="plug",outcome="done"} 1\n' in text
     assert 'nova_fakes_agent_requests_total{verb="describe",outcome="DeadlineExceeded"} 1\n' in text
+    described = 'nova_fakes_agent_info{version="%s",protocol="2",realizer="null"} 1\n'
+    assert described % nova_fakes.__version__ in text
+    counts = [int(line.split()[-1]) for line in text.splitlines() if 'bucket{verb="plug"' in line]
+    assert counts == sorted(counts)
+    assert (counts[-1], 'request_seconds_count{verb="plug"} 1\n' in text) == (1, True)
     names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
     assert all(line.startswith(("# ", "nova_fakes_agent_")) for line in text.splitlines())
