@@ -8,7 +8,7 @@ import pytest
 from dhcp_server import SERVER, Server, eventually, known
 
 from nova_fakes.clock import ManualClock
-from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif import namespaces, netlink, rtnetlink
 from nova_fakes.virt.vif.base import Subnet
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
@@ -116,7 +116,7 @@ def test_what_has_moved_keeps_its_lease(hosts, start_server, make_port, uuids):
     hosts[0].unplug(uuids[1])
     eventually(lambda: "DHCPRELEASE(eth0) 10.0.0.6" in server.said())
     assert "DHCPRELEASE(eth0) 10.0.0.5" not in server.said()
-    assert "10.0.0.5" in server.database.read_text()
+    eventually(lambda: "10.0.0.5" in server.database.read_text())
 
 
 def test_a_server_that_comes_late_is_found(hosts, start_server, make_port, uuids):
@@ -251,7 +251,7 @@ def test_a_client_whose_interface_vanishes_does_no_harm(station, hosts, start_se
 
     def delete():
         with netlink.Socket() as sock:
-            sock.send([netlink.DELETE_LINK.fill(devname=b"eth0")])
+            sock.send([rtnetlink.DELETE_LINK.fill(devname=b"eth0")])
 
     namespaces.in_namespace(station.namespace, delete)
     station.advance(65)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
-from nova_fakes.virt.vif import netlink
+from nova_fakes.virt.vif import netlink, rtnetlink
 from nova_fakes.virt.vif.dhcp6_client import Client6
 from nova_fakes.virt.vif.dhcp6_message import CLIENT_PORT, FOREVER, SERVER_PORT, SERVERS, Lease6, Message6
 from nova_fakes.virt.vif.dhcp_holder import mac_of
@@ -99,12 +99,12 @@ class Holder6:
             return
         self._applied = lease
         address = None if lease is None else lease.address
-        messages: list[netlink.Message] = []
+        messages: list[rtnetlink.Message] = []
         if self._address is not None and address != self._address:
-            messages.append(self._fill(netlink.DELETE_ADDRESS6, self._address))
+            messages.append(self._fill(rtnetlink.DELETE_ADDRESS6, self._address))
         if lease is not None and address is not None:
             times = {"preferred_s": _lifetime(lease.preferred_s), "valid_s": _lifetime(lease.valid_s)}
-            messages.append(self._fill(netlink.LEASED_ADDRESS6, address, **times))
+            messages.append(self._fill(rtnetlink.LEASED_ADDRESS6, address, **times))
         self._address = address
         self._kernel.send(messages)
 
@@ -121,7 +121,7 @@ class Holder6:
             except OSError as error:
                 LOG.debug("%s %s: %s", self._name, one.kind.name, error)
 
-    def _fill(self, template: netlink.Template, address: bytes, **times: int) -> netlink.Message:
+    def _fill(self, template: rtnetlink.Template, address: bytes, **times: int) -> rtnetlink.Message:
         return template.fill(index=self._seat.index, address=address, prefix_length=_PREFIX_LENGTH, **times)
 
 
