@@ -47,6 +47,8 @@ def buildah(tmp_path):
     def run(*arguments):
         argv = list(map(str, [*base, *arguments]))
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=1500, cwd=ROOT)
+        if done.returncode and "Failed to establish a new connection" in done.stdout + done.stderr:
+            pytest.skip("no package index can be reached from here")
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return done.stdout.strip()
 
