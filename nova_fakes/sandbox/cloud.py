@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
-from nova_fakes.exceptions import HostDown, HostNotFound, NotFound
+from nova_fakes.exceptions import AgentError, HostDown, HostNotFound, NotFound
 from nova_fakes.sandbox import config, database
 from nova_fakes.sandbox.agent import SandboxAgent
 from nova_fakes.sandbox.l2agent import Layer2Agent
@@ -75,6 +75,7 @@ class Cloud:
         self._started_at = time.time()
         self._began = time.monotonic()
         self._clock = SystemClock()
+        self._agent: SandboxAgent | None = None
         self._fakes: Fakes
         self._nova: NovaServices
         self._cleanup = ExitStack()
@@ -248,18 +249,24 @@ class Cloud:
     def instances(self) -> list[dict[str, Any]]:
         """Return every guest of the fleet, on hosts that are down too, ready for JSON."""
         hypervisors = [self._hypervisor(name) for name in self.spec.hosts]
-        return [_describe(one, guest) for one in hypervisors for guest in list(one.guests.values())]
+        # An agent that is not there would be waited for once a guest.
+        place = None if self._agent is not None and self._agent.state != "up" else _namespace
+        return [_describe(one, guest, place) for one in hypervisors for guest in list(one.guests.values())]
 
     def _service(self, label: str) -> dict[str, Any]:
         name, _, host = label.partition("@")
         kind = {"volume": "volumev3", "nova-api": "compute"}.get(name, name)
         path = config.MOUNTS.get(kind)
-        return {
+        service: dict[str, Any] = {
             "name": name,
             "host": host or None,
             "state": self._host_state(host) if host else "up",
             "url": self.server.url + path if path else None,
         }
+        if name == "agent" and self._agent is not None:
+            agent = self._agent
+            service |= {"state": agent.state, "pid": agent.pid, "restarts": agent.restarts}
+        return service
 
     def _guests(self, host: str) -> int:
         return len(self._hypervisor(host).guests)
@@ -314,9 +321,9 @@ class Cloud:
 
     def _start_agent(self) -> Path:
         """Start the agent of the realizer `remote`; returns its socket."""
-        agent = SandboxAgent(self._state, self._ledger, *self._namespaces())
-        self._cleanup.callback(agent.stop)
-        agent.wait_until_ready()
+        self._agent = SandboxAgent(self._state, self._ledger, *self._namespaces())
+        self._cleanup.callback(self._agent.stop)
+        self._agent.wait_until_ready()
         return self._state.agent_socket
 
     def _make_fabric(self) -> Fabric:
@@ -398,10 +405,11 @@ _FABRICS: dict[str, Callable[[StateDirectory, Ledger, Path, str], Fabric]] = {
 }
 
 
-def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
+def _describe(
+    hypervisor: Hypervisor, guest: Guest, place: Callable[[Hypervisor, str], str | None] | None
+) -> dict[str, Any]:
     # To look is no operation: it neither fails nor waits where the hypervisor's operations do.
     vifs = [nic.vif(hypervisor.read_vif) for nic in guest.nics.values()]
-    realizer = hypervisor.realizer
     return {
         "uuid": guest.uuid,
         "name": guest.display_name,
@@ -409,7 +417,7 @@ def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
         "host": hypervisor.name,
         "power_state": str(guest.state),
         "equipment": {} if guest.spec.equipment is None else guest.spec.equipment.described(),
-        "namespace": realizer.namespace(guest.uuid) if realizer is not None else None,
+        "namespace": None if place is None else place(hypervisor, guest.uuid),
         "vifs": [
             {
                 "id": vif.id,
@@ -421,3 +429,11 @@ def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
             for vif in vifs
         ],
     }
+
+
+def _namespace(hypervisor: Hypervisor, uuid: str) -> str | None:
+    """Return where a guest's interfaces are; None where it has none, or the agent that would know does not answer."""
+    try:
+        return None if hypervisor.realizer is None else hypervisor.realizer.namespace(uuid)
+    except AgentError:
+        return None

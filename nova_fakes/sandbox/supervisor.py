@@ -7,18 +7,18 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from nova_fakes.exceptions import SandboxError
+from nova_fakes.sandbox.revival import Revival
 from nova_fakes.virt.vif.ledger import Ledger, start_ticks
 
 __all__ = ["Supervised", "require_running"]
 
 LOG = logging.getLogger(__name__)
 
-#: Between a death and the next start, so that a program that cannot start does not take the machine.
-_PAUSE_S = 0.5
 #: nova's programs finish what is under way first; then they are killed.
 _STOP_S = 5.0
 
@@ -29,11 +29,17 @@ class Supervised:
     :param name: of the program in the ledger, the status and the log
     :param argv: what to run
     :param log: the file to which its output is appended
+    :param revival: when it is started again; by default after half a second, as often as it takes
     """
 
-    def __init__(self, ledger: Ledger, name: str, argv: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, ledger: Ledger, name: str, argv: Sequence[str], log: Path, revival: Revival | None = None
+    ) -> None:
         self.name = name
         self.restarts = 0
+        #: Whether it died so often that it is not started any more.
+        self.given_up = False
+        self._revival = Revival() if revival is None else revival
         self._ledger = ledger
         self._argv = list(argv)
         self._log = log
@@ -55,6 +61,7 @@ class Supervised:
     def start(self) -> None:
         """Start it again after :meth:`kill`."""
         self._stopping.clear()
+        self.given_up = False
         self._process = self._spawn()
         self._watch = self._watcher()
 
@@ -72,19 +79,25 @@ class Supervised:
         self._signal(signal.SIGCONT)
         self._signal(signal.SIGTERM)
 
-    def stop(self) -> None:
-        """End it politely, then for certain; idempotent."""
+    def stop(self, grace_s: float = _STOP_S) -> None:
+        """End it politely, then for certain; idempotent.
+
+        :param grace_s: how long it may take, seconds
+        """
         self.ask_to_stop()
-        self._watch.join(_STOP_S)
+        self._watch.join(grace_s)
         self.kill()
 
     def _signal(self, number: int) -> None:
+        if self.given_up:
+            return  # its number may be another process's by now
         try:
             os.killpg(self._process.pid, number)  # workers that it forked too
         except ProcessLookupError:
             pass
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        self._since = time.monotonic()
         entry = self._ledger.add("process", self.name)
         with self._log.open("ab") as log:
             process = subprocess.Popen(
@@ -110,8 +123,13 @@ class Supervised:
             self._ledger.done(self._entry)
             if self._stopping.is_set():
                 return
+            pause_s = self._revival.pause_after(time.monotonic() - self._since)
+            if pause_s is None:
+                self.given_up = True
+                LOG.error("%s ended with status %d again and is left so; see %s", self.name, status, self._log)
+                return
             LOG.warning("%s ended with status %d and is started again", self.name, status)
-            if self._stopping.wait(_PAUSE_S):
+            if self._stopping.wait(pause_s):
                 return
             self.restarts += 1
             self._process = self._spawn()
