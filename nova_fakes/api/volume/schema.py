@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["boolean", "validate"]
+__all__ = ["BOOLEAN", "SCHEMAS", "boolean", "validate"]
 
 UUID = {
     "type": "string",

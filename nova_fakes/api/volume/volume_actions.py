@@ -11,7 +11,7 @@ from nova_fakes.api.volume.request import Request, empty, no_action, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.wsgi import reply
 
-__all__ = ["register"]
+__all__ = ["ACTIONS", "register"]
 
 Arguments = Mapping[str, Any]
 
