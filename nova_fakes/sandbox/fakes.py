@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from keystoneauth1 import session
+from keystoneauth1 import adapter, session
 from keystoneauth1.identity import v3
 
 from nova_fakes.api.auth import Token
@@ -27,12 +27,16 @@ from nova_fakes.exceptions import ApiError
 from nova_fakes.sandbox import config
 from nova_fakes.sandbox.autosave import Autosave
 from nova_fakes.sandbox.state import StateDirectory
+from nova_fakes.volume.pool import Pool
 from nova_fakes.volume.store import VolumeStore
 
 __all__ = ["IMAGE_NAME", "NETWORK_NAME", "Fakes"]
 
 # What limits a sandbox is the machine, as for nova's own quotas (see nova_fakes.sandbox.config).
 UNLIMITED_VOLUMES = dict.fromkeys(("volumes", "gigabytes", "snapshots"), -1)
+
+# Volumes are made in the first; a second gives them somewhere to move to.
+POOLS = ("fake", "spare")
 
 
 class Fakes:
@@ -48,19 +52,19 @@ class Fakes:
         self._clock = clock
         passwords = state.passwords()
         endpoints = {kind: server.url + path for kind, path in config.ENDPOINTS.items()}
-        auth = v3.Password(
-            auth_url=f"{endpoints['identity']}/v3",
-            username="neutron",
-            password=passwords["service"],
-            user_domain_id="default",
-            project_name="service",
-            project_domain_id="default",
+        self.notifier = NovaNotifier(
+            _session(endpoints["identity"], "neutron", passwords["service"]), region_name=config.REGION
         )
-        self.notifier = NovaNotifier(session.Session(auth=auth), region_name=config.REGION)
+        self._nova = adapter.Adapter(
+            _session(endpoints["identity"], "cinder", passwords["service"]),
+            service_type="compute",
+            region_name=config.REGION,
+        )
         self.identity = IdentityService(clock)
         self.image = ImageService(clock, state.images)
         self.network = NetworkService(hosts, notifier=self.notifier, quotas=dict.fromkeys(DEFAULT_QUOTAS, -1))
-        self.volume_store = VolumeStore(clock=clock, path=state.root / "volumes.sqlite")
+        pools = [Pool(name=name) for name in POOLS]
+        self.volume_store = VolumeStore(pools, clock=clock, path=state.root / "volumes.sqlite")
         self.volume = VolumeService(
             images=self._find_image,
             notifier=self._notify_of_volumes,
@@ -68,6 +72,7 @@ class Fakes:
             quotas=UNLIMITED_VOLUMES,
             volume_store=self.volume_store,
             image_bytes=self._image_bytes,
+            server_swap=self._swap_volumes,
         )
         services: Mapping[str, Any] = {
             "identity": self.identity,
@@ -100,6 +105,11 @@ class Fakes:
 
     def _notify_of_volumes(self, events: list[dict[str, Any]]) -> None:
         self.notifier([cast(Event, event) for event in events])
+
+    def _swap_volumes(self, server_id: str, old_id: str, new_id: str) -> None:
+        """Let nova put a volume in another's place, for the volume service."""
+        path = f"/servers/{server_id}/os-volume_attachments/{old_id}"
+        self._nova.put(path, json={"volumeAttachment": {"volumeId": new_id}})
 
     def _find_image(self, reference: str, token: Token) -> Mapping[str, Any] | None:
         """Look an image up by id or name, for the volume service."""
@@ -135,3 +145,17 @@ class Fakes:
         admin = administrator(self.identity, self._clock)
         seed_image(self.image, admin)
         seed_network(self.network, admin)
+
+
+def _session(url: str, user: str, password: str) -> session.Session:
+    """Return a session of one of the services' users."""
+    return session.Session(
+        auth=v3.Password(
+            auth_url=f"{url}/v3",
+            username=user,
+            password=password,
+            user_domain_id="default",
+            project_name="service",
+            project_domain_id="default",
+        )
+    )

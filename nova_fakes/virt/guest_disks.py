@@ -100,12 +100,13 @@ def open_device(store: VolumeStore | None, guest: Guest, volume: Volume) -> Devi
 
     :raises DeviceNotFound: no store has its bytes, or the store knows nothing of the attachment
     """
-    if store is None or volume.volume_id not in store.volumes:
+    named = None if store is None else store.attachments.get(volume.connection_id or "")
+    volume_id = volume.volume_id if named is None else named.volume_id
+    if store is None or volume_id not in store.volumes:
         raise DeviceNotFound(f"volume {volume.volume_id} of guest {guest.uuid} holds no bytes here")
-    attachments = store.attachments_of(volume.volume_id or "")
-    named = volume.connection_info.get("attachment_id")
+    attachments = store.attachments_of(volume_id or "")
     mine = [one for one in attachments if one.instance_id == guest.uuid and one.status in ("attached", "detaching")]
-    chosen = [one for one in mine if one.id == named] or mine
+    chosen = [one for one in mine if one is named] or mine
     if not chosen:
         raise DeviceNotFound(f"volume {volume.volume_id} is not attached to guest {guest.uuid}, says the volume store")
     return store.open(chosen[-1].id)

@@ -235,11 +235,14 @@ class Attachments:
         with self._store.lock:
             volume = self._volumes.get(token, volume_id)
             if volume.status != "in-use" or volume.attach_status != "attached":
+                if volume.migrating:
+                    return  # that it moves is what its users see
                 raise invalid_volume(
                     "Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to "
                     "detach."
                 )
-            volume.status = "detaching"
+            if not volume.migrating:
+                volume.status = "detaching"
 
     def roll_detaching(self, token: Token, volume_id: str) -> None:
         """Take `begin_detaching` back; does nothing to a volume that is not detaching (os-roll_detaching).
@@ -377,7 +380,9 @@ class Attachments:
         attachment.mode = mode
         attachment.host = str(connector["host"])
         attachment.mountpoint = connector.get("mountpoint", "na")
-        attachment.connection_info = {**_connection_info(volume, mode), "attachment_id": attachment.id}
+        # nova drops the attachment's id and keeps the rest; by it the device is found whatever the volume is called.
+        names = {"attachment_id": attachment.id, "connection_id": attachment.id}
+        attachment.connection_info = {**_connection_info(volume, mode), **names}
         attachment.attached_at = self._store.clock.now()
         attachment.status = "attaching"
         self._store.content.attach(attachment)

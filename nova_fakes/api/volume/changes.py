@@ -1,4 +1,4 @@
-"""What happens to a volume that exists already: larger, another type, another image, another status."""
+"""What happens to a volume that exists already: larger, another image, another status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from nova_fakes.api.volume.images import ImageSource
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.refusals import invalid_input, invalid_volume, one_of
 from nova_fakes.api.volume.store import Store
-from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
 from nova_fakes.exceptions import ApiError, NovaFakesError
 
@@ -56,7 +55,6 @@ class Changes:
     Args:
         store: the records.
         quotas: what projects may use.
-        types: the volume types.
         volumes: what is changed.
         images: where images are looked up.
         notifier: tells nova of volumes that were extended or re-imaged.
@@ -66,7 +64,6 @@ class Changes:
         self,
         store: Store,
         quotas: Quotas,
-        types: VolumeTypes,
         volumes: Volumes,
         *,
         images: ImageSource | None,
@@ -74,7 +71,6 @@ class Changes:
     ) -> None:
         self._store = store
         self._quotas = quotas
-        self._types = types
         self._volumes = volumes
         self._images = images
         self._notifier = notifier
@@ -175,37 +171,6 @@ class Changes:
                     f"{volume.status}."
                 )
             volume.read_only = read_only
-            volume.updated_at = self._store.clock.now()
-
-    def retype(self, token: Token, volume_id: str, type_reference: str) -> None:
-        """Make a volume one of another type.
-
-        Raises:
-            ApiError: 404, unknown volume or type; 400, the same type, the wrong status, or the types disagree about
-                multiattach while the volume is attached; 413, a quota of the new type.
-        """
-        with self._store.lock:
-            volume = self._volumes.get(token, volume_id)
-            kind = self._types.find(token, type_reference)
-            if volume.status not in ("available", "in-use"):
-                raise invalid_volume(
-                    f"Volume {volume_id} status must be available or in-use to retype, but current status is "
-                    f"{volume.status}."
-                )
-            if kind.id == volume.type_id:
-                raise invalid_input(f"New volume_type same as original: {type_reference}.")
-            if volume.status == "in-use" and kind.multiattach != volume.multiattach:
-                raise invalid_input("Retyping volumes to or from multiattach types is only allowed when available.")
-            old = self._type_name(volume.type_id)
-            self._quotas.charge(volume.project_id, old, volumes=-1, gigabytes=-volume.size_gb)
-            try:
-                self._quotas.charge(volume.project_id, kind.name, volumes=1, gigabytes=volume.size_gb)
-            except ApiError:
-                self._quotas.charge(volume.project_id, old, volumes=1, gigabytes=volume.size_gb)
-                raise
-            self._store.change_type(volume, kind.id)
-            volume.multiattach = kind.multiattach
-            self._store.content.change(volume)
             volume.updated_at = self._store.clock.now()
 
     def reimage(self, token: Token, volume_id: str, image_reference: str, *, reserved: bool) -> None:

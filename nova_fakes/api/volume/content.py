@@ -10,6 +10,7 @@ from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.records import Attachment, Snapshot, Volume
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.volume.connections import Portal
+from nova_fakes.volume.errors import PoolFull
 from nova_fakes.volume.pool import GIB
 from nova_fakes.volume.store import VolumeStore
 
@@ -33,6 +34,37 @@ class Content:
         self.store = store
         self._image_bytes = image_bytes
 
+    def pools(self, host: str) -> list[str]:
+        """Return the names of the pools of host@backend: the store's, where it is the store's; else the backend's."""
+        if self.store is not None and self.store.backend == host:
+            return list(self.store.pools)
+        return [host.rpartition("@")[2]]
+
+    def has_room(self, place: str, size_bytes: int) -> bool:
+        """Tell whether host@backend#pool takes a volume of that size."""
+        pool = self._pool(place)
+        if self.store is None or pool is None:
+            return True
+        with self.store.lock:
+            try:
+                self.store.pools[pool].promise(size_bytes)
+            except PoolFull:
+                return False
+            self.store.pools[pool].promise(-size_bytes)
+        return True
+
+    def statistics(self, place: str) -> dict[str, Any]:
+        """Return what is known of the room at host@backend#pool."""
+        pool = self._pool(place)
+        if self.store is None or pool is None:
+            return {"total_capacity_gb": "infinite", "free_capacity_gb": "infinite", "reserved_percentage": 0}
+        return self.store.pools[pool].statistics()
+
+    def _pool(self, place: str) -> str | None:
+        """Return the store's pool at host@backend#pool; None where it has none of that name."""
+        host, _, pool = place.partition("#")
+        return pool if self.store is not None and host == self.store.backend and pool in self.store.pools else None
+
     def create(self, volume: Volume, image: Mapping[str, Any] | None, token: Token) -> bool:
         """Make what a new volume holds, of its snapshot, source or image; tell whether that succeeded."""
         if self.store is None:
@@ -43,6 +75,7 @@ class Content:
                 volume_id=volume.id,
                 snapshot_id=volume.snapshot_id,
                 source_id=volume.source_id,
+                pool=self._pool(volume.host or ""),
                 multiattach=volume.multiattach,
                 name=volume.name or "",
                 owner=volume.project_id,
@@ -81,6 +114,17 @@ class Content:
         """
         if self.store is not None and volume.id in self.store.volumes:
             self.store.extend_volume(volume.id, size_gb * GIB)
+
+    def migrate(self, volume: Volume, place: str) -> None:
+        """Copy what a volume holds to another pool, host@backend#pool; BaseException, and nothing has changed."""
+        pool = self._pool(place)
+        if self.store is not None and pool is not None and volume.id in self.store.volumes:
+            self.store.migrate(volume.id, pool)
+
+    def take_over(self, volume_id: str, other_id: str) -> None:
+        """Let a volume hold what another does, in its place, under its attachments; the other is gone then."""
+        if self.store is not None and {volume_id, other_id} <= self.store.volumes.keys():
+            self.store.take_over(volume_id, other_id)
 
     def change(self, volume: Volume) -> None:
         """Follow what has been changed of a volume."""

@@ -37,6 +37,13 @@ class Volume:
     multiattach: bool = False
     read_only: bool | None = None
     migration_status: str | None = None
+    previous_status: str | None = None
+    name_id: str | None = None
+
+    @property
+    def migrating(self) -> bool:
+        """Whether it is on its way to another place, or is the place that another is on its way to."""
+        return self.migration_status not in (None, "deleting", "error", "success")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -161,6 +161,20 @@ SCHEMAS: Mapping[str, Any] = {
         {"new_type": NAME, "migration_policy": {"enum": ["on-demand", "never", None]}},
         required=("new_type",),
     ),
+    **_action(
+        "os-migrate_volume",
+        {
+            "host": TEXT,
+            "force_host_copy": BOOLEAN,
+            "lock_volume": BOOLEAN,
+            "cluster": TEXT,
+        },
+    ),
+    **_action(
+        "os-migrate_volume_completion",
+        {"new_volume": UUID, "error": {"type": ["string", "null", "boolean"]}},
+        required=("new_volume",),
+    ),
     **_action("os-reimage", {"image_id": UUID, "reimage_reserved": BOOLEAN}, required=("image_id",)),
     **_action("os-set_image_metadata", {"metadata": METADATA}, required=("metadata",)),
     **_action("os-unset_image_metadata", {"key": NAME}, required=("key",)),

@@ -90,6 +90,12 @@ class Store:
         if attachment.instance_id is not None:
             _discard(self._instance_attachments, attachment.instance_id, attachment.id)
 
+    def move_attachments(self, source_id: str, target_id: str) -> None:
+        """Let the attachments of one volume be another's."""
+        for attachment in self._volume_attachments.pop(source_id, {}).values():
+            attachment.volume_id = target_id
+            self._volume_attachments.setdefault(target_id, {})[attachment.id] = attachment
+
     def attachments_of(self, volume_id: str) -> list[Attachment]:
         """Return a volume's attachments in the order they were made."""
         return list(self._volume_attachments.get(volume_id, {}).values())

@@ -84,7 +84,7 @@ class Views:
             if admin:
                 view["os-vol-host-attr:host"] = volume.host
                 view["os-vol-mig-status-attr:migstat"] = volume.migration_status
-                view["os-vol-mig-status-attr:name_id"] = None
+                view["os-vol-mig-status-attr:name_id"] = volume.name_id
             if volume.image_metadata:
                 view["volume_image_metadata"] = dict(volume.image_metadata)
         if version >= (3, 13):

@@ -10,6 +10,7 @@ import flask
 from nova_fakes.api.volume.request import Request, empty, no_action, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.wsgi import reply
+from nova_fakes.exceptions import ApiError
 
 __all__ = ["ACTIONS", "register"]
 
@@ -115,8 +116,27 @@ def _update_readonly_flag(request: Request, volume_id: str, arguments: Arguments
 
 
 def _retype(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
-    request.service.changes.retype(request.token, volume_id, arguments["new_type"])
+    may_move = arguments.get("migration_policy") == "on-demand"
+    request.service.migrations.retype(request.token, volume_id, arguments["new_type"], may_move=may_move)
     return empty()
+
+
+def _migrate_volume(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
+    request.admin("volume_extension:volume_admin_actions:migrate_volume")
+    if arguments.get("cluster") and request.version >= (3, 16):
+        raise ApiError(400, f"Invalid host: No available service named '{arguments['cluster']}'")
+    if not arguments.get("host"):
+        raise ApiError(400, "Invalid input received: Must specify 'host' or 'cluster'.")
+    lock_volume = boolean(arguments.get("lock_volume"))
+    request.service.migrations.migrate(request.token, volume_id, arguments["host"], lock_volume=lock_volume)
+    return empty()
+
+
+def _migrate_volume_completion(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
+    request.admin("volume_extension:volume_admin_actions:migrate_volume_completion")
+    failed = bool(arguments.get("error"))
+    kept = request.service.migrations.complete(request.token, volume_id, arguments["new_volume"], failed=failed)
+    return reply({"save_volume_id": kept})
 
 
 def _reimage(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
@@ -154,6 +174,8 @@ ACTIONS: Mapping[str, Callable[[Request, str, Arguments], flask.Response]] = {
     "os-force_delete": _force_delete,
     "os-force_detach": _force_detach,
     "os-initialize_connection": _initialize_connection,
+    "os-migrate_volume": _migrate_volume,
+    "os-migrate_volume_completion": _migrate_volume_completion,
     "os-reimage": _reimage,
     "os-reserve": _reserve,
     "os-reset_status": _reset_status,
