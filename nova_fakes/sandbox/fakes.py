@@ -40,18 +40,29 @@ POOLS = ("fake", "spare")
 
 
 class Fakes:
-    """Identity, image, network and volume over one state directory and one server.
+    """Identity, image, network and, unless a Cinder is elsewhere, volume over one state directory and one server.
 
     :param state: what they keep lies there
     :param server: where they are mounted
     :param hosts: names of the compute hosts, for the network's agents
     :param clock: for the expiry of tokens and the times of records
+    :param cinder_url: endpoint of a Cinder that takes the volume service's place; None: there is none
     """
 
-    def __init__(self, state: StateDirectory, server: Server, hosts: tuple[str, ...], clock: Clock) -> None:
+    def __init__(
+        self,
+        state: StateDirectory,
+        server: Server,
+        hosts: tuple[str, ...],
+        clock: Clock,
+        *,
+        cinder_url: str | None = None,
+    ) -> None:
         self._clock = clock
         passwords = state.passwords()
         endpoints = {kind: server.url + path for kind, path in config.ENDPOINTS.items()}
+        if cinder_url is not None:
+            endpoints["volumev3"] = cinder_url.rstrip("/")
         self.notifier = NovaNotifier(
             _session(endpoints["identity"], "neutron", passwords["service"]), region_name=config.REGION
         )
@@ -63,23 +74,15 @@ class Fakes:
         self.identity = IdentityService(clock)
         self.image = ImageService(clock, state.images)
         self.network = NetworkService(hosts, notifier=self.notifier, quotas=dict.fromkeys(DEFAULT_QUOTAS, -1))
-        pools = [Pool(name=name) for name in POOLS]
-        self.volume_store = VolumeStore(pools, clock=clock, path=state.root / "volumes.sqlite")
-        self.volume = VolumeService(
-            images=self._find_image,
-            notifier=self._notify_of_volumes,
-            clock=clock,
-            quotas=UNLIMITED_VOLUMES,
-            volume_store=self.volume_store,
-            image_bytes=self._image_bytes,
-            server_swap=self._swap_volumes,
-        )
-        services: Mapping[str, Any] = {
+        self.volume_store = None if cinder_url is not None else self._make_store(state)
+        services: dict[str, Any] = {
             "identity": self.identity,
             "image": self.image,
             "network": self.network,
-            "volume": self.volume,
         }
+        volume = None if self.volume_store is None else self._make_volumes(self.volume_store)
+        if volume is not None:
+            services["volume"] = volume
         self._autosave = Autosave(state.saved, services)
         restored = self._autosave.restore()
         # After a restart too: the port, and with it every endpoint, may be another one.
@@ -96,12 +99,28 @@ class Fakes:
             "identity": create_identity_app(self.identity),
             "image": create_image_app(self.image, self.identity),
             "network": create_network_app(self.network, self.identity),
-            "volume": create_volume_app(self.volume, self.identity),
         }
+        if volume is not None:
+            applications["volume"] = create_volume_app(volume, self.identity)
         for name, application in applications.items():
             path = config.MOUNTS["volumev3" if name == "volume" else name]
             server.mount(path, self._autosave.watch(name, application))
         self._autosave.start()
+
+    def _make_store(self, state: StateDirectory) -> VolumeStore:
+        pools = [Pool(name=name) for name in POOLS]
+        return VolumeStore(pools, clock=self._clock, path=state.root / "volumes.sqlite")
+
+    def _make_volumes(self, store: VolumeStore) -> VolumeService:
+        return VolumeService(
+            images=self._find_image,
+            notifier=self._notify_of_volumes,
+            clock=self._clock,
+            quotas=UNLIMITED_VOLUMES,
+            volume_store=store,
+            image_bytes=self._image_bytes,
+            server_swap=self._swap_volumes,
+        )
 
     def _notify_of_volumes(self, events: list[dict[str, Any]]) -> None:
         self.notifier([cast(Event, event) for event in events])
@@ -138,7 +157,8 @@ class Fakes:
         """Save everything; send no more events."""
         self.notifier.close()
         self._autosave.stop()
-        self.volume_store.close()
+        if self.volume_store is not None:
+            self.volume_store.close()
 
     def _seed(self) -> None:
         """Make what a first ``openstack server create`` needs: an image and a shared dual-stack network."""

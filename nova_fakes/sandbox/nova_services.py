@@ -31,7 +31,7 @@ from nova.conductor import rpcapi as conductor_rpcapi  # noqa: E402
 from nova.objects import cell_mapping, host_mapping  # noqa: E402
 from nova.scheduler import rpcapi as scheduler_rpcapi  # noqa: E402
 
-from nova_fakes.sandbox import database  # noqa: E402
+from nova_fakes.sandbox import database, own_hosts  # noqa: E402
 from nova_fakes.sandbox.state import StateDirectory  # noqa: E402
 from nova_fakes.virt.fleet_file import HostAggregate  # noqa: E402
 
@@ -65,6 +65,7 @@ class NovaServices:
         objects.register_all()
         os_brick.setup(nova.conf.CONF)
         os_vif.initialize()
+        own_hosts.install()
 
     def create_cells(self) -> None:
         """Map cell0 and cell1, as ``nova-manage cell_v2 map_cell0`` and ``create_cell`` do; idempotent."""

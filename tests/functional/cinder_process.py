@@ -1,7 +1,8 @@
 """cinder-api, cinder-scheduler and cinder-volume in one process, over the driver of nova-fakes, with SQLite.
 
-Identity and images come from the fakes. Prints where they are as one line of JSON, then serves until its standard input
-ends. A process of its own: Cinder and nova share one configuration object.
+Identity and images come from fakes of its own or, where a second argument names them, of a sandbox:
+`{"identity": URL, "image": URL, "password": …, "port": where Cinder is to answer}`. Prints where they are as one line
+of JSON, then serves until its standard input ends. A process of its own: Cinder and nova have one configuration.
 """
 # ruff: noqa: E402 (Cinder chooses its threads before anything else is imported)
 
@@ -50,7 +51,7 @@ state_path = {state}
 transport_url = nova-fakes://cinder/
 enabled_backends = first,second
 default_volume_type = __DEFAULT__
-glance_api_servers = {url}/image
+glance_api_servers = {image}
 allowed_direct_url_schemes = cinder
 auth_strategy = keystone
 api_paste_config = {paste}
@@ -118,13 +119,13 @@ class Nova:
         return [json.dumps(answer).encode()]
 
 
-def credentials(url):
+def credentials(cloud):
     return "\n".join(
         (
             "auth_type = password",
-            f"auth_url = {url}/identity/v3",
+            f"auth_url = {cloud['identity']}/v3",
             "username = cinder",
-            f"password = {PASSWORD}",
+            f"password = {cloud['password']}",
             "user_domain_id = default",
             "project_name = service",
             "project_domain_id = default",
@@ -146,17 +147,17 @@ def start_fakes(server, state):
     server.mount("/identity", create_identity(identity))
     server.mount("/image", create_image(ImageService(clock, state / "images"), identity))
     server.mount("/compute", Nova())
-    server.start()
+    return {"identity": endpoints["identity"], "image": endpoints["image"], "password": PASSWORD}
 
 
-def start_cinder(server, state):
+def start_cinder(server, state, cloud):
     for name in ("coordination", "locks"):
         (state / name).mkdir()
     (state / "policy.yaml").write_text("{}\n")
     text = CONFIGURATION.format(
         state=state,
-        url=server.url,
-        credentials=credentials(server.url),
+        image=cloud["image"],
+        credentials=credentials(cloud),
         paste=PASTE,
         filters=PASTE.parent / "resource_filters.json",
     )
@@ -193,10 +194,12 @@ def main():
     state = Path(sys.argv[1])
     state.mkdir(exist_ok=True)
     tempfile.tempdir = str(state)
-    server = Server()
-    start_fakes(server, state)
-    start_cinder(server, state)
-    print(json.dumps({"url": server.url, "password": PASSWORD}), flush=True)
+    cloud = json.loads(sys.argv[2]) if len(sys.argv) > 2 else None
+    server = Server(port=0 if cloud is None else cloud["port"])
+    cloud = start_fakes(server, state) if cloud is None else cloud
+    server.start()
+    start_cinder(server, state, cloud)
+    print(json.dumps({"url": server.url, "password": cloud["password"]}), flush=True)
     sys.stdin.read()
     server.stop()
     # Cinder's threads have no end of their own.

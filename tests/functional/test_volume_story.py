@@ -64,7 +64,7 @@ def test_bytes_travel_with_the_volume(sandbox, cloud, server, volume):
     cloud.block_storage.wait_for_status(snapshot, "available")
     sandbox.write_disk(first.id, device, 12_345, b"and overwritten")
     _detach(cloud, first, disk)
-    with pytest.raises(DeviceNotFound):
+    with pytest.raises(DeviceNotFound, match="no volume at"):
         sandbox.read_disk(first.id, device, 0, 1)
     assert sandbox.read_disk(second.id, _attach(cloud, second, disk), 12_345, 20) == b"and overwritten" + b"first"
     copy = volume(snapshot_id=snapshot.id)
