@@ -1,4 +1,4 @@
-"""cinder-api, cinder-scheduler and cinder-volume in one process, over the driver of nova-fakes, with SQLite.
+"""cinder-api, -scheduler, -volume and -backup in one process, over the driver of nova-fakes, with SQLite.
 
 Identity and images come from fakes of its own or, where a second argument names them, of a sandbox:
 `{"identity": URL, "image": URL, "password": …, "port": where Cinder is to answer}`. Prints where they are as one line
@@ -7,10 +7,12 @@ of JSON, then serves until its standard input ends. A process of its own: Cinder
 # ruff: noqa: E402 (Cinder chooses its threads before anything else is imported)
 
 import json
+import logging
 import os
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 os.environ["OS_CINDER_DISABLE_EVENTLET_PATCHING"] = "true"
@@ -29,6 +31,7 @@ from cinder import coordination, privsep, rpc, service
 from cinder.common import config
 from cinder.db import migration
 from eventlet import tpool
+from os_brick import privileged
 from oslo_config import cfg
 from paste import deploy
 
@@ -64,6 +67,14 @@ quota_volumes = -1
 quota_gigabytes = -1
 quota_snapshots = -1
 quota_groups = -1
+quota_backups = -1
+quota_backup_gigabytes = -1
+backup_driver = cinder.backup.drivers.posix.PosixBackupDriver
+backup_posix_path = {state}/backups
+backup_use_same_host = true
+backup_compression_algorithm = none
+backup_file_size = 134217728
+backup_sha_block_size_bytes = 134217728
 [first]
 volume_driver = nova_fakes.volume.cinder.NovaFakesDriver
 volume_backend_name = first
@@ -170,6 +181,7 @@ def start_cinder(server, state, cloud):
     migration.db_sync()
     # qemu-img reads what belongs to this user: no helper has to become somebody else for it.
     privsep.sys_admin_pctxt.set_client_mode(False)
+    privileged.default.set_client_mode(False)
     # Cinder fetches images through eventlet's threads, in native ones too, where the second fetch waits without end.
     tpool.execute = lambda function, *args, **kwargs: function(*args, **kwargs)
     tpool.Proxy = lambda thing, *args, **kwargs: thing
@@ -184,13 +196,17 @@ def start_cinder(server, state, cloud):
                 host=f"{CONF.host}@{backend}", service_name=backend, binary="cinder-volume", coordination=True
             )
         )
+    services.append(service.Service.create(binary="cinder-backup", coordination=True))
     for one in services:
         one.start()
+    while not services[-1].manager.is_working():
+        time.sleep(0.05)
     server.mount("/volume", deploy.loadapp(f"config:{PASTE}", name="osapi_volume"))
     return services
 
 
 def main():
+    logging.basicConfig(level=logging.WARNING)
     state = Path(sys.argv[1])
     state.mkdir(exist_ok=True)
     tempfile.tempdir = str(state)
