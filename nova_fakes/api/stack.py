@@ -235,6 +235,7 @@ class Stack(Mounts):
         service = VolumeService(
             images=None if self.image is None else self._find_image,
             image_bytes=None if self.image is None else self._image_bytes,
+            image_sink=self.image,
             clock=self._clock,
             volume_store=self._volumes,
             server_swap=self._swap_volumes,

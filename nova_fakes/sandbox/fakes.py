@@ -119,6 +119,7 @@ class Fakes:
             quotas=UNLIMITED_VOLUMES,
             volume_store=store,
             image_bytes=self._image_bytes,
+            image_sink=self.image,
             server_swap=self._swap_volumes,
         )
 

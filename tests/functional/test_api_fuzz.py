@@ -118,6 +118,10 @@ def volume_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
         "snapshot_id": [made(stack, "volume", "/v3/snapshots", {"snapshot": snapshot}, "snapshot", "id")],
         "attachment_id": [attached(stack, asked)],
         "type_id": [made(stack, "volume", "/v3/types", {"volume_type": kind}, "volume_type", "id")],
+        "transfer_id": [
+            made(stack, "volume", "/v3/os-volume-transfer", {"transfer": {"volume_id": volumes[4]}}, "transfer", "id")
+        ],
+        "qos_id": [made(stack, "volume", "/v3/qos-specs", {"qos_specs": {"name": "x", "k": "v"}}, "qos_specs", "id")],
         "project": ["admin"],
         "key": ["k"],
         "action": ["enable", "disable"],

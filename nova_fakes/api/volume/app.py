@@ -13,7 +13,9 @@ from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.volume import (
     attachment_routes,
     operator_routes,
+    qos_routes,
     snapshot_routes,
+    transfer_routes,
     type_routes,
     volume_actions,
     volume_routes,
@@ -89,6 +91,8 @@ def create_app(service: VolumeService, tokens: TokenValidator) -> flask.Flask:
         attachment_routes,
         snapshot_routes,
         type_routes,
+        transfer_routes,
+        qos_routes,
         operator_routes,
     ):
         module.register(app)

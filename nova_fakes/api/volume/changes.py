@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume import images
-from nova_fakes.api.volume.images import ImageSource
+from nova_fakes.api.volume.images import ImageSink, ImageSource
 from nova_fakes.api.volume.quotas import Quotas
+from nova_fakes.api.volume.records import Volume
 from nova_fakes.api.volume.refusals import invalid_input, invalid_volume, one_of
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volumes import Volumes
@@ -57,6 +59,7 @@ class Changes:
         quotas: what projects may use.
         volumes: what is changed.
         images: where images are looked up.
+        sink: takes images that are made of volumes.
         notifier: tells nova of volumes that were extended or re-imaged.
     """
 
@@ -68,12 +71,14 @@ class Changes:
         *,
         images: ImageSource | None,
         notifier: Notifier | None,
+        sink: ImageSink | None = None,
     ) -> None:
         self._store = store
         self._quotas = quotas
         self._volumes = volumes
         self._images = images
         self._notifier = notifier
+        self._sink = sink
 
     def extend(self, token: Token, volume_id: str, new_size_gb: int, *, attached: bool) -> None:
         """Make a volume larger; where it is attached, nova is told.
@@ -209,6 +214,69 @@ class Changes:
             if volume.status == "reserved":
                 events = self._events("volume-reimaged", volume_id)
         self._tell(events)
+
+    def revert(self, token: Token, volume_id: str, snapshot_id: str) -> None:
+        """Bring an available volume back to its latest snapshot.
+
+        Raises:
+            ApiError: 404, unknown volume; 400, it is not available, the snapshot is not its latest, or has another
+                size.
+        """
+        with self._store.lock:
+            volume = self._volumes.get(token, volume_id)
+            latest = (self._store.snapshots_of(volume_id) or [None])[-1]  # type: ignore[list-item]
+            if latest is None:
+                raise invalid_volume(f"Volume {volume_id} has no snapshots.")
+            if latest.id != snapshot_id:
+                raise invalid_input(f"Specified snapshot id is {snapshot_id}, but the latest one is {latest.id}.")
+            if latest.size_gb != volume.size_gb:
+                raise invalid_input(
+                    "Reverting volume is not supported if the volume size is not equal to the snapshot size."
+                )
+            if volume.status != "available" or latest.status != "available":
+                raise invalid_volume(
+                    f"Can't revert volume {volume_id} to its latest snapshot: status must be available."
+                )
+            try:
+                self._store.content.revert(volume_id, snapshot_id)
+            except NovaFakesError as error:
+                LOG.warning("volume %s: %s", volume_id, error)
+                volume.status = "error"
+            volume.updated_at = self._store.clock.now()
+
+    def upload(self, token: Token, volume_id: str, values: Mapping[str, Any], *, force: bool) -> tuple[Volume, str]:
+        """Make an image of a volume; return the volume as it is meanwhile, and the image's id.
+
+        Args:
+            token: who asks; the image becomes his project's.
+            volume_id: the volume.
+            values: name, disk_format, container_format, visibility, protected.
+            force: whether it may be attached.
+
+        Raises:
+            ApiError: 404, unknown volume; 400, its status does not allow it, or there is no image service; whatever
+                the image service refuses the image with.
+        """
+        with self._store.lock:
+            volume = self._volumes.get(token, volume_id)
+            allowed = ("available", "in-use") if force else ("available",)
+            if volume.status not in allowed:
+                raise invalid_volume(f"Volume {volume_id} status must be {one_of(allowed)}, but is {volume.status}.")
+            if self._sink is None:
+                raise ApiError(400, "There is no image service beside this one.")
+            found = {**images.properties(volume.image_metadata), **values}
+            image_id = str(self._sink.create(token, found).id)
+            before, volume.status = volume.status, "uploading"
+            answer = replace(volume)
+        try:
+            self._sink.upload(token, image_id, self._store.content.image(volume_id, found["disk_format"]))
+        except NovaFakesError as error:
+            LOG.warning("image %s of volume %s: %s", image_id, volume_id, error)
+            self._sink.delete(token, image_id)
+        finally:
+            with self._store.lock:
+                volume.status, volume.updated_at = before, self._store.clock.now()
+        return answer, image_id
 
     def _type_name(self, type_id: str) -> str:
         return self._store.types[type_id].name

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from nova_fakes.api.auth import Token
@@ -11,6 +13,7 @@ from nova_fakes.api.volume.records import Attachment, Snapshot, Volume
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.volume.connections import Portal
 from nova_fakes.volume.errors import PoolFull
+from nova_fakes.volume.medium import CHUNK_BYTES
 from nova_fakes.volume.pool import GIB
 from nova_fakes.volume.store import VolumeStore
 
@@ -96,6 +99,26 @@ class Content:
         if self.store is not None and self._image_bytes is not None:
             image_format = str(image.get("disk_format") or "raw")
             self.store.load_image(volume_id, self._image_bytes(image["id"], token), image_format)
+
+    def image(self, volume_id: str, image_format: str) -> Iterator[bytes]:
+        """Yield what a volume holds at this moment as an image of that format; nothing where it holds nothing.
+
+        Raises:
+            ImageUnreadable: nothing here writes that format.
+        """
+        if self.store is None or volume_id not in self.store.volumes:
+            return
+        with tempfile.TemporaryDirectory(prefix="nova-fakes-image-") as directory:
+            path = Path(directory, "image")
+            self.store.save_image(volume_id, path, image_format)
+            with path.open("rb") as file:
+                while piece := file.read(CHUNK_BYTES):
+                    yield piece
+
+    def revert(self, volume_id: str, snapshot_id: str) -> None:
+        """Let a volume hold what a snapshot keeps."""
+        if self.store is not None and volume_id in self.store.volumes:
+            self.store.revert(volume_id, snapshot_id)
 
     def delete(self, volume_id: str) -> None:
         """Forget what a volume held."""

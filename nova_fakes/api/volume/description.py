@@ -9,6 +9,7 @@ from nova_fakes.api.openapi import Operation
 from nova_fakes.api.volume.request import MAXIMUM
 from nova_fakes.api.volume.schema import BOOLEAN, SCHEMAS
 from nova_fakes.api.volume.snapshot_routes import ACTIONS as SNAPSHOT_ACTIONS
+from nova_fakes.api.volume.transfer_routes import PREFIXES as TRANSFERS
 from nova_fakes.api.volume.type_routes import ACTIONS as TYPE_ACTIONS
 from nova_fakes.api.volume.volume_actions import ACTIONS as VOLUME_ACTIONS
 
@@ -34,6 +35,8 @@ _LISTS: Mapping[str, tuple[str, ...]] = {
     "/snapshots": ("name", "status", "volume_id", "created_at"),
     "/attachments": ("volume_id", "instance_id", "status"),
     "/types": ("is_public",),
+    "/qos-specs": ("name", "consumer"),
+    **dict.fromkeys(TRANSFERS, ("name", "volume_id")),
 }
 _SPEC = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": {"type": "string"}}
 _CONNECTOR = {"type": "object", "required": ["host"], "properties": {"host": {"type": "string", "minLength": 1}}}
@@ -50,6 +53,11 @@ _BODIES: Mapping[tuple[str, str], str] = {
     ("POST", "/types"): "type create",
     ("PUT", "/types/<type_id>"): "type update",
     ("POST", "/types/<type_id>/extra_specs"): "extra specs",
+    **{("POST", prefix): "transfer create strict" for prefix in TRANSFERS},
+    **{("POST", f"{prefix}/<transfer_id>/accept"): "transfer accept" for prefix in TRANSFERS},
+    ("POST", "/qos-specs"): "qos create",
+    ("PUT", "/qos-specs/<qos_id>"): "qos update",
+    ("PUT", "/qos-specs/<qos_id>/delete_keys"): "qos keys",
     ("PUT", "/os-quota-sets/<project>"): "quota set",
     ("PUT", "/os-services/<action>"): "service",
 }
@@ -66,6 +74,12 @@ _GRANTED: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("DELETE", "/snapshots/<snapshot_id>"): (202,),
     ("DELETE", "/types/<type_id>"): (202,),
     ("DELETE", "/types/<type_id>/extra_specs/<key>"): (202,),
+    **{("POST", prefix): (202,) for prefix in TRANSFERS},
+    **{("POST", f"{prefix}/<transfer_id>/accept"): (202,) for prefix in TRANSFERS},
+    **{("DELETE", f"{prefix}/<transfer_id>"): (202,) for prefix in TRANSFERS},
+    ("DELETE", "/qos-specs/<qos_id>"): (202,),
+    ("PUT", "/qos-specs/<qos_id>/delete_keys"): (202,),
+    **{("GET", f"/qos-specs/<qos_id>/{verb}"): (202,) for verb in ("associate", "disassociate", "disassociate_all")},
     ("POST", "/volumes/<volume_id>/action"): (200, 202),
     ("POST", "/snapshots/<snapshot_id>/action"): (202,),
     ("POST", "/types/<type_id>/action"): (202,),
@@ -115,4 +129,6 @@ def _query(path: str) -> Mapping[str, Any]:
     filters = _LISTS.get(path.removesuffix("/detail"))
     if filters is not None:
         return {**dict.fromkeys(filters, _TEXT), **_PAGING}
+    if path.endswith("associate"):
+        return {"vol_type_id": _TEXT}
     return {"usage": {"type": "string", "enum": BOOLEAN["enum"][1:6]}} if path == "/os-quota-sets/<project>" else {}

@@ -164,7 +164,7 @@ class Views:
             "os-volume-type-access:is_public": kind.is_public,
         }
         if self._token.is_admin:
-            view["qos_specs_id"] = None
+            view["qos_specs_id"] = kind.qos_specs_id
         return view
 
     def backend_service(self, service: BackendService) -> dict[str, Any]:

@@ -146,6 +146,37 @@ def _reimage(request: Request, volume_id: str, arguments: Arguments) -> flask.Re
     return empty()
 
 
+def _revert(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
+    request.since((3, 40))
+    request.service.changes.revert(request.token, volume_id, arguments["snapshot_id"])
+    return empty()
+
+
+def _upload_image(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
+    values = {
+        "name": arguments["image_name"],
+        "disk_format": arguments.get("disk_format") or "raw",
+        "container_format": arguments.get("container_format") or "bare",
+        "visibility": arguments.get("visibility") or "private",
+        "protected": boolean(arguments.get("protected")),
+    }
+    volume, image_id = request.service.changes.upload(
+        request.token, volume_id, values, force=boolean(arguments.get("force"))
+    )
+    shown = request.views.volume(volume)
+    kept = ("id", "updated_at", "status", "size")
+    kind = request.service.types.get(request.token, volume.type_id)
+    answer = {
+        **{name: shown[name] for name in kept},
+        "display_description": volume.description,
+        "volume_type": request.views.volume_type(kind),
+        "image_id": image_id,
+        "image_name": values["name"],
+        **{name: values[name] for name in ("disk_format", "container_format", "visibility", "protected")},
+    }
+    return reply({"os-volume_upload_image": answer}, 202)
+
+
 def _force_delete(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
     request.admin("volume_extension:volume_admin_actions:force_delete")
     request.service.volumes.delete(request.token, volume_id, force=True)
@@ -188,4 +219,6 @@ ACTIONS: Mapping[str, Callable[[Request, str, Arguments], flask.Response]] = {
     "os-unreserve": _unreserve,
     "os-unset_image_metadata": _unset_image_metadata,
     "os-update_readonly_flag": _update_readonly_flag,
+    "os-volume_upload_image": _upload_image,
+    "revert": _revert,
 }
