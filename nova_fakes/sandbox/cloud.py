@@ -24,6 +24,7 @@ from nova_fakes.sandbox import config, database
 from nova_fakes.sandbox.agent import SandboxAgent
 from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
+from nova_fakes.sandbox.schemas import SCHEMAS, SchemaCache, default_directory
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.sandbox.token_cache import TokenCache, WSGIApplication, with_token_cache
@@ -343,21 +344,26 @@ class Cloud:
     def _start_nova(self) -> None:
         state, server = self._state, self.server
         config.write_nova(state, self.spec, server.url)
-        config.write_placement(state, server.url)
         self._report("nova", "starting", "importing")
         from nova_fakes.sandbox.nova_services import NovaServices
 
         self._nova = nova = NovaServices(state)
         self._cleanup.callback(nova.stop)
         database.WriterTurns(shared=self.spec.processes).install()
+        schemas = SchemaCache(default_directory())
         for file, kind in (("nova_api", "api"), ("nova_cell0", "main"), ("nova_cell1", "main")):
-            database.create_schema(state.databases / f"{file}.sqlite", kind)
+            path = state.databases / f"{file}.sqlite"
+            with schemas.provided(path, SCHEMAS[kind]) as missing:
+                if missing:
+                    database.create_schema(path, kind)
         nova.load_configuration()
         self.logs.install()
         nova.create_cells()
         nova.create_flavors()
         cache = TokenCache(time.monotonic)
-        placement = self._step("placement", nova.placement)
+        with schemas.provided(state.databases / "placement.sqlite", SCHEMAS["placement"]) as missing:
+            config.write_placement(state, server.url, migrate=missing)
+            placement = self._step("placement", nova.placement)
         self.logs.install()
         server.mount(config.MOUNTS["placement"], with_token_cache(placement, cache))
         self._start_services()

@@ -31,7 +31,7 @@ from nova.conductor import rpcapi as conductor_rpcapi  # noqa: E402
 from nova.objects import cell_mapping, host_mapping  # noqa: E402
 from nova.scheduler import rpcapi as scheduler_rpcapi  # noqa: E402
 
-from nova_fakes.sandbox import database, own_hosts  # noqa: E402
+from nova_fakes.sandbox import database  # noqa: E402
 from nova_fakes.sandbox.state import StateDirectory  # noqa: E402
 from nova_fakes.virt.fleet_file import HostAggregate  # noqa: E402
 
@@ -64,8 +64,9 @@ class NovaServices:
         )
         objects.register_all()
         os_brick.setup(nova.conf.CONF)
-        os_vif.initialize()
-        own_hosts.install()
+        if not nova.conf.CONF.compute_driver.startswith("nova_fakes."):
+            # What plugs the VIFs of other drivers; our realizers are not os-vif's, and its plugins take long to import.
+            os_vif.initialize()
 
     def create_cells(self) -> None:
         """Map cell0 and cell1, as ``nova-manage cell_v2 map_cell0`` and ``create_cell`` do; idempotent."""
@@ -132,6 +133,10 @@ class NovaServices:
 
         The caller's context decides which fleet its driver joins.
         """
+        # Here alone, since it loads the driver.
+        from nova_fakes.sandbox import own_hosts
+
+        own_hosts.install()
         self._start("nova-compute", host, compute_rpcapi.RPC_TOPIC, topic_alt=compute_rpcapi.RPC_TOPIC_ALT)
 
     def stop_compute(self, host: str) -> None:
@@ -192,7 +197,7 @@ class NovaServices:
         return application
 
     def placement(self) -> WSGIApplication:
-        """Return placement's API; its database is brought up to date on the way."""
+        """Return placement's API; its database is brought up to date on the way where placement.conf says so."""
         from placement import wsgi as placement_wsgi
 
         os.environ["OS_PLACEMENT_CONFIG_DIR"] = str(self._state.etc)
@@ -212,7 +217,8 @@ class NovaServices:
                 self._halt(key)
             except Exception:
                 LOG.exception("%s on %s did not stop", *key)
-        rpc.cleanup()
+        if rpc.NOTIFIER is not None:  # it is where the configuration was refused
+            rpc.cleanup()
 
     def _halt(self, key: tuple[str, str]) -> None:
         """Take a service off the RPC bus and end its timers; does nothing where it does not run."""

@@ -16,7 +16,7 @@ from nova_fakes.exceptions import AgentUnreachable, InvalidInput, KernelRefused,
 from nova_fakes.virt.guest import GuestSpec
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.nic import read_nics
-from nova_fakes.virt.vif import namespaces, netlink, registry
+from nova_fakes.virt.vif import namespaces, netlink, registry, rtnetlink
 from nova_fakes.virt.vif.cleanup import cleanup
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ping import Pinger, mesh, ping
@@ -172,7 +172,7 @@ def test_errors_name_the_operation_and_leave_nothing(agent, make_vif, uuids):
 
     def taken():
         with netlink.Socket() as sock:
-            sock.send([netlink.BRIDGE.fill(devname=mine.devname.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
+            sock.send([rtnetlink.BRIDGE.fill(devname=mine.devname.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
 
     namespaces.in_namespace(agent.netns / "fabric", taken)
     with pytest.raises(RealizerError, match=mine.devname) as caught:

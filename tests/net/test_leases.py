@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from nova_fakes.clock import ManualClock
-from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif import namespaces, netlink, rtnetlink
 from nova_fakes.virt.vif.base import Subnet
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
@@ -289,7 +289,7 @@ def test_a_client_whose_interface_vanishes_does_no_harm(station, hosts, start_se
 
     def delete():
         with netlink.Socket() as sock:
-            sock.send([netlink.DELETE_LINK.fill(devname=b"eth0")])
+            sock.send([rtnetlink.DELETE_LINK.fill(devname=b"eth0")])
 
     namespaces.in_namespace(station.namespace, delete)
     station.advance(65)

@@ -15,7 +15,7 @@ import pytest
 from bursts import Burst
 
 from nova_fakes.exceptions import InvalidInput, OvsdbUnavailable, RealizerError
-from nova_fakes.virt.vif import namespaces, netlink, plan
+from nova_fakes.virt.vif import namespaces, netlink, plan, rtnetlink
 from nova_fakes.virt.vif.cleanup import cleanup
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs import OVSRealizer
@@ -316,7 +316,7 @@ def test_in_a_burst_one_instances_fault_is_not_the_others(hosts, fabric, make_ov
 
             def delete():
                 with netlink.Socket() as sock:
-                    sock.send([netlink.DELETE_LINK.fill(devname=netlink.name(bad.devname))])
+                    sock.send([rtnetlink.DELETE_LINK.fill(devname=rtnetlink.name(bad.devname))])
 
             namespaces.in_namespace(fabric.path, delete)
 
@@ -373,7 +373,7 @@ def test_a_strangers_device_of_a_hybrid_plugs_name_is_left_alone(hosts, fabric, 
 
     def stranger():
         with netlink.Socket() as sock:
-            sock.send([netlink.BRIDGE.fill(devname=name.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
+            sock.send([rtnetlink.BRIDGE.fill(devname=name.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
 
     namespaces.in_namespace(fabric.path, stranger)
     with pytest.raises(RealizerError, match=f"{name}.* taken by something else"):
@@ -632,7 +632,7 @@ def test_reconcile_brings_back_what_went_and_takes_orphans(place, machine, make_
             connection.commit([{"op": "mutate", "table": "Bridge", "where": [], "mutations": [deletion]}])
         with netlink.Socket() as sock:  # half a hybrid plug, and a device that went with its port still there
             for name in (f"qbr{vifs[1].id[:11]}", gone.devname):
-                sock.send([netlink.DELETE_LINK.fill(devname=netlink.name(name))])
+                sock.send([rtnetlink.DELETE_LINK.fill(devname=rtnetlink.name(name))])
         ledger, realizer = on_machine(place, switch)
         with ledger:
             assert answers(realizer.namespace(uuids[1]), "10.0.0.5")

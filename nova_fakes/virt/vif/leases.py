@@ -20,7 +20,7 @@ from typing import Any
 
 from nova_fakes.clock import Clock
 from nova_fakes.exceptions import KernelRefused, RealizerError
-from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif import namespaces, netlink, rtnetlink
 from nova_fakes.virt.vif.dhcp_client import Client, Send
 from nova_fakes.virt.vif.dhcp_message import BROADCAST, Lease, Route, enclose, open_packet
 from nova_fakes.virt.vif.plan import METRIC_STEP, Seat
@@ -114,20 +114,20 @@ class _Holder:
         address = None if lease is None else (lease.address, lease.prefix_length)
         routes = () if lease is None else lease.routes
         mtu = self._mtu_of(lease)
-        messages: list[netlink.Message] = []
+        messages: list[rtnetlink.Message] = []
         if address != self._address:
             # Were it taken after the new one had come, the kernel would take that too: it would be its secondary.
             if self._address is not None:
-                messages.append(self._fill_address(netlink.DELETE_ADDRESS4, *self._address))
+                messages.append(self._fill_address(rtnetlink.DELETE_ADDRESS4, *self._address))
             if address is not None:
-                messages.append(self._fill_address(netlink.ADDRESS4, *address))
+                messages.append(self._fill_address(rtnetlink.ADDRESS4, *address))
         elif routes != self._routes:
-            messages += [self._fill_route(netlink.DELETE_ROUTE4, one) for one in self._routes if one not in routes]
+            messages += [self._fill_route(rtnetlink.DELETE_ROUTE4, one) for one in self._routes if one not in routes]
         if lease is not None and (address != self._address or routes != self._routes):
             ordered = sorted(routes, key=lambda one: -one.prefix_length)
-            messages += [self._fill_route(netlink.ROUTE4, one, lease) for one in ordered]
+            messages += [self._fill_route(rtnetlink.ROUTE4, one, lease) for one in ordered]
         if mtu != self._lease_mtu:
-            messages.append(netlink.MTU_INDEX.fill(index=self._seat.index, mtu=mtu or self._mtu))
+            messages.append(rtnetlink.MTU_INDEX.fill(index=self._seat.index, mtu=mtu or self._mtu))
         self._address, self._routes, self._lease_mtu = address, routes, mtu
         self._kernel.send(messages)
 
@@ -141,10 +141,10 @@ class _Holder:
             return None
         return min(lease.mtu, self._mtu)
 
-    def _fill_address(self, template: netlink.Template, address: bytes, prefix_length: int) -> netlink.Message:
+    def _fill_address(self, template: rtnetlink.Template, address: bytes, prefix_length: int) -> rtnetlink.Message:
         return template.fill(index=self._seat.index, address=address, prefix_length=prefix_length)
 
-    def _fill_route(self, template: netlink.Template, route: Route, lease: Lease | None = None) -> netlink.Message:
+    def _fill_route(self, template: rtnetlink.Template, route: Route, lease: Lease | None = None) -> rtnetlink.Message:
         outside = lease is not None and any(route.router) and not _holds(lease, route.router)
         return template.fill(
             index=self._seat.index,
@@ -152,7 +152,7 @@ class _Holder:
             prefix_length=route.prefix_length,
             nexthop=route.router,
             metric=self._seat.ordinal * METRIC_STEP,
-            flags=netlink.ON_LINK if outside else 0,
+            flags=rtnetlink.ON_LINK if outside else 0,
         )
 
 

@@ -7,12 +7,14 @@ their number. All of it can be read back from the database.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
-from nova_fakes.virt.vif import netlink
+from nova_fakes.virt.vif import rtnetlink
 from nova_fakes.virt.vif.base import MAX_DEVNAME_LENGTH
 from nova_fakes.virt.vif.bridges import preparation
+from nova_fakes.virt.vif.instances import Link
 from nova_fakes.virt.vif.ledger import Entry
 from nova_fakes.virt.vif.switch import NETWORK, ROLE, Switch
 
@@ -66,7 +68,15 @@ class NamedBridges:
         """Forget every segment."""
         self._segments.clear()
 
-    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+    def move(self, links: Iterable[Link], source: str, destination: str) -> None:
+        """Take note that ports belong to another host; they stay where they are, for the hosts share the bridges."""
+        for link in links:
+            for host, change in ((source, set.discard), (destination, set.add)):
+                segment = self.get(link.network_id, host)
+                if segment is not None:
+                    change(segment.ports, link.devname)
+
+    def prepare(self, devname: str, entry: Entry) -> list[rtnetlink.Message]:
         """List what a new device of ours needs before it may go up."""
         return preparation(devname, entry, self._quiet, self._within)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nova_fakes.exceptions import InvalidInput, OvsdbUnavailable, RealizerError
 from nova_fakes.virt.vif import namespaces, ovs_plan, plan
-from nova_fakes.virt.vif.fabric import Fabric, Steps, outcome
+from nova_fakes.virt.vif.fabric import Fabric, Steps
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs_service import OpenVSwitch
 from nova_fakes.virt.vif.ovs_wiring import SwitchWiring
@@ -38,6 +38,8 @@ class SwitchFabric(Fabric):
     """
 
     _wiring: SwitchWiring
+    #: The switch looks at all of its ports for each transaction: the fewer of these, the better.
+    _burst_limit = 128
 
     def __init__(
         self,
@@ -72,21 +74,6 @@ class SwitchFabric(Fabric):
         except OvsdbUnavailable:
             return False
         return True
-
-    def together(self, calls: Sequence[Callable[[], object]]) -> list[object]:
-        """Make several calls side by side, so that what they change of the switch is one transaction."""
-        outcomes: list[object] = [None] * len(calls)
-
-        def make(position: int, call: Callable[[], object]) -> None:
-            outcomes[position] = outcome(call)
-
-        threading = namespaces.native_threading()
-        threads = [threading.Thread(target=make, args=numbered, daemon=True) for numbered in enumerate(calls)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return outcomes
 
     def _start_watch(self) -> None:
         if self.service is not None:

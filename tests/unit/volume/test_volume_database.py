@@ -11,6 +11,7 @@ import pytest
 from killed_writer import SIZE, Story, picture
 
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.rabbit.sqlite_store import SqliteStore
 from nova_fakes.volume.errors import StoreUnwritable
 from nova_fakes.volume.medium import CHUNK_BYTES
 from nova_fakes.volume.pool import GIB, Pool
@@ -117,7 +118,7 @@ def test_unwritable_file_changes_nothing(tmp_path):
 
 def test_two_processes_do_not_share_a_file(tmp_path):
     store = VolumeStore(path=tmp_path / "store")
-    with pytest.raises(InvalidInput, match="locked"):
+    with pytest.raises(InvalidInput, match="another process uses it"):
         VolumeStore(path=tmp_path / "store")
     store.close()
     (tmp_path / "text").write_text("this is no database, but a text that is long enough to be taken for one")
@@ -155,5 +156,13 @@ def test_killed_writer_leaves_whole_operations(tmp_path, seed):
 def test_file_of_another_format_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "store") as file:
         file.execute("CREATE TABLE records (something TEXT)")
-    with pytest.raises(InvalidInput, match="format 0"):
+    with pytest.raises(InvalidInput, match="another program"):
         VolumeStore(path=tmp_path / "store")
+
+
+def test_file_of_another_fake_is_refused(tmp_path):
+    path = tmp_path / "kept"
+    with SqliteStore(path):
+        pass
+    with pytest.raises(InvalidInput, match="holds no volume store"):
+        VolumeStore(path=path)
