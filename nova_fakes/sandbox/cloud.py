@@ -256,17 +256,22 @@ class Cloud:
     def _service(self, label: str) -> dict[str, Any]:
         name, _, host = label.partition("@")
         kind = {"volume": "volumev3", "nova-api": "compute"}.get(name, name)
-        path = config.MOUNTS.get(kind)
         service: dict[str, Any] = {
             "name": name,
             "host": host or None,
             "state": self._host_state(host) if host else "up",
-            "url": self.server.url + path if path else None,
+            "url": self._url(kind),
         }
         if name == "agent" and self._agent is not None:
             agent = self._agent
             service |= {"state": agent.state, "pid": agent.pid, "restarts": agent.restarts}
         return service
+
+    def _url(self, kind: str) -> str | None:
+        if kind == "volumev3" and self.spec.cinder_url is not None:
+            return self.spec.cinder_url
+        path = config.MOUNTS.get(kind)
+        return self.server.url + path if path else None
 
     def _guests(self, host: str) -> int:
         return len(self._hypervisor(host).guests)
@@ -334,7 +339,7 @@ class Cloud:
     def _start_fakes(self) -> None:
         from nova_fakes.sandbox.fakes import Fakes
 
-        self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock)
+        self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock, cinder_url=self.spec.cinder_url)
         self._cleanup.callback(self._fakes.stop)
         self.fleet.volume_store = self._fakes.volume_store
         agent = Layer2Agent(self.fleet.journal, self._fakes)
