@@ -57,7 +57,7 @@ class Exchange:
 
     @property
     def alternate(self) -> Exchange | None:
-        """Where messages go that it has no way for; None: nowhere, as by the default exchange, which has no bindings."""
+        """Where messages go that it has no way for; None: nowhere, as by the default exchange, which has none."""
         kind, name = self.arguments.get(ALTERNATE, ("V", None))
         return self.vhost.exchanges.get(name) if kind == "S" and name else None
 

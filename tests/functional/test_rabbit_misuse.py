@@ -28,13 +28,13 @@ class Raw:
     """A client that writes what it is told, and reads until the broker says that something is over."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
         self._octets = b""
         self._socket.sendall(b"AMQP\x00\x00\x09\x01")
         self.read("Connection.Start")
         self.method(0, spec.Connection.StartOk({}, "PLAIN", "\0guest\0guest", "en_US"))
         self.read("Connection.Tune")
-        self.method(0, spec.Connection.TuneOk(0, 131072, 0))
+        self.method(0, spec.Connection.TuneOk(2047, 131072, 0))
         self.method(0, spec.Connection.Open("/"))
         self.read("Connection.OpenOk")
         self.method(1, spec.Channel.Open())
