@@ -34,6 +34,7 @@ from nova_fakes.virt.fleet_file import FleetPlan
 from nova_fakes.virt.guest import Guest
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.nic import VIFReader, Wiring
 from nova_fakes.virt.vif import namespaces, registry
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from nova_fakes.sandbox.fakes import Fakes
     from nova_fakes.sandbox.nova_services import NovaServices
 
-__all__ = ["Cloud"]
+__all__ = ["Cloud", "describe"]
 
 LOG = logging.getLogger(__name__)
 
@@ -247,7 +248,11 @@ class Cloud:
     def instances(self) -> list[dict[str, Any]]:
         """Return every guest of the fleet, on hosts that are down too, ready for JSON."""
         hypervisors = [self._hypervisor(name) for name in self.spec.hosts]
-        return [_describe(one, guest) for one in hypervisors for guest in list(one.guests.values())]
+        return [
+            describe(guest, one.name, one.realizer, one.read_vif)
+            for one in hypervisors
+            for guest in list(one.guests.values())
+        ]
 
     def _service(self, label: str) -> dict[str, Any]:
         name, _, host = label.partition("@")
@@ -392,15 +397,15 @@ _FABRICS: dict[str, Callable[[StateDirectory, Ledger, Path, str], Fabric]] = {
 }
 
 
-def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
+def describe(guest: Guest, host: str, realizer: Wiring | None, read_vif: VIFReader) -> dict[str, Any]:
+    """Return what `nova-fakes` commands know of a guest, ready for JSON."""
     # To look is no operation: it neither fails nor waits where the hypervisor's operations do.
-    vifs = [nic.vif(hypervisor.read_vif) for nic in guest.nics.values()]
-    realizer = hypervisor.realizer
+    vifs = [nic.vif(read_vif) for nic in guest.nics.values()]
     return {
         "uuid": guest.uuid,
         "name": guest.display_name,
         "project_id": guest.project_id,
-        "host": hypervisor.name,
+        "host": host,
         "power_state": str(guest.state),
         "equipment": {} if guest.spec.equipment is None else guest.spec.equipment.described(),
         "namespace": realizer.namespace(guest.uuid) if realizer is not None else None,

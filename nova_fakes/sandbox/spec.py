@@ -54,7 +54,7 @@ class SandboxSpec:
     fault_file: Path | None = None
     """Fault rules that are in force from the beginning."""
     processes: bool = False
-    """Run a broker, nova-conductor, nova-scheduler and the nova-computes as processes of their own; realizer null."""
+    """Run a broker, nova-api, nova-conductor, nova-scheduler and the nova-computes as processes of their own."""
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -66,8 +66,8 @@ class SandboxSpec:
             raise InvalidInput("hosts", self.hosts, "name each host once")
         if not 0 <= self.port <= 65535:
             raise InvalidInput("port", self.port, "use a TCP port from 1 to 65535, or 0 for a free one")
-        if self.processes and self.realizer != "null":
-            raise InvalidInput("realizer", self.realizer, "use null with processes")
+        if self.processes and self.realizer == "ovs":
+            raise InvalidInput("realizer", self.realizer, "use bridge, remote or null with processes")
         for name in self.options:
             if name.count("/") != 1:
                 raise InvalidInput("options", name, "write group/option, for example DEFAULT/debug")

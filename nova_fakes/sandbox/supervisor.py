@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import SandboxError
 from nova_fakes.virt.vif.ledger import Ledger, start_ticks
 
@@ -17,8 +18,13 @@ __all__ = ["Supervised", "require_running"]
 
 LOG = logging.getLogger(__name__)
 
-#: Between a death and the next start, so that a program that cannot start does not take the machine.
+#: Between a death and the next start, so that a program that cannot start does not take the machine; doubled each time.
 _PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+#: One that has run so long has come up, and its death is the first.
+_STABLE_S = 30.0
+#: After so many deaths in a row it is left alone.
+_DEATHS = 6
 #: nova's programs finish what is under way first; then they are killed.
 _STOP_S = 5.0
 
@@ -29,15 +35,19 @@ class Supervised:
     :param name: of the program in the ledger, the status and the log
     :param argv: what to run
     :param log: the file to which its output is appended
+    :param clock: by which it is started again, later each time; after several deaths in a row, not at all
     """
 
-    def __init__(self, ledger: Ledger, name: str, argv: Sequence[str], log: Path) -> None:
+    def __init__(self, ledger: Ledger, name: str, argv: Sequence[str], log: Path, clock: Clock | None = None) -> None:
         self.name = name
         self.restarts = 0
+        #: Whether it died too often in a row, and is not started again before :meth:`start`.
+        self.has_failed = False
         self._ledger = ledger
         self._argv = list(argv)
         self._log = log
-        self._stopping = threading.Event()
+        self._clock = clock or SystemClock()
+        self._stopping = self._clock.alarm()
         self._process = self._spawn()
         self._watch = self._watcher()
 
@@ -53,8 +63,10 @@ class Supervised:
         self._watch.join()
 
     def start(self) -> None:
-        """Start it again after :meth:`kill`."""
+        """Start it again after :meth:`kill`, or where it has failed."""
+        self._watch.join()
         self._stopping.clear()
+        self.has_failed = False
         self._process = self._spawn()
         self._watch = self._watcher()
 
@@ -104,14 +116,25 @@ class Supervised:
         return thread
 
     def _keep(self) -> None:
+        deaths = 0
         while True:
+            began_s = self._clock.monotonic()
             status = self._process.wait()
             self._signal(signal.SIGKILL)
             self._ledger.done(self._entry)
             if self._stopping.is_set():
                 return
-            LOG.warning("%s ended with status %d and is started again", self.name, status)
-            if self._stopping.wait(_PAUSE_S):
+            deaths = 1 if self._clock.monotonic() - began_s >= _STABLE_S else deaths + 1
+            if deaths == _DEATHS:
+                self.has_failed = True
+                LOG.error(
+                    "%s ended with status %d, %d times in a row, and is not started again: see %s",
+                    *(self.name, status, deaths, self._log),
+                )
+                return
+            pause_s = min(_PAUSE_S * 2 ** (deaths - 1), _LONGEST_PAUSE_S)
+            LOG.warning("%s ended with status %d and is started again in %g s", self.name, status, pause_s)
+            if self._stopping.wait(pause_s):
                 return
             self.restarts += 1
             self._process = self._spawn()
