@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before anything else of nova is imported: nova decides at import between eventlet and native threads.
 os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
@@ -18,6 +19,10 @@ os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
 import nova.monkey_patch
 
 nova.monkey_patch.patch(backend="threading")
+
+# How long an example takes is no property of ours on a machine that has much else to do.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Every process that a test starts inherits this, daemons included: that is how the leak check knows them.
 RUN_MARK = f"NOVA_FAKES_TEST_RUN={uuid.uuid4().hex}"
