@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
-from nova_fakes.exceptions import HostDown, HostNotFound, NotFound
+from nova_fakes.exceptions import AgentError, HostDown, HostNotFound, NotFound
 from nova_fakes.sandbox import config, database
 from nova_fakes.sandbox.agent import SandboxAgent
 from nova_fakes.sandbox.l2agent import Layer2Agent
@@ -35,6 +35,7 @@ from nova_fakes.virt.fleet_file import FleetPlan
 from nova_fakes.virt.guest import Guest
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.nic import VIFReader, Wiring
 from nova_fakes.virt.vif import namespaces, registry
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from nova_fakes.sandbox.fakes import Fakes
     from nova_fakes.sandbox.nova_services import NovaServices
 
-__all__ = ["Cloud"]
+__all__ = ["Cloud", "describe"]
 
 LOG = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Cloud:
         self._started_at = time.time()
         self._began = time.monotonic()
         self._clock = SystemClock()
+        self._agent: SandboxAgent | None = None
         self._fakes: Fakes
         self._nova: NovaServices
         self._cleanup = ExitStack()
@@ -248,17 +250,27 @@ class Cloud:
     def instances(self) -> list[dict[str, Any]]:
         """Return every guest of the fleet, on hosts that are down too, ready for JSON."""
         hypervisors = [self._hypervisor(name) for name in self.spec.hosts]
-        return [_describe(one, guest) for one in hypervisors for guest in list(one.guests.values())]
+        # An agent that is not there would be waited for once a guest.
+        asks = self._agent is None or self._agent.state == "up"
+        return [
+            describe(guest, one.name, one.realizer if asks else None, one.read_vif)
+            for one in hypervisors
+            for guest in list(one.guests.values())
+        ]
 
     def _service(self, label: str) -> dict[str, Any]:
         name, _, host = label.partition("@")
         kind = {"volume": "volumev3", "nova-api": "compute"}.get(name, name)
-        return {
+        service: dict[str, Any] = {
             "name": name,
             "host": host or None,
             "state": self._host_state(host) if host else "up",
             "url": self._url(kind),
         }
+        if name == "agent" and self._agent is not None:
+            agent = self._agent
+            service |= {"state": agent.state, "pid": agent.pid, "restarts": agent.restarts}
+        return service
 
     def _url(self, kind: str) -> str | None:
         if kind == "volumev3" and self.spec.cinder_url is not None:
@@ -319,9 +331,9 @@ class Cloud:
 
     def _start_agent(self) -> Path:
         """Start the agent of the realizer `remote`; returns its socket."""
-        agent = SandboxAgent(self._state, self._ledger, *self._namespaces())
-        self._cleanup.callback(agent.stop)
-        agent.wait_until_ready()
+        self._agent = SandboxAgent(self._state, self._ledger, *self._namespaces())
+        self._cleanup.callback(self._agent.stop)
+        self._agent.wait_until_ready()
         return self._state.agent_socket
 
     def _make_fabric(self) -> Fabric:
@@ -403,18 +415,18 @@ _FABRICS: dict[str, Callable[[StateDirectory, Ledger, Path, str], Fabric]] = {
 }
 
 
-def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
+def describe(guest: Guest, host: str, realizer: Wiring | None, read_vif: VIFReader) -> dict[str, Any]:
+    """Return what `nova-fakes` commands know of a guest, ready for JSON."""
     # To look is no operation: it neither fails nor waits where the hypervisor's operations do.
-    vifs = [nic.vif(hypervisor.read_vif) for nic in guest.nics.values()]
-    realizer = hypervisor.realizer
+    vifs = [nic.vif(read_vif) for nic in guest.nics.values()]
     return {
         "uuid": guest.uuid,
         "name": guest.display_name,
         "project_id": guest.project_id,
-        "host": hypervisor.name,
+        "host": host,
         "power_state": str(guest.state),
         "equipment": {} if guest.spec.equipment is None else guest.spec.equipment.described(),
-        "namespace": realizer.namespace(guest.uuid) if realizer is not None else None,
+        "namespace": _namespace(guest, realizer),
         "vifs": [
             {
                 "id": vif.id,
@@ -426,3 +438,11 @@ def _describe(hypervisor: Hypervisor, guest: Guest) -> dict[str, Any]:
             for vif in vifs
         ],
     }
+
+
+def _namespace(guest: Guest, realizer: Wiring | None) -> str | None:
+    """Return where a guest's interfaces are; None where it has none, or the agent that would know does not answer."""
+    try:
+        return None if realizer is None else realizer.namespace(guest.uuid)
+    except AgentError:
+        return None

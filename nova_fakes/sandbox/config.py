@@ -104,7 +104,7 @@ def write_nova(state: StateDirectory, spec: SandboxSpec, url: str) -> Path:
             "use_stderr": "false",
             # `host down` is seen within seconds rather than within nova's minute.
             "report_interval": "2",
-            "service_down_time": "6",
+            "service_down_time": "10",
             "periodic_fuzzy_delay": "0",
             "vif_plugging_timeout": "60",
             "vif_plugging_is_fatal": "true",

@@ -57,7 +57,7 @@ class SandboxSpec:
     cinder_url: str | None = None
     """Endpoint of a Cinder elsewhere, without a project, that takes the place of the volume service; None: the fake."""
     processes: bool = False
-    """Run a broker, nova-conductor, nova-scheduler and the nova-computes as processes of their own; realizer null."""
+    """Run a broker, nova-api, nova-conductor, nova-scheduler and the nova-computes as processes of their own."""
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -69,8 +69,8 @@ class SandboxSpec:
             raise InvalidInput("hosts", self.hosts, "name each host once")
         if not 0 <= self.port <= 65535:
             raise InvalidInput("port", self.port, "use a TCP port from 1 to 65535, or 0 for a free one")
-        if self.processes and self.realizer != "null":
-            raise InvalidInput("realizer", self.realizer, "use null with processes")
+        if self.processes and self.realizer == "ovs":
+            raise InvalidInput("realizer", self.realizer, "use bridge, remote or null with processes")
         if self.cinder_url is not None and not _ENDPOINT.fullmatch(self.cinder_url):
             raise InvalidInput("cinder_url", self.cinder_url, "give its endpoint, http://HOST:PORT/volume/v3")
         for name in self.options:

@@ -154,7 +154,8 @@ class LiveMigrations:
                 _check_movable(guest)
                 if destination is None:
                     # The destination is another process: it makes the guest anew when nova tells it to.
-                    event = source.let_go(guest, "live_migration", {"destination": migration.destination})
+                    details = {"destination": migration.destination}
+                    event = source.let_go(guest, "live_migration", details, moved=True)
                 else:
                     event = self._move(source, destination, guest, migration)
         self._fleet.journal.tell(event)

@@ -416,6 +416,47 @@ def test_a_daemon_that_is_killed_comes_again(hosts, fabric, make_ovs_vif, uuids,
     assert answers(hosts[0].namespace(uuids[0]), "10.0.0.6")
 
 
+def test_one_that_does_not_come_up_at_first_comes_again_by_itself(hosts, fabric, make_ovs_vif, uuids):
+    """The revival itself fails, as where the daemon is killed again on its way up: it is tried again."""
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
+    revive, failures = fabric.service.revive, []
+
+    def fail_twice():
+        if len(failures) < 2:
+            failures.append(None)
+            raise RealizerError("ovs-vswitchd ended at once: killed again")
+        return revive()
+
+    fabric._watch._revive = fail_twice
+    before = fabric.service.pids()["ovs-vswitchd"]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: fabric.service.pids().get("ovs-vswitchd") not in (None, before))
+    assert len(failures) == 2
+
+
+@pytest.mark.parametrize("step", ["MakeSwitchBridge", "remove_bridges"])
+def test_bridges_come_and_go_while_the_database_dies(hosts, fabric, make_ovs_vif, uuids, monkeypatch, step):
+    """It dies after it has done what was asked, and before it has said so."""
+    switch = fabric._wiring._switch
+    name = "make_bridges" if step == "MakeSwitchBridge" else "remove_bridges"
+    asked, deaths = getattr(switch, name), []
+
+    def die_after(*arguments):
+        asked(*arguments)
+        if not deaths:
+            deaths.append(fabric.service.pids()["ovsdb-server"])
+            os.kill(deaths[0], signal.SIGKILL)
+            raise OvsdbUnavailable("the connection broke")
+
+    monkeypatch.setattr(switch, name, die_after)
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
+    hosts[0].unplug(uuids[0])
+    assert len(deaths) == 1
+    assert switch.bridges() == {}
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
+    assert "br-int" in switch.bridges()
+
+
 def test_a_daemon_that_is_killed_comes_again_by_itself(hosts, fabric, make_ovs_vif, uuids):
     hosts[0].plug(uuids[0], [make_ovs_vif(5)])
     hosts[1].plug(uuids[1], [make_ovs_vif(6)])
