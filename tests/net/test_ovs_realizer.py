@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -414,6 +415,23 @@ def test_a_daemon_that_is_killed_comes_again(hosts, fabric, make_ovs_vif, uuids,
     assert fabric.service.pids()[daemon] != was
     assert answers(hosts[0].namespace(uuids[0]), "10.0.0.7")
     assert answers(hosts[0].namespace(uuids[0]), "10.0.0.6")
+
+
+def test_a_database_that_dies_before_the_last_bridge_goes(hosts, fabric, make_ovs_vif, uuids, monkeypatch):
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
+    forget = fabric._wiring.forget
+
+    def kill_and_forget(instance):
+        pid = fabric.service.pids()["ovsdb-server"]
+        ending = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        select.select([ending], [], [])
+        os.close(ending)
+        forget(instance)
+
+    monkeypatch.setattr(fabric._wiring, "forget", kill_and_forget)
+    hosts[0].unplug(uuids[0])
+    assert own_switch(fabric).bridges() == {}
 
 
 def test_a_daemon_that_is_killed_comes_again_by_itself(hosts, fabric, make_ovs_vif, uuids):

@@ -7,7 +7,7 @@ their number. All of it can be read back from the database.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
@@ -35,10 +35,16 @@ class Segment:
 
 
 class NamedBridges:
-    """The bridges that VIFs name, on a switch that is not ours: nothing is made, and Neutron's agent chooses VLANs."""
+    """The bridges that VIFs name, on a switch that is not ours: nothing is made, and Neutron's agent chooses VLANs.
 
-    def __init__(self, switch: Switch, quiet: bool, within: str | None) -> None:
+    :param asking: asks the switch something, once more where it did not answer and could be revived
+    """
+
+    def __init__(
+        self, switch: Switch, quiet: bool, within: str | None, asking: Callable[[Callable[[], None]], None]
+    ) -> None:
         self._switch = switch
+        self._asking = asking
         self._quiet = quiet
         self._within = within
         self._segments: dict[tuple[str, str], Segment] = {}
@@ -114,8 +120,10 @@ class NamedBridges:
 class OwnBridges(NamedBridges):
     """Bridges of our own on a switch of our own, under the names that VIFs have for them."""
 
-    def __init__(self, switch: Switch, quiet: bool, within: str | None) -> None:
-        super().__init__(switch, quiet, within)
+    def __init__(
+        self, switch: Switch, quiet: bool, within: str | None, asking: Callable[[Callable[[], None]], None]
+    ) -> None:
+        super().__init__(switch, quiet, within, asking)
         self._bridges: dict[str, set[str]] = {}
         self._tags: dict[str, int] = {}
         self._trunk = False
@@ -191,7 +199,7 @@ class OwnBridges(NamedBridges):
         if self._trunk and not self._bridges:
             idle.append(_TRUNK)
             self._trunk = False
-        self._switch.remove_bridges(idle, patches)
+        self._asking(lambda: self._switch.remove_bridges(idle, patches))
 
     def add_port(self, bridge: str, devname: str) -> None:
         """Take note of a port."""

@@ -55,7 +55,7 @@ class SwitchWiring(Wiring):
 
     def _make_bridges(self, quiet: bool) -> NetworkBridges:
         kind: type[NamedBridges] = OwnBridges if self._own else NamedBridges
-        self.places = kind(self._switch, quiet, self._within)
+        self.places = kind(self._switch, quiet, self._within, self._asking)
         return self.places
 
     def do(self, operation: plan.Operation) -> None:
