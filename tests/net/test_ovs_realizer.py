@@ -5,7 +5,6 @@ import dataclasses
 import fcntl
 import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -417,21 +416,45 @@ def test_a_daemon_that_is_killed_comes_again(hosts, fabric, make_ovs_vif, uuids,
     assert answers(hosts[0].namespace(uuids[0]), "10.0.0.6")
 
 
-def test_a_database_that_dies_before_the_last_bridge_goes(hosts, fabric, make_ovs_vif, uuids, monkeypatch):
+def test_one_that_does_not_come_up_at_first_comes_again_by_itself(hosts, fabric, make_ovs_vif, uuids):
+    """The revival itself fails, as where the daemon is killed again on its way up: it is tried again."""
     hosts[0].plug(uuids[0], [make_ovs_vif(5)])
-    forget = fabric._wiring.forget
+    revive, failures = fabric.service.revive, []
 
-    def kill_and_forget(instance):
-        pid = fabric.service.pids()["ovsdb-server"]
-        ending = os.pidfd_open(pid)
-        os.kill(pid, signal.SIGKILL)
-        select.select([ending], [], [])
-        os.close(ending)
-        forget(instance)
+    def fail_twice():
+        if len(failures) < 2:
+            failures.append(None)
+            raise RealizerError("ovs-vswitchd ended at once: killed again")
+        return revive()
 
-    monkeypatch.setattr(fabric._wiring, "forget", kill_and_forget)
+    fabric._watch._revive = fail_twice
+    before = fabric.service.pids()["ovs-vswitchd"]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: fabric.service.pids().get("ovs-vswitchd") not in (None, before))
+    assert len(failures) == 2
+
+
+@pytest.mark.parametrize("step", ["MakeSwitchBridge", "remove_bridges"])
+def test_bridges_come_and_go_while_the_database_dies(hosts, fabric, make_ovs_vif, uuids, monkeypatch, step):
+    """It dies after it has done what was asked, and before it has said so."""
+    switch = fabric._wiring._switch
+    name = "make_bridges" if step == "MakeSwitchBridge" else "remove_bridges"
+    asked, deaths = getattr(switch, name), []
+
+    def die_after(*arguments):
+        asked(*arguments)
+        if not deaths:
+            deaths.append(fabric.service.pids()["ovsdb-server"])
+            os.kill(deaths[0], signal.SIGKILL)
+            raise OvsdbUnavailable("the connection broke")
+
+    monkeypatch.setattr(switch, name, die_after)
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
     hosts[0].unplug(uuids[0])
-    assert own_switch(fabric).bridges() == {}
+    assert len(deaths) == 1
+    assert switch.bridges() == {}
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
+    assert "br-int" in switch.bridges()
 
 
 def test_a_daemon_that_is_killed_comes_again_by_itself(hosts, fabric, make_ovs_vif, uuids):

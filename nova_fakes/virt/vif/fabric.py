@@ -86,9 +86,12 @@ class Fabric:
         """
         self._perform(instance, lambda: self._plug(host, instance, vifs, up))
 
-    def unplug(self, host: str, instance: str, vifs: Sequence[VIF] | None = None) -> None:
-        """Remove these VIFs of an instance on that host, or all and its namespace where None; missing is no error."""
-        self._perform(instance, lambda: self._unplug(host, instance, vifs))
+    def unplug(self, host: str, instance: str, vifs: Sequence[VIF] | None = None, *, moved: bool = False) -> None:
+        """Remove these VIFs of an instance on that host, or all and its namespace where None; missing is no error.
+
+        :param moved: it lives on elsewhere, so that its leases are not given back
+        """
+        self._perform(instance, lambda: self._unplug(host, instance, vifs, moved))
 
     def set_link(self, instance: str, up: bool) -> None:
         """Bring the instance's host ends up or take them down; the instance keeps addresses, routes and sockets."""
@@ -291,13 +294,13 @@ class Fabric:
         except (OSError, RealizerError) as error:
             LOG.warning("instance %s is here, and could not tell its network so: %s", uuid, error)
 
-    def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None) -> Steps:
+    def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None, moved: bool = False) -> Steps:
         instance = self._wiring.instances.get(uuid)
         if instance is None or instance.host != host:
             return
         networks = {link.network_id for link in instance.links.values()}
         going = list(instance.links) if vifs is None else [vif.id for vif in vifs if vif.id in instance.links]
-        self._wiring.leases.stop(going)  # while the server can still hear it
+        self._wiring.leases.stop(going, release=not moved)  # while the server can still hear it
         yield from self._detach(instance, going)
         if vifs is None:
             self._wiring.forget(instance)

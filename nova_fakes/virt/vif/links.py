@@ -143,7 +143,7 @@ class LinkMaker:
             ordinal=interface.ordinal,
             mac=vif.address,
             mtu=vif.mtu,
-            asks=interface.asks,
+            asks=list(interface.asks),
             **self._facts(interface),
         )
         link = Link(devname, vif.network_id, interface.seat, entry)

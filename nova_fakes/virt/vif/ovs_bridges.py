@@ -34,14 +34,18 @@ class Segment:
     ports: set[str] = field(default_factory=set)
 
 
+def _once(function: Callable[[], None]) -> None:
+    function()
+
+
 class NamedBridges:
     """The bridges that VIFs name, on a switch that is not ours: nothing is made, and Neutron's agent chooses VLANs.
 
-    :param asking: asks the switch something, once more where it did not answer and could be revived
+    :param asking: calls what asks the switch, again where it did not answer and has been revived
     """
 
     def __init__(
-        self, switch: Switch, quiet: bool, within: str | None, asking: Callable[[Callable[[], None]], None]
+        self, switch: Switch, quiet: bool, within: str | None, asking: Callable[[Callable[[], None]], None] = _once
     ) -> None:
         self._switch = switch
         self._asking = asking
@@ -121,7 +125,7 @@ class OwnBridges(NamedBridges):
     """Bridges of our own on a switch of our own, under the names that VIFs have for them."""
 
     def __init__(
-        self, switch: Switch, quiet: bool, within: str | None, asking: Callable[[Callable[[], None]], None]
+        self, switch: Switch, quiet: bool, within: str | None, asking: Callable[[Callable[[], None]], None] = _once
     ) -> None:
         super().__init__(switch, quiet, within, asking)
         self._bridges: dict[str, set[str]] = {}
@@ -184,7 +188,8 @@ class OwnBridges(NamedBridges):
             if not self._trunk:
                 made.append((_TRUNK, {ROLE: "trunk"}))
                 joining += self._bridges
-        self._switch.make_bridges(made, [patch for one in joining for patch in _patches(one)], self.datapath_type(name))
+        patches = [patch for one in joining for patch in _patches(one)]
+        self._asking(lambda: self._switch.make_bridges(made, patches, self.datapath_type(name)))
         self._bridges[name] = set()
         self._trunk = self._trunk or bool(joining)
 

@@ -65,7 +65,7 @@ class SwitchWiring(Wiring):
         """
         match operation:
             case plan.MakeSwitchBridge(name):
-                self._asking(lambda: self.places.make_bridge(name))
+                self.places.make_bridge(name)
             case plan.MakeFilterBridges(uuid, _host, interfaces):
                 self._filters.make(self.instances[uuid], interfaces)
             case plan.StopChecksumOffload(uuid, interfaces):

@@ -17,6 +17,7 @@ __all__ = [
     "ADDRESS6",
     "BRIDGE",
     "DELETE_ADDRESS4",
+    "DELETE_ADDRESS6",
     "DELETE_GROUP",
     "DELETE_LINK",
     "DELETE_ROUTE4",
@@ -27,6 +28,7 @@ __all__ = [
     "GET_LINK",
     "GET_LINKS",
     "GET_NSID",
+    "LEASED_ADDRESS6",
     "LINK_ALIAS",
     "LINK_ATTACH",
     "LINK_DOWN",
@@ -72,8 +74,8 @@ _IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_NET_NS_FD = 20, 
 _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES, _IFLA_TARGET_NETNSID = 31, 32, 46
 _INFO_KIND, _INFO_DATA, _VETH_PEER, _INET6_ADDR_GEN_MODE = 1, 2, 1, 8
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
-_IFA_F_PERMANENT_NODAD = 0x82
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO, _IFA_FLAGS = 1, 2, 6, 8
+_IFA_F_PERMANENT_NODAD, _IFA_F_NODAD = 0x82, 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _NDA_DST, _NDA_LLADDR = 1, 2
 _NUD_REACHABLE, _NUD_PERMANENT, _NTF_MASTER = 0x02, 0x80, 0x04
@@ -238,6 +240,17 @@ def _neighbour(summary: str, family: int, size: int) -> Template:
 ON_LINK = 4
 ADDRESS4 = _address("add an IPv4 address", socket.AF_INET, 4, b"")
 DELETE_ADDRESS4 = _address("remove an IPv4 address", socket.AF_INET, 4, b"", _RTM_DELADDR)
+DELETE_ADDRESS6 = _address("remove an IPv6 address", socket.AF_INET6, 16, b"", _RTM_DELADDR)
+#: Times in seconds, after which the kernel prefers others (RFC 4862 §5.5.4), and removes it.
+LEASED_ADDRESS6 = _address(
+    "add a leased IPv6 address",
+    socket.AF_INET6,
+    16,
+    join(
+        attr(_IFA_FLAGS, u32(_IFA_F_NODAD)),
+        attr(_IFA_CACHEINFO, slot("preferred_s", "I"), slot("valid_s", "I"), bytes(8)),
+    ),
+)
 ADDRESS6 = _address("add an IPv6 address", socket.AF_INET6, 16, attr(_IFA_FLAGS, u32(_IFA_F_PERMANENT_NODAD)))
 ROUTE4 = _route("add an IPv4 route", socket.AF_INET, 4)
 DELETE_ROUTE4 = _route("remove an IPv4 route", socket.AF_INET, 4, _RTM_DELROUTE)

@@ -11,7 +11,7 @@ from typing import Any
 
 from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import KernelRefused
-from nova_fakes.virt.vif import namespaces, netlink, plan, rtnetlink
+from nova_fakes.virt.vif import advertisements, namespaces, netlink, plan, rtnetlink
 from nova_fakes.virt.vif.base import InterfaceCounters
 from nova_fakes.virt.vif.bridges import Bridges, NetworkBridges, delete
 from nova_fakes.virt.vif.claims import Claims
@@ -23,7 +23,7 @@ from nova_fakes.virt.vif.leases import Leases
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.links import LinkMaker
 from nova_fakes.virt.vif.stays import Stays
-from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, SetMtu
+from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, HeedRouters, SetMtu
 
 __all__ = ["Instance", "Link", "Wiring"]
 
@@ -101,10 +101,12 @@ class Wiring:
                 self.instances[uuid] = self._guests.bring(operation)
             case SetMtu():
                 self._set_mtu(operation)
-            case AskForLeases(uuid, interfaces):
+            case HeedRouters(uuid, interfaces):
                 self._enter(self.instances[uuid])
                 for one in interfaces:
-                    self.leases.ask(one.vif.id, one.seat, one.vif.mtu)
+                    advertisements.heed(one)
+            case AskForLeases():
+                self._ask_for_leases(operation)
             case plan.MoveLinks():
                 self._move(operation)
             case plan.Announce(uuid):
@@ -129,8 +131,8 @@ class Wiring:
                 self.do(operation.reverse())
             case AskForLeases(_uuid, interfaces):
                 self.leases.stop([one.vif.id for one in interfaces])
-            case plan.ConfigureGuest() | plan.Announce():
-                return  # the one goes with the links, the other is followed by an announcement of the way back
+            case plan.ConfigureGuest() | HeedRouters() | plan.Announce():
+                return  # the first two go with the links, the last is followed by an announcement of the way back
 
     def commit(self, operations: Sequence[plan.Operation]) -> Sequence[BaseException | None]:
         """Do operations of many plans, those of one kind in a row, and all links by one message to the kernel.
@@ -264,9 +266,9 @@ class Wiring:
         """Start the DHCP clients of instances that an earlier process left: their leases would run out."""
         for instance in self.instances.values():
             for vif_id, link in instance.links.items():
-                if link.entry.attributes.get("asks"):
+                if asking := link.entry.attributes.get("asks"):
                     self._enter(instance)
-                    self.leases.ask(vif_id, link.seat, link.mtu, known=True)
+                    self.leases.ask(vif_id, link.seat, link.mtu, _asking(asking), known=True)
             self.let_go(instance.uuid)
 
     def _unregister(self, instance: Instance, vif_id: str) -> Link:
@@ -277,6 +279,15 @@ class Wiring:
             bridge.ports.discard(link.devname)
         self._ledger.done(link.entry)
         return link
+
+    def _ask_for_leases(self, operation: AskForLeases) -> None:
+        self._enter(self.instances[operation.instance])
+        try:
+            for one in operation.interfaces:
+                self.leases.ask(one.vif.id, one.seat, one.vif.mtu, one.asks)
+        except BaseException:
+            self.leases.stop([one.vif.id for one in operation.interfaces])
+            raise
 
     def _enter(self, instance: Instance) -> None:
         """Take the thread into an instance."""
@@ -337,3 +348,8 @@ class Wiring:
         instance = self.instances[operation.instance]
         self.bridges.move(instance.links.values(), operation.source, operation.destination)
         instance.host = operation.destination
+
+
+def _asking(noted: object) -> Sequence[str]:
+    """Read which DHCP clients an interface had; a ledger from before there were several says True."""
+    return [str(kind) for kind in noted] if isinstance(noted, list) else ("dhcp4",)
