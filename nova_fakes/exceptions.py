@@ -25,6 +25,7 @@ Adapters translate these to nova's, cinder's, ldap's and amqp's own exceptions; 
     ├── JournalError              the file of the journal cannot be written
     ├── SignatureMismatch         the installed nova calls the driver in another way than it was written for
     ├── InjectedFault             a FaultRule said so
+    ├── NotInTime                 what a test waits for has not come to pass
     ├── RealizerError             a network operation failed; what was done before it has been undone
     │   ├── NamespacesUnavailable
     │   ├── KernelRefused         netlink answered with an error number
@@ -145,6 +146,10 @@ class SignatureMismatch(NovaFakesError):
 
 class InjectedFault(NovaFakesError):
     """A fault rule asked for this failure."""
+
+
+class NotInTime(NovaFakesError):
+    """What somebody waited for has not come to pass; the message tells what there is instead."""
 
 
 class RealizerError(NovaFakesError):

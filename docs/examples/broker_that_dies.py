@@ -30,6 +30,8 @@ class TestCalls(fixtures.TestWithFixtures):
 
         broker.broker.stop()
         broker.broker.start()
+        # The server's queue is not durable: a call that is sent before the server is back goes nowhere, and times out.
+        broker.broker.wait_for_consumers("numbers")
         self.assertEqual(client.call({}, "double", number=3), 6)
 
 

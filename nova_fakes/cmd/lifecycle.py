@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from nova_fakes.cmd import exits
 from nova_fakes.cmd.selection import pass_sandboxes, state_option
@@ -91,7 +90,14 @@ def progress_line(progress: Progress) -> str | None:
 @click.option(
     "--processes",
     is_flag=True,
-    help="A broker, nova-conductor, nova-scheduler and the nova-computes as processes of their own; realizer null.",
+    help="A broker, nova-api, nova-conductor, nova-scheduler and the nova-computes as processes of their own. "
+    "Real interfaces are made by an agent beside them.",
+)
+@click.option(
+    "--cinder",
+    "cinder_url",
+    metavar="URL",
+    help="Endpoint of a Cinder that takes the place of the volume service: http://HOST:PORT/volume/v3.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, the status, when the sandbox is up.")
 @pass_sandboxes
@@ -105,6 +111,7 @@ def up(
     port: int,
     fallback_null: bool,
     processes: bool,
+    cinder_url: str | None,
     as_json: bool,
 ) -> int:
     """Start a sandbox: nova, placement and the APIs around them.
@@ -123,10 +130,11 @@ def up(
     spec = SandboxSpec(
         state=wanted_state,
         hosts=named_hosts(hosts) if plan is None else tuple(plan.hosts),
-        realizer="null" if processes and _is_default("realizer") else realizer,
+        realizer=realizer,
         port=port,
         fallback_null=fallback_null,
         processes=processes,
+        cinder_url=cinder_url,
         options={} if plan is None else plan.nova,
         fleet_file=None if fleet is None else fleet.absolute(),
         fault_file=None if faults is None else faults.absolute(),
@@ -139,10 +147,6 @@ def up(
     else:
         _print_usage(client, state)
     return exits.OK
-
-
-def _is_default(parameter: str) -> bool:
-    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.DEFAULT
 
 
 def _nothing(progress: Progress) -> None:

@@ -161,7 +161,16 @@ def _equal(one: object, other: object) -> bool:
     # Erlang's true is no number, and its texts are octets.
     if isinstance(one, bytes) != isinstance(other, bytes):
         one, other = (item.encode() if isinstance(item, str) else item for item in (one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+    return isinstance(one, bool) == isinstance(other, bool) and _ordered(one) == _ordered(other)
+
+
+def _ordered(content: object) -> object:
+    """Return something that is equal to another's only where the fields of tables are in the same order."""
+    if isinstance(content, dict):
+        return [(name, kind, _ordered(inside)) for name, (kind, inside) in content.items()]
+    if isinstance(content, list):
+        return [(kind, _ordered(inside)) for kind, inside in content]
+    return content
 
 
 #: By type of exchange.

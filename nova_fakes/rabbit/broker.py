@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nova_fakes.clock import Clock, SystemClock
+from nova_fakes.exceptions import InvalidInput, NotInTime
 from nova_fakes.faults import Faults
 from nova_fakes.rabbit.errors import AmqpError, HardError
 from nova_fakes.rabbit.history import Call, History
@@ -76,6 +77,8 @@ class Broker:
         self.blocked_by: str | None = None
         self._later: deque[Callable[[], None]] = deque()
         self._lock = threading.RLock()
+        self._turned = threading.Condition(self._lock)
+        self._watchers = 0
         self._depth = 0
         self._random = random.Random(secrets.randbits(64) if seed is None else seed)
         self._begin()
@@ -121,6 +124,8 @@ class Broker:
             links, self.unflushed = self.unflushed, {}
             for link in links:
                 link.flush()
+        if self._watchers:
+            self._turned.notify_all()
 
     def later(self, action: Callable[[], None]) -> None:
         """Do something once the client has its answer to what it asks for now."""
@@ -219,27 +224,67 @@ class Broker:
         """Return what there is, as plain values."""
         return snapshot(self)
 
+    def wait_until(self, condition: Callable[[], bool], patience_s: float = 30.0) -> bool:
+        """Wait, in real time, until a condition holds; it is looked at after each turn. Tell whether it came to that.
+
+        :raises InvalidInput: in a turn, while which nothing else could happen
+        """
+        with self._turned:
+            if self._depth:
+                raise InvalidInput("wait_until", self.name, "wait outside of a turn, `with broker:`")
+            self._watchers += 1
+            try:
+                return self._turned.wait_for(condition, patience_s)
+            finally:
+                self._watchers -= 1
+
+    def wait_for_consumers(self, queue: str, count: int = 1, *, vhost: str = "/", patience_s: float = 30.0) -> None:
+        """Wait, in real time, until a queue is there and so many consume from it.
+
+        :raises NotInTime: tells how many do, and what queues there are
+        """
+
+        def found() -> int:
+            there = self.vhosts[vhost].queues.get(queue) if vhost in self.vhosts else None
+            return 0 if there is None else there.consumer_count()
+
+        if not self.wait_until(lambda: found() >= count, patience_s):
+            with self:
+                queues = self.vhosts[vhost].queues.values() if vhost in self.vhosts else ()
+                there = ", ".join(f"{one.name!r} with {one.consumer_count()}" for one in queues) or "none"
+                raise NotInTime(
+                    f"queue {queue!r} in vhost {vhost!r} has {found()} consumers after {patience_s:g} s, "
+                    f"not {count}; queues there: {there}"
+                )
+
     def block(self, reason: str) -> None:
         """Take no more messages: publishers are told, and are not read from, until :meth:`unblock`."""
-        self.blocked_by = reason
-        for session in self.sessions:
-            session.link.blocked(reason)
-            session.mark()
+        with self:
+            self.blocked_by = reason
+            for session in self.sessions:
+                session.link.blocked(reason)
+                session.mark()
 
     def unblock(self) -> None:
         """Take messages again."""
-        self.blocked_by = None
-        for session in self.sessions:
-            session.link.blocked(None)
-            session.mark()
+        with self:
+            self.blocked_by = None
+            for session in self.sessions:
+                session.link.blocked(None)
+                session.mark()
 
     def drop(self, error: AmqpError | None = None) -> None:
         """Throw all clients out; see :meth:`Session.end`."""
-        for session in list(self.sessions):
-            session.end(error)
+        with self:
+            for session in list(self.sessions):
+                session.end(error)
 
     def reset(self) -> None:
         """Be as new: clients are thrown out, and nothing is left."""
+        with self:
+            self._reset()
+
+    def _reset(self) -> None:
         self.drop(HardError("CONNECTION_FORCED", "broker forced connection closure with reason 'reset'", (0, 0)))
         for vhost in self.vhosts.values():
             for queue in list(vhost.queues.values()):
@@ -257,12 +302,14 @@ class Broker:
 
     def stop(self) -> None:
         """Be lost, as by `kill -9`: connections break off, and what is not durable is gone."""
-        self.is_down = True
-        self.drop()
-        for vhost in self.vhosts.values():
-            vhost.forget_transient()
+        with self:
+            self.is_down = True
+            self.drop()
+            for vhost in self.vhosts.values():
+                vhost.forget_transient()
 
     def start(self) -> None:
         """Come back after :meth:`stop`."""
-        self.is_down = False
-        self.started_s = self.clock.now()
+        with self:
+            self.is_down = False
+            self.started_s = self.clock.now()

@@ -236,6 +236,8 @@ class Channel(Publishing):
         self._observe("basic.recover", requeue=requeue)
         if not requeue:
             raise HardError("NOT_IMPLEMENTED", "requeue=false")
+        for _tag, _entry, queue, _consumer in self._unacked.values():
+            queue.check_recover()
         items = list(self._unacked.values())
         self._unacked.clear()
         self.broker.later(lambda: self._apply(REQUEUE, items))

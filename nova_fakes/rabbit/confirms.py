@@ -47,15 +47,14 @@ class Confirms:
             return
         self._acked, self._refused = [], []
         if refused:
-            _answer(refused, min(self.open | set(acked), default=None), nack)
-        if acked:
-            _answer(acked, min(self.open, default=None), ack)
+            _answer(refused, min(self.open.union(acked), default=None), nack)
+        if len(acked) == 1:
+            ack(acked[0], False)
+        elif acked:
+            _answer(acked, min(self.open.union(refused), default=None), ack)
 
 
 def _answer(numbers: list[int], cutoff: int | None, answer: Answer) -> None:
-    if len(numbers) == 1:
-        answer(numbers[0], False)
-        return
     numbers.sort()
     joint = numbers if cutoff is None else [number for number in numbers if number < cutoff]
     if joint:

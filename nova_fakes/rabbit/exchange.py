@@ -57,9 +57,9 @@ class Exchange:
 
     @property
     def alternate(self) -> Exchange | None:
-        """Where messages go that it has no way for; None: nowhere."""
+        """Where messages go that it has no way for; None: nowhere, as by the default exchange, which has none."""
         kind, name = self.arguments.get(ALTERNATE, ("V", None))
-        return self.vhost.exchanges.get(name) if kind == "S" else None
+        return self.vhost.exchanges.get(name) if kind == "S" and name else None
 
     def check_binding(self, arguments: Table) -> None:
         """Refuse arguments that no binding of such an exchange can have."""

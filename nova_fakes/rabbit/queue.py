@@ -193,14 +193,19 @@ class Queue:
         broker = self.vhost.broker
         self._used_s = broker.clock.monotonic()
         if self._idle_timer is None:
-            self._idle_timer = broker.timers.after(self.settings.expires_ms / 1000, self._idle_due)
+            self._idle_timer = broker.timers.at(self._idle_due_s(), self._idle_due)
+
+    def _idle_due_s(self) -> float:
+        """Return when the queue ends if nobody uses it meanwhile."""
+        assert self.settings.expires_ms is not None
+        return self._used_s + self.settings.expires_ms / 1000
 
     def _idle_due(self) -> None:
         self._idle_timer = None
-        if self.is_deleted or len(self.consumers) or self.settings.expires_ms is None:
+        if self.is_deleted or len(self.consumers):
             return
         broker = self.vhost.broker
-        due_s = self._used_s + self.settings.expires_ms / 1000
+        due_s = self._idle_due_s()
         if due_s > broker.clock.monotonic():
             self._idle_timer = broker.timers.at(due_s, self._idle_due)
         else:
@@ -306,6 +311,10 @@ class Queue:
         self.drop_expired()
         return len(self.backlog)
 
+    def deleted_count(self) -> int:
+        """Return how many messages go with the queue, as queue.delete-ok tells."""
+        return self.count()
+
     # Consumers.
 
     def check_consumer(self, exclusive: bool, no_ack: bool, prefetch: int, limit: int) -> None:
@@ -322,12 +331,15 @@ class Queue:
     def check_reject(self) -> None:
         """Refuse basic.nack and basic.reject where nothing can be given back."""
 
+    def check_recover(self) -> None:
+        """Refuse basic.recover likewise."""
+
     def check_delete(self, if_unused: bool, if_empty: bool) -> None:
         """Refuse a deletion whose conditions do not hold."""
-        if if_unused and len(self.consumers):
-            raise SoftError("PRECONDITION_FAILED", f"{self} in use")
         if if_empty and self.count():
             raise SoftError("PRECONDITION_FAILED", f"{self} not empty")
+        if if_unused and len(self.consumers):
+            raise SoftError("PRECONDITION_FAILED", f"{self} in use")
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Let a consumer take part; it gets nothing before :meth:`dispatch`."""

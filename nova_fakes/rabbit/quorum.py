@@ -5,15 +5,21 @@ Source: RabbitMQ 3.10, `rabbit_quorum_queue` and `rabbit_fifo`.
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from typing import TYPE_CHECKING, Any
 
 from nova_fakes.rabbit.errors import HardError, SoftError
 from nova_fakes.rabbit.message import Entry, Message
 from nova_fakes.rabbit.queue import Queue
 
+if TYPE_CHECKING:
+    from nova_fakes.rabbit.vhost import VirtualHost
+
 __all__ = ["QuorumQueue"]
 
 COUNT_HEADER = "x-delivery-count"
+TICK_S = 5.0
 
 
 class _Appending(deque[Entry]):
@@ -33,14 +39,33 @@ class QuorumQueue(Queue):
 
     type = "quorum"
 
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)  # type: ignore[arg-type]
+    def __init__(self, vhost: VirtualHost, name: str, **options: Any) -> None:
+        self._declared_s = vhost.broker.clock.monotonic()
+        super().__init__(vhost, name, **options)
         self.backlog = _Appending()
         self._gotten: set[Entry] = set()
+        #: Whether it has told publishers that it takes nothing.
+        self._is_full = False
 
     def is_kept(self, message: Message) -> bool:
         """Whether the message outlives the broker here: every one does."""
         return True
+
+    def _would_overflow(self, message: Message) -> bool:
+        """Tell whether publishers are to be refused: from above the limit on, down to four fifths of it."""
+        limits = self.settings
+        pairs = ((limits.max_length, len(self.backlog)), (limits.max_bytes, self.ready_bytes))
+        measured = [(most, there) for most, there in pairs if most is not None]
+        if self._is_full:
+            self._is_full = any(there > most * 4 // 5 for most, there in measured)
+        else:
+            self._is_full = any(there > most for most, there in measured)
+        return self._is_full
+
+    def _idle_due_s(self) -> float:
+        """Return when the queue may end: it is looked at at every tick only."""
+        ticks = (super()._idle_due_s() - self._declared_s) / TICK_S
+        return self._declared_s + math.ceil(ticks) * TICK_S
 
     def get(self, no_ack: bool) -> Entry | None:
         """Take the next entry for basic.get, with the count of its deliveries."""

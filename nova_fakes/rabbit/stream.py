@@ -10,15 +10,15 @@ from collections import deque
 
 from nova_fakes.rabbit.arguments import stream_offset
 from nova_fakes.rabbit.consumers import Consumer
-from nova_fakes.rabbit.errors import HardError, SoftError
+from nova_fakes.rabbit.errors import HardError, SoftError, internal_error
 from nova_fakes.rabbit.message import Entry, Message
 from nova_fakes.rabbit.queue import Queue
 
 __all__ = ["StreamQueue"]
 
 OFFSET_HEADER = "x-stream-offset"
-CHUNK_S = 0.02
 CHUNK_MESSAGES = 128
+STATISTICS_S = 5.0
 
 
 class StreamQueue(Queue):
@@ -31,9 +31,9 @@ class StreamQueue(Queue):
         self._log: deque[tuple[float, Entry]] = deque()
         #: Offset of the first message that is still there.
         self.first_offset = 0
-        #: Where the chunks begin: what is written at about the same time is delivered together.
+        #: Where the chunks begin: what is written in one turn is delivered together.
         self._chunks: deque[int] = deque()
-        self._written_s = 0.0
+        self._is_writing = False
         self._places: dict[Consumer, int] = {}
 
     @property
@@ -48,11 +48,11 @@ class StreamQueue(Queue):
     def publish(self, message: Message) -> bool:
         """Write a message to the log."""
         self.published += 1
-        now_s = self.vhost.broker.clock.monotonic()
-        is_late = now_s - self._written_s > CHUNK_S
-        if not self._chunks or is_late or self.end_offset - self._chunks[-1] >= CHUNK_MESSAGES:
+        if not self._is_writing or self.end_offset - self._chunks[-1] >= CHUNK_MESSAGES:
             self._chunks.append(self.end_offset)
-        self._written_s = now_s
+        if not self._is_writing:
+            self._is_writing = True
+            self.vhost.broker.later(self._written)
         entry = Entry(message, self.end_offset)
         self._keep(entry)
         self._log.append((self.vhost.broker.clock.now(), entry))
@@ -60,6 +60,9 @@ class StreamQueue(Queue):
         self._retain()
         self.dispatch()
         return True
+
+    def _written(self) -> None:
+        self._is_writing = False
 
     def _retain(self) -> None:
         """Let go what is too old or too much; the last message stays, as the last segment does."""
@@ -110,7 +113,7 @@ class StreamQueue(Queue):
         if kind == "next":
             return self.end_offset
         begin_s = number if kind == "timestamp" else self.vhost.broker.clock.now() - number
-        return self.first_offset + bisect_left([time_s for time_s, _entry in self._log], begin_s)
+        return self.first_offset + bisect_left(self._log, begin_s, key=lambda item: item[0])
 
     def remove_consumer(self, consumer: Consumer) -> None:
         """Let a consumer go."""
@@ -142,6 +145,10 @@ class StreamQueue(Queue):
         """Refuse: nothing leaves a stream so."""
         raise HardError("NOT_IMPLEMENTED", f"basic.nack and basic.reject not supported by stream queues {self}")
 
+    def check_recover(self) -> None:
+        """Refuse: RabbitMQ's channel crashes over it."""
+        raise internal_error()
+
     def requeue(self, entries: list[Entry]) -> None:
         """Forget deliveries: the log has the messages."""
         self.unacked -= len(entries)
@@ -151,7 +158,12 @@ class StreamQueue(Queue):
         raise HardError("NOT_IMPLEMENTED", f"queue.purge not supported by stream queues {self}")
 
     def count(self) -> int:
-        """Return 0, as the type does: nothing waits for anybody."""
+        """Return how many messages there are, as far as the statistics know, which are some seconds late."""
+        counted_s = self.vhost.broker.clock.now() - STATISTICS_S
+        return bisect_right(self._log, counted_s, key=lambda item: item[0])
+
+    def deleted_count(self) -> int:
+        """Return 0, as the type does."""
         return 0
 
     def consumer_count(self) -> int:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from nova_fakes.exceptions import InvalidInput
@@ -63,7 +64,10 @@ def _value(octets: bytes, position: int) -> tuple[Value, int]:
     position += 1
     fixed = _FIXED.get(kind)
     if fixed is not None:
-        return (kind, fixed.unpack_from(octets, position)[0]), position + fixed.size
+        number = fixed.unpack_from(octets, position)[0]
+        if kind in "fd" and not isfinite(number):
+            raise MalformedTable("a number is infinite, or none")  # which Erlang's floats cannot be
+        return (kind, number), position + fixed.size
     if kind == "t":
         return (kind, octets[position] != 0), position + 1
     if kind == "V":

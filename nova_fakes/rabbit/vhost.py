@@ -168,7 +168,7 @@ class VirtualHost:
 
     def delete_queue(self, queue: Queue) -> int:
         """Take a queue away with its bindings and messages; its consumers are told. Return how many messages waited."""
-        count = queue.count()
+        count = queue.deleted_count()
         if self.queues.get(queue.name) is not queue:
             return 0
         del self.queues[queue.name]

@@ -35,6 +35,7 @@ from nova_fakes.virt.fleet_file import FleetPlan
 from nova_fakes.virt.guest import Guest
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.nic import VIFReader, Wiring
 from nova_fakes.virt.vif import namespaces, registry
 from nova_fakes.virt.vif.fabric import Fabric
 from nova_fakes.virt.vif.ledger import Ledger
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from nova_fakes.sandbox.fakes import Fakes
     from nova_fakes.sandbox.nova_services import NovaServices
 
-__all__ = ["Cloud"]
+__all__ = ["Cloud", "describe"]
 
 LOG = logging.getLogger(__name__)
 
@@ -250,23 +251,32 @@ class Cloud:
         """Return every guest of the fleet, on hosts that are down too, ready for JSON."""
         hypervisors = [self._hypervisor(name) for name in self.spec.hosts]
         # An agent that is not there would be waited for once a guest.
-        place = None if self._agent is not None and self._agent.state != "up" else _namespace
-        return [_describe(one, guest, place) for one in hypervisors for guest in list(one.guests.values())]
+        asks = self._agent is None or self._agent.state == "up"
+        return [
+            describe(guest, one.name, one.realizer if asks else None, one.read_vif)
+            for one in hypervisors
+            for guest in list(one.guests.values())
+        ]
 
     def _service(self, label: str) -> dict[str, Any]:
         name, _, host = label.partition("@")
         kind = {"volume": "volumev3", "nova-api": "compute"}.get(name, name)
-        path = config.MOUNTS.get(kind)
         service: dict[str, Any] = {
             "name": name,
             "host": host or None,
             "state": self._host_state(host) if host else "up",
-            "url": self.server.url + path if path else None,
+            "url": self._url(kind),
         }
         if name == "agent" and self._agent is not None:
             agent = self._agent
             service |= {"state": agent.state, "pid": agent.pid, "restarts": agent.restarts}
         return service
+
+    def _url(self, kind: str) -> str | None:
+        if kind == "volumev3" and self.spec.cinder_url is not None:
+            return self.spec.cinder_url
+        path = config.MOUNTS.get(kind)
+        return self.server.url + path if path else None
 
     def _guests(self, host: str) -> int:
         return len(self._hypervisor(host).guests)
@@ -334,7 +344,7 @@ class Cloud:
     def _start_fakes(self) -> None:
         from nova_fakes.sandbox.fakes import Fakes
 
-        self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock)
+        self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock, cinder_url=self.spec.cinder_url)
         self._cleanup.callback(self._fakes.stop)
         self.fleet.volume_store = self._fakes.volume_store
         agent = Layer2Agent(self.fleet.journal, self._fakes)
@@ -405,19 +415,18 @@ _FABRICS: dict[str, Callable[[StateDirectory, Ledger, Path, str], Fabric]] = {
 }
 
 
-def _describe(
-    hypervisor: Hypervisor, guest: Guest, place: Callable[[Hypervisor, str], str | None] | None
-) -> dict[str, Any]:
+def describe(guest: Guest, host: str, realizer: Wiring | None, read_vif: VIFReader) -> dict[str, Any]:
+    """Return what `nova-fakes` commands know of a guest, ready for JSON."""
     # To look is no operation: it neither fails nor waits where the hypervisor's operations do.
-    vifs = [nic.vif(hypervisor.read_vif) for nic in guest.nics.values()]
+    vifs = [nic.vif(read_vif) for nic in guest.nics.values()]
     return {
         "uuid": guest.uuid,
         "name": guest.display_name,
         "project_id": guest.project_id,
-        "host": hypervisor.name,
+        "host": host,
         "power_state": str(guest.state),
         "equipment": {} if guest.spec.equipment is None else guest.spec.equipment.described(),
-        "namespace": None if place is None else place(hypervisor, guest.uuid),
+        "namespace": _namespace(guest, realizer),
         "vifs": [
             {
                 "id": vif.id,
@@ -431,9 +440,9 @@ def _describe(
     }
 
 
-def _namespace(hypervisor: Hypervisor, uuid: str) -> str | None:
+def _namespace(guest: Guest, realizer: Wiring | None) -> str | None:
     """Return where a guest's interfaces are; None where it has none, or the agent that would know does not answer."""
     try:
-        return None if hypervisor.realizer is None else hypervisor.realizer.namespace(uuid)
+        return None if realizer is None else realizer.namespace(guest.uuid)
     except AgentError:
         return None

@@ -133,6 +133,10 @@ class NovaServices:
 
         The caller's context decides which fleet its driver joins.
         """
+        # Here alone, since it loads the driver.
+        from nova_fakes.sandbox import own_hosts
+
+        own_hosts.install()
         self._start("nova-compute", host, compute_rpcapi.RPC_TOPIC, topic_alt=compute_rpcapi.RPC_TOPIC_ALT)
 
     def stop_compute(self, host: str) -> None:

@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from nova_fakes.exceptions import HostNotFound, InvalidTransition
 from nova_fakes.sandbox import config
-from nova_fakes.sandbox.cloud import Cloud
+from nova_fakes.sandbox.cloud import Cloud, describe
 from nova_fakes.sandbox.proxy import Proxy
 from nova_fakes.sandbox.supervisor import Supervised, require_running
 from nova_fakes.virt import fleet_file
 from nova_fakes.virt.fleet_file import FleetPlan
+from nova_fakes.virt.guest import Guest
+from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Journal
+from nova_fakes.virt.vif.remote import RemoteRealizer
 
 if TYPE_CHECKING:
     from nova_fakes.sandbox.token_cache import TokenCache, WSGIApplication
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["ProcessCloud"]
 
 _POLL_S = 0.1
+_FAULTS = "faults come from `up --faults FILE` alone"
+_DISKS = "guests' disks cannot be read or written from outside"
 
 
 class ProcessCloud(Cloud):
@@ -43,6 +48,16 @@ class ProcessCloud(Cloud):
         self.fleet = self._plan.make_fleet(self._clock, Journal(self._state.journal))
         self._cleanup.callback(self.fleet.close)
         self._programs: dict[str, Supervised] = {}
+        #: Of each host, as its nova-compute has it.
+        self._realizers: dict[str, RemoteRealizer] = {}
+        if self.spec.realizer != "null":
+            self._step("agent", self._start_agent)
+            self._realizers = {host: self._realizer(host) for host in self.spec.hosts}
+            for realizer in self._realizers.values():
+                self._cleanup.callback(realizer.close)
+
+    def _realizer(self, host: str) -> RemoteRealizer:
+        return RemoteRealizer(host, socket=self._state.agent_socket)
 
     def _start_nova(self) -> None:
         self._cleanup.callback(self._stop_programs)
@@ -61,6 +76,9 @@ class ProcessCloud(Cloud):
             "conductor/workers": "1",
             "scheduler/workers": "1",
         }
+        if self._realizers:
+            options["nova_fakes/vif_realizer"] = "remote"
+            options["nova_fakes/vif_realizer_options"] = f"socket:{self._state.agent_socket}"
         files = (("fleet_file", self.spec.fleet_file), ("fault_file", self.spec.fault_file))
         return options | {f"nova_fakes/{name}": str(path) for name, path in files if path is not None}
 
@@ -141,12 +159,25 @@ class ProcessCloud(Cloud):
             program.stop()
 
     def host_down(self, name: str) -> None:
-        """Kill a host's nova-compute, and leave it so."""
+        """Kill a host's nova-compute, and leave it so; its guests die with it."""
         program = self._compute(name)
         with self._hosts_lock:
+            if self._host_state(name) == "down":
+                return
             self._troubles[name] = "down"
             program.kill()
+            self._lose_power(name)
             self._fakes.network.set_host_alive(name, False)
+
+    def _lose_power(self, name: str) -> None:
+        """Do to a host what its crash does, in the place of its process, which is no more."""
+        fleet = self._plan.make_fleet(self._clock, Journal(self._state.journal))
+        try:
+            inventory = None if self.spec.fleet_file is None else self._plan.inventory(name)
+            realizer = self._realizer(name) if self._realizers else None
+            fleet.add(Hypervisor(name, inventory, realizer)).crash()
+        finally:
+            fleet.close()
 
     def host_hang(self, name: str, deadline_s: float) -> None:
         """Stop a host's nova-compute in its tracks, for as long as it takes; the deadline is not looked at."""
@@ -162,7 +193,7 @@ class ProcessCloud(Cloud):
         program = self._compute(name)
         with self._hosts_lock:
             trouble = self._troubles.pop(name, "up")
-            if trouble == "down":
+            if trouble == "down" or program.given_up:
                 program.start()
             elif trouble == "hung":
                 program.resume()
@@ -174,25 +205,37 @@ class ProcessCloud(Cloud):
 
     def add_faults(self, rules: Iterable[Mapping[str, Any]], seed: int | None = None) -> list[dict[str, Any]]:
         """Refuse: what would fail is in other processes."""
-        raise _elsewhere("faults come from `up --faults FILE` alone")
+        raise _elsewhere(_FAULTS)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Refuse likewise."""
+        raise _elsewhere(_FAULTS)
+
+    def remove_fault(self, number: int) -> None:
+        """Refuse likewise."""
+        raise _elsewhere(_FAULTS)
+
+    def clear_faults(self) -> None:
+        """Refuse likewise."""
+        raise _elsewhere(_FAULTS)
+
+    def read_disk(self, uuid: str, device: str, offset: int, length: int) -> bytes:
+        """Refuse: the guest is in another process."""
+        raise _elsewhere(_DISKS)
+
+    def write_disk(self, uuid: str, device: str, offset: int, data: bytes) -> None:
+        """Refuse likewise."""
+        raise _elsewhere(_DISKS)
 
     def instances(self) -> list[dict[str, Any]]:
-        """Return every guest that the journal holds, with less than one process knows of them."""
+        """Return every guest that the journal holds, on hosts that are down too, ready for JSON."""
+        from nova_fakes.virt.vif.base import VIF
+
         found = []
         for host in self.spec.hosts:
-            for uuid, record in self.fleet.journal.guests(host).items():
-                found.append(
-                    {
-                        "uuid": uuid,
-                        "name": record.get("spec", {}).get("display_name"),
-                        "project_id": record.get("spec", {}).get("project_id"),
-                        "host": host,
-                        "power_state": str(record.get("state")),
-                        "equipment": {},
-                        "namespace": None,
-                        "vifs": [],
-                    }
-                )
+            realizer = self._realizers.get(host)
+            for record in self.fleet.journal.guests(host).values():
+                found.append(describe(Guest.from_record(record), host, realizer, VIF.from_network_info))
         return found
 
     def _guests(self, host: str) -> int:
@@ -210,7 +253,7 @@ class ProcessCloud(Cloud):
         if program is None:
             return service
         if program.pid is None and service["state"] == "up":
-            service["state"] = "starting"
+            service["state"] = "failed" if program.given_up else "starting"
         return {**service, "pid": program.pid, "restarts": program.restarts}
 
 

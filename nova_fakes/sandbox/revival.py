@@ -19,7 +19,7 @@ class Revival:
     """
 
     def __init__(
-        self, *, first_s: float = 0.5, longest_s: float = 0.5, steady_s: float = 10.0, deaths: int | None = None
+        self, *, first_s: float = 0.5, longest_s: float = 30.0, steady_s: float = 30.0, deaths: int | None = 6
     ) -> None:
         self._first_s = first_s
         self._longest_s = longest_s

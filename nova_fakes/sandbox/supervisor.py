@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import SandboxError
 from nova_fakes.sandbox.revival import Revival
 from nova_fakes.virt.vif.ledger import Ledger, start_ticks
@@ -29,21 +29,29 @@ class Supervised:
     :param name: of the program in the ledger, the status and the log
     :param argv: what to run
     :param log: the file to which its output is appended
-    :param revival: when it is started again; by default after half a second, as often as it takes
+    :param revival: when it is started again
+    :param clock: by which
     """
 
     def __init__(
-        self, ledger: Ledger, name: str, argv: Sequence[str], log: Path, revival: Revival | None = None
+        self,
+        ledger: Ledger,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        revival: Revival | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.name = name
         self.restarts = 0
-        #: Whether it died so often that it is not started any more.
+        #: Whether it died too often in a row, and is not started again before :meth:`start`.
         self.given_up = False
         self._revival = Revival() if revival is None else revival
+        self._clock: Clock = clock or SystemClock()
         self._ledger = ledger
         self._argv = list(argv)
         self._log = log
-        self._stopping = threading.Event()
+        self._stopping = self._clock.alarm()
         self._process = self._spawn()
         self._watch = self._watcher()
 
@@ -59,8 +67,10 @@ class Supervised:
         self._watch.join()
 
     def start(self) -> None:
-        """Start it again after :meth:`kill`."""
+        """Start it again after :meth:`kill`, or where it was given up."""
+        self._watch.join()
         self._stopping.clear()
+        self._revival.in_a_row = 0
         self.given_up = False
         self._process = self._spawn()
         self._watch = self._watcher()
@@ -97,7 +107,7 @@ class Supervised:
             pass
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        self._since = time.monotonic()
+        self._since = self._clock.monotonic()
         entry = self._ledger.add("process", self.name)
         with self._log.open("ab") as log:
             process = subprocess.Popen(
@@ -123,12 +133,15 @@ class Supervised:
             self._ledger.done(self._entry)
             if self._stopping.is_set():
                 return
-            pause_s = self._revival.pause_after(time.monotonic() - self._since)
+            pause_s = self._revival.pause_after(self._clock.monotonic() - self._since)
             if pause_s is None:
                 self.given_up = True
-                LOG.error("%s ended with status %d again and is left so; see %s", self.name, status, self._log)
+                LOG.error(
+                    "%s ended with status %d, %d times in a row, and is not started again: see %s",
+                    *(self.name, status, self._revival.in_a_row, self._log),
+                )
                 return
-            LOG.warning("%s ended with status %d and is started again", self.name, status)
+            LOG.warning("%s ended with status %d and is started again in %g s", self.name, status, pause_s)
             if self._stopping.wait(pause_s):
                 return
             self.restarts += 1

@@ -4,8 +4,10 @@ import threading
 
 import amqp
 import kombu
+import oslo_messaging
 import pytest
 from kombu.exceptions import OperationalError
+from oslo_config import cfg
 
 from nova_fakes.clock import ManualClock
 from nova_fakes.exceptions import Conflict
@@ -377,3 +379,25 @@ def test_threads_of_brokers_end_with_them():
     assert threading.active_count() == before + 1
     brokers.remove("one")
     assert threading.active_count() == before
+
+
+class Endpoint:
+    def double(self, context, number):
+        return 2 * number
+
+
+def test_oslo_messaging_calls_go_on_over_the_broker_that_a_url_names(broker):
+    with BROKERS.lent(broker) as url:
+        transport = oslo_messaging.get_rpc_transport(cfg.CONF, f"kombu+{url}")
+        target = oslo_messaging.Target(topic="numbers", server="one")
+        server = oslo_messaging.get_rpc_server(transport, target, [Endpoint()])
+        server.start()
+        client = oslo_messaging.get_rpc_client(transport, target, timeout=30, retry=3)
+        assert client.call({}, "double", number=1) == 2
+        broker.stop()
+        broker.start()
+        broker.wait_for_consumers("numbers.one")
+        assert client.call({}, "double", number=2) == 4
+        server.stop()
+        server.wait()
+        transport.cleanup()

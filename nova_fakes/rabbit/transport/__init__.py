@@ -28,3 +28,5 @@ from nova_fakes.rabbit.transport.transport import Transport
 __all__ = ["BROKERS", "Brokers", "Channel", "Connection", "Message", "Transport"]
 
 TRANSPORT_ALIASES["fakerabbit"] = "nova_fakes.rabbit.transport:Transport"
+# What oslo.messaging makes of the name where the URL has a host: it puts amqp for rabbit.
+TRANSPORT_ALIASES["fakeamqp"] = "nova_fakes.rabbit.transport:Transport"

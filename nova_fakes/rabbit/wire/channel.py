@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nova_fakes.rabbit import erlang
 from nova_fakes.rabbit.errors import AmqpError, HardError, MalformedTable, SoftError, internal_error
@@ -25,6 +25,7 @@ GET = (60, 70)
 CHANNEL_OPEN = (20, 10)
 CHANNEL_CLOSE = (20, 40)
 CHANNEL_CLOSE_OK = (20, 41)
+SECOND_OPEN = "second 'channel.open' seen"
 
 _METHOD = struct.Struct(">BHIHH")
 _DELIVERY = struct.Struct(">QB")
@@ -71,22 +72,22 @@ class WireChannel:
         number: tuple[int, int] = _NUMBERS.unpack_from(payload)
         if number not in METHODS:
             raise MalformedTable(f"no method has the numbers {number}")
-        if self.is_closing:
+        try:
+            fields = decode(number, payload[4:])
+        except MalformedTable:
+            raise _undecodable(payload[4:], number) from None
+        if number == PUBLISH:
+            self.content = _Content(payload[4:])
+        elif self.is_closing:
             self._closing(number)
         elif self.channel is None:
             self._open(number)
-        elif number == PUBLISH:
-            try:
-                self._connection.memory.publication(payload[4:])
-            except MalformedTable:
-                raise _undecodable(payload[4:], number) from None
-            self.content = _Content(payload[4:])
         else:
-            self._run(self.channel, number, payload)
+            self._run(self.channel, number, fields)
 
     def _open(self, number: tuple[int, int]) -> None:
         if number != CHANNEL_OPEN:
-            raise HardError("CHANNEL_ERROR", "expected 'channel.open'", number)
+            raise _not_open(number)
         session = self._connection.session
         assert session is not None
         self.channel = session.open_channel(self, self.number)
@@ -97,19 +98,17 @@ class WireChannel:
             self._connection.channels.pop(self.number, None)
         elif number == CHANNEL_CLOSE:
             self.send("channel.close-ok")
+        elif number == CHANNEL_OPEN:
+            raise HardError("CHANNEL_ERROR", SECOND_OPEN, number)
 
-    def _run(self, channel: Channel, number: tuple[int, int], payload: bytes) -> None:
-        try:
-            fields = decode(number, payload[4:])
-        except MalformedTable:
-            raise _undecodable(payload[4:], number) from None
+    def _run(self, channel: Channel, number: tuple[int, int], fields: dict[str, Any]) -> None:
         try:
             if number == GET:
                 self._get(channel, fields["queue"], fields["no_ack"])
             elif number == CHANNEL_CLOSE:
                 self._close(channel)
             elif number == CHANNEL_OPEN:
-                raise HardError("CHANNEL_ERROR", "second 'channel.open' seen")
+                raise HardError("CHANNEL_ERROR", SECOND_OPEN)
             elif number not in OPERATIONS:
                 raise HardError("COMMAND_INVALID", "unimplemented method")
             else:
@@ -139,14 +138,14 @@ class WireChannel:
 
     def header(self, payload: bytes) -> None:
         """Take a content header."""
-        if self.is_closing:
-            return
         content = self.content
         if content is None:
             raise self._unexpected_first()
         if content.properties is not None:
             raise self._unexpected("non content body")
-        class_id, _weight, size = _CONTENT.unpack_from(payload)
+        class_id, weight, size = _CONTENT.unpack_from(payload)
+        if weight:
+            raise self._unexpected("non content header")
         if class_id != BASIC:
             text = f"expected content header for class {BASIC}, got one for class {class_id} instead"
             raise HardError("UNEXPECTED_FRAME", text, PUBLISH)
@@ -157,14 +156,11 @@ class WireChannel:
 
     def body(self, payload: bytes) -> None:
         """Take a part of a content's body."""
-        if self.is_closing:
-            return
         content = self.content
         if content is None:
             raise self._unexpected_first()
         if content.properties is None:
-            text = f"expected content header for class {BASIC}, got non content header frame instead"
-            raise HardError("UNEXPECTED_FRAME", text, PUBLISH)
+            raise self._unexpected("non content header")
         content.missing -= len(payload)
         if content.missing >= 0:  # RabbitMQ waits for ever where it becomes less
             content.parts.append(payload)
@@ -183,7 +179,9 @@ class WireChannel:
         """
         channel = self.channel
         if channel is None:
-            return
+            if self.is_closing:
+                return
+            raise _not_open(PUBLISH)
         connection = self._connection
         if connection.blocking is not None:
             connection.published_while_blocked()
@@ -221,7 +219,6 @@ class WireChannel:
             self.channel.flush_confirms()
             self.channel.close()
             self.channel = None
-        self.content = None
         self.is_closing = True
         self.send("channel.close", error.code, error.text, *method)
 
@@ -297,8 +294,8 @@ class WireChannel:
         self._connection.write(_CONFIRM.pack(1, self.number, 13, 60, 80, delivery_tag, multiple, 0xCE))
 
     def nacked(self, delivery_tag: int, multiple: bool) -> None:
-        """Send a refusal."""
-        self._connection.write(_CONFIRM.pack(1, self.number, 13, 60, 120, delivery_tag, multiple, 0xCE))
+        """Send a refusal; RabbitMQ leaves the bit `requeue` set, which means nothing here."""
+        self._connection.write(_CONFIRM.pack(1, self.number, 13, 60, 120, delivery_tag, multiple | 2, 0xCE))
 
     def cancelled(self, consumer_tag: str) -> None:
         """Tell that a consumer has lost its queue."""
@@ -307,9 +304,12 @@ class WireChannel:
     def closed(self, error: AmqpError) -> None:
         """Tell that the broker has closed the channel."""
         self.channel = None
-        self.content = None
         self.is_closing = True
         self.send("channel.close", error.code, error.text, 0, 0)
+
+
+def _not_open(number: tuple[int, int]) -> HardError:
+    return HardError("CHANNEL_ERROR", "expected 'channel.open'", number)
 
 
 def _undecodable(fields: bytes, number: tuple[int, int]) -> HardError:

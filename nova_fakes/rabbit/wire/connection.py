@@ -7,13 +7,13 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nova_fakes.rabbit.errors import AmqpError, HardError, MalformedTable
+from nova_fakes.rabbit.errors import AmqpError, HardError, MalformedTable, internal_error
 from nova_fakes.rabbit.wire.channel import WireChannel
 from nova_fakes.rabbit.wire.frames import FRAME_OVERHEAD, HEAD, FrameKind, frame, frame_error, unexpected_frame
 from nova_fakes.rabbit.wire.handshake import FRAME_MIN, Handshake
 from nova_fakes.rabbit.wire.heartbeat import Heartbeat
 from nova_fakes.rabbit.wire.memory import Memory
-from nova_fakes.rabbit.wire.methods import decode, encode
+from nova_fakes.rabbit.wire.methods import METHODS, decode, encode
 
 if TYPE_CHECKING:
     from nova_fakes.rabbit.broker import Broker
@@ -169,9 +169,9 @@ class Connection:
         header = stop + 1
         body_stop: int
         if channel is not None and channel.content is None and channel.channel is not None and end - header >= 22:
-            kind, other, size, class_id, _weight, body_size = _CONTENT.unpack_from(data, header)
+            kind, other, size, class_id, weight, body_size = _CONTENT.unpack_from(data, header)
             header_stop = header + 7 + size
-            if kind == 2 and other == number and class_id == 60 and size >= 14 and header_stop < end:
+            if kind == 2 and other == number and class_id == 60 and not weight and size >= 14 and header_stop < end:
                 body: int = header_stop + 1
                 if not body_size:
                     if data[header_stop] == 0xCE:
@@ -235,10 +235,12 @@ class Connection:
     def _control(self, payload: bytes) -> None:
         """Do what a method on channel 0 says once the connection is open."""
         number: tuple[int, int] = _NUMBERS.unpack_from(payload)
+        if number not in METHODS:
+            raise MalformedTable(f"no method has the numbers {number}")
         try:
             fields = decode(number, payload[4:])
-        except KeyError:
-            raise MalformedTable(f"no method has the numbers {number}") from None
+        except MalformedTable:
+            raise internal_error() from None
         if number == CONNECTION_CLOSE:
             self.send_control("connection.close-ok")
             self._end_session()

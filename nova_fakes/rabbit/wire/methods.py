@@ -114,7 +114,7 @@ def decode(number: Number, octets: bytes) -> dict[str, Any]:
     """Read the fields of a method.
 
     :raises KeyError: there is no such method
-    :raises MalformedTable: the octets end too early, or a table cannot be read
+    :raises MalformedTable: the octets end too early or too late, or a table cannot be read
     """
     values: dict[str, Any] = {}
     position = 0
@@ -130,6 +130,8 @@ def decode(number: Number, octets: bytes) -> dict[str, Any]:
             values[name], position = _field(kind, octets, position)
     except (IndexError, struct.error):
         raise MalformedTable("a method ends before its last field does") from None
+    if position + (bit > 0) != len(octets):
+        raise MalformedTable("a method goes on after its last field")
     return values
 
 

@@ -191,15 +191,82 @@ def test_streams_are_read_from_where_a_consumer_asks(client: Client, clock: Manu
         client.get("s")
 
 
-def test_a_stream_is_delivered_by_chunks_as_long_as_there_is_credit(client: Client) -> None:
+def test_a_stream_is_delivered_by_chunks_as_long_as_there_is_credit(client: Client, broker: Broker) -> None:
     client.do("queue_declare", "s", durable=True, arguments={"x-queue-type": "stream"})
-    for number in range(300):
-        client.publish("s", str(number))
+    with broker:  # what comes in one turn is written together
+        for number in range(300):
+            client.publish("s", str(number))
     client.do("qos", 1)
     client.do("consume", "s", "t", arguments={"x-stream-offset": 5})
     assert client.delivered() == [str(number) for number in range(5, 128)]
     client.do("ack", 0, multiple=True)
     assert client.delivered() == [str(number) for number in range(128, 256)]
+
+
+def test_what_is_written_in_a_turn_is_a_chunk_of_a_stream(client: Client, broker: Broker, clock: ManualClock) -> None:
+    client.do("queue_declare", "s", durable=True, arguments={"x-queue-type": "stream"})
+    client.do("qos", 10)
+    client.publish("s", "a")
+    with broker:
+        client.publish("s", "b")
+        client.publish("s", "c")
+    client.do("consume", "s", "t", arguments={"x-stream-offset": "last"})
+    assert client.delivered() == ["b", "c"]
+    assert client.waiting("s") == 0  # which RabbitMQ counts some seconds later
+    clock.advance(5)
+    assert client.waiting("s") == 3
+    with pytest.raises(HardError, match="INTERNAL_ERROR"):
+        client.do("recover")
+    assert client.do("queue_delete", "s") == 0
+
+
+def test_a_quorum_queue_refuses_from_above_its_limit_until_there_is_room(client: Client) -> None:
+    arguments = {"x-queue-type": "quorum", "x-max-length": 5, "x-overflow": "reject-publish"}
+    client.do("queue_declare", "q", durable=True, arguments=arguments)
+    client.do("confirm_select")
+    for _ in range(8):
+        client.publish("q")
+    taken = [tag for tag, _multiple, is_taken in client.inbox.confirms if is_taken]
+    assert taken == [1, 2, 3, 4, 5, 6]
+    client.inbox.confirms.clear()
+    for _ in range(2):
+        client.get("q")
+        client.publish("q")
+    assert [is_taken for _tag, _multiple, is_taken in client.inbox.confirms] == [False, True]
+
+
+def test_a_quorum_queue_that_is_not_used_ends_at_a_tick(client: Client, broker: Broker, clock: ManualClock) -> None:
+    client.do("queue_declare", "q", durable=True, arguments={"x-queue-type": "quorum", "x-expires": 300})
+    for seconds, is_there in ((4.5, True), (0.6, False)):
+        clock.advance(seconds)
+        with broker:
+            assert ("q" in broker.vhosts["/"].queues) is is_there
+
+
+def test_an_alternate_exchange_without_a_name_takes_nothing(client: Client) -> None:
+    client.do("queue_declare", "q")
+    client.do("exchange_declare", "x", arguments={"alternate-exchange": ""})
+    client.publish("q", exchange="x", mandatory=True)
+    assert client.inbox.returns.pop().text == "NO_ROUTE"
+
+
+def test_a_queue_with_messages_and_consumers_is_refused_for_its_messages(client: Client) -> None:
+    client.do("queue_declare", "q")
+    client.do("qos", 1)
+    client.do("consume", "q")
+    client.publish("q")
+    client.publish("q")
+    with pytest.raises(SoftError, match="not empty"):
+        client.do("queue_delete", "q", if_unused=True, if_empty=True)
+
+
+def test_tables_in_headers_are_equal_where_their_fields_come_in_the_same_order(client: Client) -> None:
+    client.do("queue_declare", "q")
+    client.do("queue_bind", "q", "amq.headers", arguments={"h": {"a": 1, "b": [{"c": 2, "d": 3}]}})
+    client.publish("", "same", exchange="amq.headers", headers={"h": {"a": 1, "b": [{"c": 2, "d": 3}]}})
+    client.publish("", "turned", exchange="amq.headers", headers={"h": {"b": [{"c": 2, "d": 3}], "a": 1}})
+    client.publish("", "inside", exchange="amq.headers", headers={"h": {"a": 1, "b": [{"d": 3, "c": 2}]}})
+    assert client.bodies("q") == ["same"]
 
 
 class Keeping:

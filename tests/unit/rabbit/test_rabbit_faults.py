@@ -1,11 +1,13 @@
 """Faults, history, users and virtual hosts of the engine."""
 
+import threading
+
 import pytest
 from rabbit_kit import Client
 
 from nova_fakes.clock import ManualClock
 from nova_fakes.delays import Constant
-from nova_fakes.exceptions import InvalidInput
+from nova_fakes.exceptions import InvalidInput, NotInTime
 from nova_fakes.faults import FaultRule
 from nova_fakes.rabbit import Broker, HardError, Permission, SoftError, User
 
@@ -102,3 +104,35 @@ def test_a_virtual_host_is_entered_by_its_users_alone(broker: Broker) -> None:
 def test_a_permission_is_a_regular_expression() -> None:
     with pytest.raises(InvalidInput):
         Permission(write="(")
+
+
+def test_who_waits_for_a_consumer_is_woken_when_it_comes(client: Client, broker: Broker) -> None:
+    waits, found = threading.Event(), threading.Event()
+
+    def condition() -> bool:
+        waits.set()
+        return "q" in broker.vhosts["/"].queues
+
+    def wait() -> None:
+        if broker.wait_until(condition):
+            broker.wait_for_consumers("q")
+            found.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    assert waits.wait(30)
+    client.do("queue_declare", "q")
+    client.do("consume", "q")
+    waiter.join()
+    assert found.is_set()
+
+
+def test_what_a_waiter_finds_instead_is_named(client: Client, broker: Broker) -> None:
+    client.do("queue_declare", "other")
+    client.do("consume", "other")
+    with pytest.raises(NotInTime, match=r"'q' in vhost '/' has 0 consumers after 0 s, not 2; .* 'other' with 1"):
+        broker.wait_for_consumers("q", 2, patience_s=0)
+    with pytest.raises(NotInTime, match="queues there: none"):
+        broker.wait_for_consumers("q", vhost="nowhere", patience_s=0)
+    with broker, pytest.raises(InvalidInput, match="outside of a turn"):
+        broker.wait_for_consumers("q")

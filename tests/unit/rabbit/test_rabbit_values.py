@@ -19,7 +19,7 @@ SCALARS = st.one_of(
     st.tuples(st.just("u"), st.integers(0, 65535)),
     st.tuples(st.just("I"), st.integers(-(2**31), 2**31 - 1)),
     st.tuples(st.just("l"), st.integers(-(2**63), 2**63 - 1)),
-    st.tuples(st.just("d"), st.floats(allow_nan=False)),
+    st.tuples(st.just("d"), st.floats(allow_nan=False, allow_infinity=False)),
     st.tuples(st.just("S"), st.text(max_size=50)),
     st.tuples(st.just("x"), st.binary(max_size=50)),
     st.tuples(st.just("T"), st.integers(0, 2**63)),

@@ -4,7 +4,7 @@ from nova_fakes.sandbox.revival import Revival
 
 
 def test_what_dies_at_once_waits_ever_longer_and_is_given_up() -> None:
-    revival = Revival(first_s=0.1, longest_s=0.5, deaths=6)
+    revival = Revival(first_s=0.1, longest_s=0.5)
     assert [revival.pause_after(0.0) for _ in range(6)] == [0.1, 0.2, 0.4, 0.5, 0.5, None]
     assert revival.in_a_row == 6
 
@@ -19,5 +19,5 @@ def test_one_that_had_come_up_begins_at_the_beginning() -> None:
 
 
 def test_without_a_limit_it_goes_on_for_ever() -> None:
-    revival = Revival()
+    revival = Revival(longest_s=0.5, deaths=None)
     assert {revival.pause_after(0.0) for _ in range(2000)} == {0.5}

@@ -65,6 +65,25 @@ def test_file_holds_no_bytes_that_nobody_has(tmp_path):
     store.close()
 
 
+def test_what_was_taken_over_is_found_again(tmp_path):
+    pools = [Pool(name="a"), Pool(name="b")]
+    store = VolumeStore(pools, path=tmp_path / "store")
+    volume, other = store.create_volume(SIZE, pool="a"), store.create_volume(SIZE, pool="b")
+    volume.disk.write(0, b"x" * SIZE)
+    attachment = store.attach(other.id, "server")
+    device = store.open(attachment.id)
+    device.write(0, b"y" * SIZE)
+    store.take_over(volume.id, other.id)
+    device.write(SIZE - 1, b"z")
+    assert _chunks(store) == SIZE // CHUNK_BYTES
+    store.close()
+    again = VolumeStore([Pool(name="a"), Pool(name="b")], path=tmp_path / "store")
+    assert list(again.volumes) == [volume.id]
+    assert again.open(attachment.id).read(SIZE - 2, 2) == b"yz"
+    assert (again.pools["a"].provisioned_bytes, again.pools["b"].provisioned_bytes) == (0, SIZE)
+    again.close()
+
+
 def _chunks(store):
     return store._database._file.execute("SELECT count(*) FROM chunks").fetchone()[0]
 
@@ -73,6 +92,7 @@ def test_unwritable_file_changes_nothing(tmp_path):
     store = VolumeStore(path=tmp_path / "store")
     volume = store.create_volume(GIB)
     volume.disk.write(0, b"before")
+    other = store.create_volume(GIB)
     store._database._file.execute("PRAGMA query_only = ON")
     for act in (
         lambda: volume.disk.write(0, b"after!"),
@@ -81,15 +101,17 @@ def test_unwritable_file_changes_nothing(tmp_path):
         lambda: store.create_snapshot(volume.id),
         lambda: store.extend_volume(volume.id, 2 * GIB),
         lambda: store.attach(volume.id),
+        lambda: store.take_over(volume.id, other.id),
         lambda: store.delete_volume(volume.id),
     ):
         with pytest.raises(StoreUnwritable, match="readonly"):
             act()
     assert volume.disk.read(0, 6) == b"before"
-    assert (list(store.volumes), store.snapshots, store.attachments) == ([volume.id], {}, {})
+    assert (list(store.volumes), store.snapshots, store.attachments) == ([volume.id, other.id], {}, {})
     assert (volume.status, volume.size_bytes, volume.disk.size_bytes) == ("available", GIB, GIB)
     store._database._file.execute("PRAGMA query_only = OFF")
     store.delete_volume(volume.id)
+    store.delete_volume(other.id)
     assert store.pools["fake"].provisioned_bytes == 0
     store.close()
 
