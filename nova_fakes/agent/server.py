@@ -152,12 +152,14 @@ class Server(UnixWSGIServer):  # type: ignore[misc]
         return f"{addr.pid} {addr.uid} {addr.gid}", None
 
     def maintenance(self, now: float) -> None:
-        """Close connections that are idle, and those whose request does not come to its end."""
+        """Close connections that are idle, whose request does not come to its end, and whose answer nobody reads."""
         super().maintenance(now)
         cutoff = time.monotonic() - _REQUEST_S
-        for channel in self.active_channels.values():
+        for channel in list(self.active_channels.values()):
             if channel.arriving_since is not None and channel.arriving_since < cutoff:
                 channel.will_close = True
+            if channel.total_outbufs_len and channel.last_activity < now - _IDLE_S:
+                channel.handle_close()  # one that is to be closed first sends what it has, which is never
 
     def handle_error(self) -> None:
         """Log what went wrong with a connection, and go on."""

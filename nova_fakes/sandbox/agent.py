@@ -19,8 +19,8 @@ __all__ = ["SandboxAgent", "clean_up_agent"]
 
 #: It answers what is under way first.
 _STOP_S = 30.0
-#: Between a death and the next start, seconds: at first, and at most. After so many deaths in a row it is left so.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _DEATHS = 0.1, 5.0, 6
+#: Between a death and the next start, seconds: at first, and at most.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 #: How long one look at an agent that comes up may take, seconds.
 _LOOK_S = 0.5
 
@@ -41,7 +41,7 @@ class SandboxAgent:
         argv = [sys.executable, "-m", "nova_fakes", "agent", "--allow-exec", "--socket", state.agent_socket]
         argv += ["--state", state.agent, "--audit", state.agent_log.with_suffix(".jsonl")]
         argv += ["--netns", directory, "--fabric", namespace]
-        revival = Revival(first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S, deaths=_DEATHS)
+        revival = Revival(first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
         self._client = Client(state.agent_socket, deadline_s=_LOOK_S)
         self._program = Supervised(ledger, "agent", list(map(str, argv)), state.agent_log, revival)
 

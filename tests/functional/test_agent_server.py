@@ -109,6 +109,21 @@ def test_a_request_that_does_not_end_is_given_up(running, monkeypatch):
     assert Client(running.path).call(protocol.Health()).status == "ok"
 
 
+def test_who_does_not_read_his_answer_is_let_go(running, monkeypatch):
+    running.service.render_metrics = lambda: "x" * (8 << 20)  # more than a socket holds
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(running.path))
+        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: agent\r\n\r\n" * 2)
+        assert sock.recv(100).startswith(b"HTTP/1.1 200")
+        monkeypatch.setattr(server, "_IDLE_S", -1)
+        running.server.adj.cleanup_interval = running.server.next_channel_cleanup = 0
+        until = time.monotonic() + DEADLINE_S
+        while running.server.active_channels:
+            assert time.monotonic() < until
+            running.server.pull_trigger()
+            time.sleep(0.01)
+
+
 def test_an_idle_connection_is_closed_and_the_client_does_not_mind(running):
     client = Client(running.path)
     client.call(PLUG)

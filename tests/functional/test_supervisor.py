@@ -70,6 +70,7 @@ def test_one_that_dies_again_and_again_is_left_alone_until_it_is_asked_for(
 
 def test_a_death_after_a_long_life_is_the_first_again(program: Supervised, clock: ManualClock, works: Path) -> None:
     die(program, clock, [0.5, 1.0])
+    assert clock.wait_for_sleepers(patience_s=60)  # it has died again; the next one works
     works.touch()
     die(program, clock, [2.0])
     wait_for("the program", lambda: program.pid is not None)

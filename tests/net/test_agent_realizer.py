@@ -209,7 +209,9 @@ def test_an_instance_that_moves_to_another_agent_keeps_its_lease(make_agent, mak
         moving, staying = (replace(make_vif(number), addressing="dhcp") for number in (5, 6))
         source.plug(uuids[1], [moving])
         source.plug(uuids[2], [staying])
-        eventually(lambda: {"10.0.0.5", "10.0.0.6"} <= set(server.database.read_text().split()))
+        shown = ["ip", "-4", "addr", "show", "eth0"]
+        for uuid, address in zip(uuids[1:], ("10.0.0.5/24", "10.0.0.6/24"), strict=False):
+            eventually(lambda u=uuid, a=address: a in namespaces.run_in(source.namespace(u), shown).stdout)
         destination.migrate(uuids[1], [moving], source)
         assert source.namespace(uuids[1]) is None
         source.unplug(uuids[2])

@@ -9,6 +9,7 @@ from nova_fakes.api.network.table import Record
 __all__ = ["EXTENSIONS"]
 
 _DESCRIPTIONS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("address-scope", "Address scope", "Subnet pools of one scope have prefixes of their own."),
     ("agent", "agent", "Layer-2 agents of the hosts."),
     ("allowed-address-pairs", "Allowed Address Pairs", "Further addresses of ports, as records."),
     ("binding", "Port Binding", "Which host a port is on, and how it is connected there."),

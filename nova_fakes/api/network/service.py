@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from nova_fakes.api.network.address_scopes import AddressScopes
 from nova_fakes.api.network.agents import Agents
 from nova_fakes.api.network.bindings import Bindings
 from nova_fakes.api.network.collection import Collection
@@ -37,8 +38,8 @@ class NetworkService:
     """An in-memory Neutron with a layer-2 agent on each host.
 
     Thread-safe. Each kind of resource is a `Collection` in an attribute: `networks`, `subnets`, `ports`,
-    `security_groups`, `security_group_rules`, `routers`, `floatingips`, `agents`, `subnetpools`, `trunks`,
-    `rbac_policies`;
+    `security_groups`, `security_group_rules`, `routers`, `floatingips`, `agents`, `address_scopes`, `subnetpools`,
+    `trunks`, `rbac_policies`;
     `service.networks.create(ADMIN, {"project_id": "p", "name": "net"})`.
 
     Args:
@@ -67,7 +68,8 @@ class NetworkService:
         self.security_group_rules = SecurityGroupRules(self._state, self.security_groups)
         self.ports = Ports(self._state, self.security_groups, self.bindings, notify_every_update=notify_every_update)
         self.networks = Networks(self._state, self.ports, self.security_groups)
-        self.subnetpools = SubnetPools(self._state)
+        self.address_scopes = AddressScopes(self._state)
+        self.subnetpools = SubnetPools(self._state, self.address_scopes)
         self.subnets = Subnets(self._state, self.ports, self.subnetpools)
         self.trunks = Trunks(self._state, self.ports)
         self.rbac_policies = RbacPolicies(self._state)
@@ -90,6 +92,7 @@ class NetworkService:
             self.routers,
             self.floatingips,
             self.agents,
+            self.address_scopes,
             self.subnetpools,
             self.trunks,
             self.rbac_policies,

@@ -41,9 +41,10 @@ _TABLES = (
     "subnetpools",
     "trunks",
     "rbac_policys",
+    "address_scopes",
 )
 #: Tables that an older state does not have.
-_LATER = frozenset({"subnetpools", "trunks", "rbac_policys"})
+_LATER = frozenset({"subnetpools", "trunks", "rbac_policys", "address_scopes"})
 
 
 class State:
@@ -109,6 +110,7 @@ class State:
         self.subnetpools = Table(project)
         self.trunks = Table({**project, "port_id": by_attribute("port_id")})
         self.rbac_policys = Table({"project_id": by_attribute("project_id"), "object_id": by_attribute("object_id")})
+        self.address_scopes = Table(project)
         self.pools: dict[str, AddressPool] = {}
         self.bindings: dict[str, dict[str, Record]] = {}
         """Bindings by host, by port; the unbound one is of host ""."""

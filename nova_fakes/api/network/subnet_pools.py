@@ -7,10 +7,12 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any, Final
 
 from nova_fakes.api.network import values
+from nova_fakes.api.network.address_scopes import AddressScopes
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.refusals import bad_request, conflict, invalid_input
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
+from nova_fakes.api.network.state import State
 from nova_fakes.api.network.table import Record, Table
 
 __all__ = ["SubnetPools"]
@@ -49,6 +51,10 @@ class SubnetPools(Collection):
             "ip_version": Attribute(post=False, put=False),
         },
     )
+
+    def __init__(self, state: State, scopes: AddressScopes) -> None:
+        super().__init__(state)
+        self._scopes = scopes
 
     @property
     def table(self) -> Table:
@@ -129,6 +135,8 @@ class SubnetPools(Collection):
         values.setdefault("max_prefixlen", longest)
         values.setdefault("default_prefixlen", values["min_prefixlen"])
         self._check(values, version)
+        if values["address_scope_id"] is not None:
+            self._scopes.admit(caller, values["address_scope_id"], None, values["prefixes"])
         if values["is_default"]:
             self._check_default(version)
         return self.table.insert(self._record(values, ip_version=version))
@@ -147,6 +155,8 @@ class SubnetPools(Collection):
                     "Illegal update to prefixes: Existing prefixes must be a subset of the new prefixes.",
                     "IllegalSubnetPoolPrefixUpdate",
                 )
+        if new["address_scope_id"] is not None and {"address_scope_id", "prefixes"} & values.keys():
+            self._scopes.admit(caller, new["address_scope_id"], old["id"], new["prefixes"])
         return self.state.update(self.table, old["id"], values)
 
     def _delete(self, caller: Caller, record: Record) -> None:

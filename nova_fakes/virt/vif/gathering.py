@@ -9,14 +9,12 @@ they had there for the one before.
 """
 
 from _queue import Empty
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from greenlet import getcurrent, greenlet
-
 from nova_fakes.virt.vif.plan import Operation
+from nova_fakes.virt.vif.turns import Turns
 from nova_fakes.virt.vif.worker import Job, Worker
 
 __all__ = ["GatheringWorker", "outcome"]
@@ -43,43 +41,6 @@ class _Staged(Job):
         self.steps = steps
 
 
-class _Turns:
-    """Calls in one thread of which some wait: each is a greenlet, and who need not wait any more has a turn."""
-
-    def __init__(self) -> None:
-        self._hub = getcurrent()
-        self._ready: deque[greenlet] = deque()
-
-    def add(self, call: Callable[[], None]) -> None:
-        """Have a call made."""
-        self._ready.append(greenlet(call))
-
-    def take(self) -> None:
-        """Let everybody go on who can, until all wait or are done."""
-        while self._ready:
-            self._ready.popleft().switch()
-
-    def wait(self) -> None:
-        """Let the others go on until the calling one's turn comes again."""
-        self._hub.switch()
-
-    def turn(self) -> "_Turn":
-        """Return the calling one's next turn."""
-        return _Turn(self._ready, getcurrent())
-
-
-class _Turn:
-    """The next turn of a call that waits."""
-
-    def __init__(self, ready: deque[greenlet], waiting: greenlet) -> None:
-        self._ready = ready
-        self._waiting = waiting
-
-    def release(self) -> None:
-        """Let it come."""
-        self._ready.append(self._waiting)
-
-
 class GatheringWorker(Worker):
     """A worker with bursts.
 
@@ -103,7 +64,7 @@ class GatheringWorker(Worker):
         self._pending: dict[str, tuple[_Staged, Operation]] = {}
         self._limit = limit
         self._began = False
-        self._turns: _Turns | None = None
+        self._turns: Turns | None = None
         super().__init__(name)
 
     def call(self, function: Callable[[], T]) -> T:
@@ -153,7 +114,7 @@ class GatheringWorker(Worker):
         def make(place: int, call: Callable[[], object]) -> None:
             outcomes[place] = outcome(call)
 
-        above, self._turns = self._turns, _Turns()
+        above, self._turns = self._turns, Turns()
         try:
             for place, call in enumerate(calls):
                 self._turns.add(partial(make, place, call))
