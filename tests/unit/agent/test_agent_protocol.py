@@ -182,7 +182,7 @@ def test_results_arrive_as_they_were():
     description = RealizerDescription("x", frozenset({"ovs"}), frozenset({"normal"}), True, True, False, True, "it")
     describe = protocol.Describe("h1")
     assert describe.decode_result(json.loads(json.dumps(describe.encode_result(description)))) == description
-    report = protocol.HealthReport("ok", 1, "0.1", "null", 5, 1.5, 0, 0.0)
+    report = protocol.HealthReport("ok", protocol.PROTOCOL, "0.1.0", "null", 7, 1.5, 3, 0, 0.0, 0)
     assert protocol.Health().decode_result(protocol.Health().encode_result(report)) == report
 
 
