@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif import namespaces, netlink, rtnetlink
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
@@ -103,7 +103,9 @@ def introduce(addresses):
     with netlink.Socket() as sock:
         sock.send(
             [
-                netlink.NEIGHBOUR4.fill(index=2, address=socket.inet_aton(one), mac=bytes.fromhex(mac.replace(":", "")))
+                rtnetlink.NEIGHBOUR4.fill(
+                    index=2, address=socket.inet_aton(one), mac=bytes.fromhex(mac.replace(":", ""))
+                )
                 for one, mac in addresses.items()
             ]
         )
@@ -149,51 +151,63 @@ class Connection:
 def moving():
     """For each move: echoes lost, the gap in milliseconds, and the gap of a while without one."""
     with hosts(2) as (_fabric, pair):
-        watcher, one = vif(1), vif(2)
-        pair[0].plug("watcher", [watcher])
+        one = vif(2)
+        pair[0].plug("watcher", [vif(1)])
         pair[0].plug("guest", [one])
-        address = one.subnets[0].addresses[0]
-        connection = Connection(pair[0].namespace("watcher"), pair[0].namespace("guest"), address)
+        path, address = pair[0].namespace("watcher"), one.subnets[0].addresses[0]
+        connection = Connection(path, pair[0].namespace("guest"), address)
         lost, gaps, quiet = [], [], []
-        for number in range(MOVES):
-            source, destination = pair if number % 2 == 0 else pair[::-1]
-            destination.prepare_migration("guest", [one])
-            path = pair[0].namespace("watcher")
-            quiet.append(pinged(path, address, lambda: None)[1])
-            missed, gap = pinged(path, address, lambda s=source, d=destination: d.migrate("guest", [one], s))
-            lost.append(missed)
-            gaps.append(gap)
-            assert connection.carries()
+        with Watcher(path, address) as watcher:
+            for number in range(MOVES):
+                source, destination = pair if number % 2 == 0 else pair[::-1]
+                destination.prepare_migration("guest", [one])
+                quiet.append(watcher.during(lambda: None)[1])
+                missed, gap = watcher.during(lambda s=source, d=destination: d.migrate("guest", [one], s))
+                lost.append(missed)
+                gaps.append(gap)
+                assert connection.carries()
         connection.close()
     return lost, gaps, quiet
 
 
-def pinged(path, address, call):
-    """Make a call in the midst of echoes: how many were lost, and the gap in milliseconds.
+class Watcher:
+    """A process that pings; in ours the pinger would wait for the interpreter that the move is using."""
 
-    Who pings is a process of its own: in ours it would wait for the interpreter that the move is using.
-    """
-    watcher = subprocess.Popen(
-        [sys.executable, __file__, "--watch", path, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with watcher:
-        assert watcher.stdout.readline() == "answered\n"
+    def __init__(self, path, address):
+        argv = [sys.executable, __file__, "--watch", path, address]
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self._process.communicate(timeout=DEADLINE_S)
+
+    def during(self, call):
+        """Make a call in the midst of echoes: how many were lost, and the gap in milliseconds."""
+        self._tell()
+        assert self._process.stdout.readline() == "answered\n"
         time.sleep(0.05)
         call()
         time.sleep(0.05)
-        lost, gap = json.loads(watcher.communicate("stop\n", DEADLINE_S)[0])
-    return lost, gap
+        self._tell()
+        return json.loads(self._process.stdout.readline())
+
+    def _tell(self):
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
 
 
 def watch(path, address):
-    """Ping until a line comes in; what `pinged` starts. What else runs on the machine does not hold it up."""
+    """Ping from each odd line that comes in to the next; what `Watcher` starts. Other processes do not hold it up."""
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    with Pinger(path, address, interval_s=PING_INTERVAL_S) as pinger:
-        assert pinger.wait_for_reply(DEADLINE_S)
-        print("answered", flush=True)
-        sys.stdin.readline()
-        result = pinger.stop()
-    print(json.dumps([result.lost, max(result.gaps_s) * 1000 - USUAL_MS]))
+    while sys.stdin.readline():
+        with Pinger(path, address, interval_s=PING_INTERVAL_S) as pinger:
+            assert pinger.wait_for_reply(DEADLINE_S)
+            print("answered", flush=True)
+            sys.stdin.readline()
+            result = pinger.stop()
+        print(json.dumps([result.lost, max(result.gaps_s) * 1000 - USUAL_MS]), flush=True)
 
 
 def figure(name, unit, value, other, other_is="the target"):

@@ -24,7 +24,7 @@ import uuid
 from functools import partial
 from pathlib import Path
 
-from nova_fakes.virt.vif import namespaces, netlink, plan
+from nova_fakes.virt.vif import namespaces, netlink, plan, rtnetlink
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
@@ -223,7 +223,7 @@ def bare(directory):
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         ledger = os.open(directory / "ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with netlink.Socket() as host:
-            host.send([netlink.BRIDGE.fill(devname=b"bench", mac=b"\x02bench", mtu=1450, flags=netlink.UP)])
+            host.send([rtnetlink.BRIDGE.fill(devname=b"bench", mac=b"\x02bench", mtu=1450, flags=rtnetlink.UP)])
             work = [prepared(number, host.link("bench").index) for number in range(INSTANCES)]
             before = cpu_s(), time.perf_counter()
             for number, (values, inside) in enumerate(work):
@@ -235,7 +235,7 @@ def bare(directory):
                 with netlink.Socket() as guest:
                     os.fstat(fd)
                     os.write(ledger, b"x" * 430)
-                    host.send([netlink.VETH_INTO.fill(namespace=fd, **values)])
+                    host.send([rtnetlink.VETH_INTO.fill(namespace=fd, **values)])
                     guest.send(inside)
                 os.close(fd)
                 namespaces.enter(home)
@@ -254,7 +254,14 @@ def prepared(number, bridge):
     """Encode what is sent for an instance: the values of its host end, and the messages for its inside."""
     interface = plan.interface(vif(number), 0)
     mac = b"\xfe" + interface.mac[1:]
-    values = {"index": 0, "devname": b"tap%d" % number, "mac": mac, "mtu": 1450, "bridge": bridge, "flags": netlink.UP}
+    values = {
+        "index": 0,
+        "devname": b"tap%d" % number,
+        "mac": mac,
+        "mtu": 1450,
+        "bridge": bridge,
+        "flags": rtnetlink.UP,
+    }
     values |= {"peer_index": 2, "peer_name": b"eth0", "peer_mac": interface.mac}
     return values, list(guest_messages(plan.ConfigureGuest("", (interface,), loopback=True)))
 
@@ -298,12 +305,15 @@ def figures(runs):
             title = f"{name}, {kind} {at}"
             yield figure(title, mine(plugged, column), [one["c"][column] for one in runs], raw)
             yield figure(title, mine(plugged, column), [one["bare"][column] for one in runs], "a bare loop in Python")
-    for column, kind in enumerate(("CPU", "wall")):
-        plug = mine("plug", column)
-        title = f"plug, {kind} {at}"
-        yield figure(title, plug, [one["ip"][0][column + 1] for one in runs], whole)
-        yield figure(title, plug, [one["exec"][0][column + 1] for one in runs], executed)
-        yield figure(title, plug, [one["pyroute2"][column] for one in runs], "pyroute2 as its documentation shows it")
+    for name, plugged in (("plug", "plug"), ("plug in one go", "burst")):
+        for column, kind in enumerate(("CPU", "wall")):
+            plug = mine(plugged, column)
+            title = f"{name}, {kind} {at}"
+            yield figure(title, plug, [one["ip"][0][column + 1] for one in runs], whole)
+            yield figure(title, plug, [one["exec"][0][column + 1] for one in runs], executed)
+            yield figure(
+                title, plug, [one["pyroute2"][column] for one in runs], "pyroute2 as its documentation shows it"
+            )
     alone = "ip commands, without the cost of starting them"
     yield figure(f"plug, CPU {at}", mine("plug", 0), [one["ip"][0][0] for one in runs], alone)
     yield figure(f"unplug, CPU {at}", mine("unplug", 0), [one["ip"][1][1] for one in runs], whole)

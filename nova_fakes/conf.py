@@ -36,10 +36,10 @@ socket; for remote: socket, deadline_s.
         default="static",
         choices=[
             ("static", "the addresses that nova knows are set from outside"),
-            ("dhcp", "a DHCP client inside asks Neutron's server; IPv6 addresses are set from outside"),
+            ("dhcp", "from the network: DHCP and, by an IPv6 subnet's address mode, router advertisements and DHCPv6"),
         ],
         help="""
-How instances' real interfaces get their IPv4 addresses. A port whose binding:profile has nova_fakes_addressing decides
+How instances' real interfaces get their addresses. A port whose binding:profile has nova_fakes_addressing decides
 for itself.
 """,
     ),

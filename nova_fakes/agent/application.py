@@ -1,6 +1,6 @@
 """The WSGI application: from HTTP to the service and back. It trusts nothing that it reads.
 
-``POST /v1/<verb>`` and ``POST /v1/batch`` are for clients; ``GET /health`` and ``GET /metrics`` are for whoever watches
+``POST /v2/<verb>`` and ``POST /v2/batch`` are for clients; ``GET /health`` and ``GET /metrics`` are for whoever watches
 the machine, as closed to other users as the verbs.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from nova_fakes.agent import checks, failures, protocol
-from nova_fakes.agent.audit import Peer
+from nova_fakes.agent import calls, checks, failures, protocol
+from nova_fakes.agent.peers import Peer
 from nova_fakes.agent.service import Service
 from nova_fakes.exceptions import AgentError, InvalidInput, NovaFakesError, PeerRefused, ProtocolMismatch
 
@@ -67,7 +67,7 @@ class Application:
         except NovaFakesError as error:
             status, body = failures.status(error), _encode({"error": failures.encode(error, verb)})
         except Exception as error:
-            LOG.exception("%s failed", verb)
+            LOG.exception("%a failed", verb)  # whatever its sender has called it
             status, body = HTTPStatus.INTERNAL_SERVER_ERROR, _encode({"error": failures.encode(error, verb)})
         headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
         start_response(f"{status.value} {status.phrase}", headers)
@@ -88,9 +88,9 @@ class Application:
             return protocol.Health().encode_result(self._service.health())
         _check_version(path)
         self._require(environ, "POST")
-        if verb == protocol.BATCH:
-            return self._service.serve_batch(peer, protocol.decode_batch(_body(environ)))
-        call = protocol.decode_call(verb, _body(environ))
+        if verb == calls.BATCH:
+            return self._service.serve_batch(peer, calls.decode_batch(_body(environ)))
+        call = calls.decode_call(verb, _body(environ))
         return self._service.serve(peer, call)
 
     def _require(self, environ: WSGIEnvironment, method: str) -> None:
@@ -109,7 +109,7 @@ def _check_version(path: str) -> None:
             f"the agent speaks protocol {protocol.PROTOCOL}, the client {version[:10]}; "
             "install the same version of nova-fakes on both sides"
         )
-    if parts[2] not in protocol.VERBS and parts[2] != protocol.BATCH:
+    if parts[2] not in protocol.VERBS and parts[2] != calls.BATCH:
         raise _HttpError(HTTPStatus.NOT_FOUND, f"there is no such verb; use one of {', '.join(protocol.VERBS)}")
 
 
@@ -118,8 +118,8 @@ def _body(environ: WSGIEnvironment) -> bytes:
         length = int(environ.get("CONTENT_LENGTH") or 0)
     except ValueError:
         raise InvalidInput("Content-Length", checks.shorten(environ["CONTENT_LENGTH"]), "give a number") from None
-    if not 0 <= length <= protocol.MAX_BODY_BYTES:
-        raise _HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"send at most {protocol.MAX_BODY_BYTES} bytes")
+    if not 0 <= length <= calls.MAX_BODY_BYTES:
+        raise _HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"send at most {calls.MAX_BODY_BYTES} bytes")
     body: bytes = environ["wsgi.input"].read(length)
     return body
 

@@ -12,21 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nova_fakes.agent import failures, protocol
+from nova_fakes.agent import calls, failures, protocol
+from nova_fakes.agent.peers import Peer
 from nova_fakes.exceptions import InvalidInput
 
-__all__ = ["Audit", "Peer", "Record", "read"]
+__all__ = ["Audit", "Record", "read"]
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The process at the other end of a connection, as the kernel tells (unix(7), ``SO_PEERCRED``)."""
-
-    pid: int
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +63,7 @@ class Audit:
         if old is not None:
             os.close(old)
 
-    def change(self, peer: Peer, call: protocol.Call, error: Exception | None, took_s: float) -> None:
+    def change(self, peer: Peer, call: calls.Call, error: Exception | None, took_s: float) -> None:
         """Write down a change that was made, or failed."""
         if self._fd is None:
             return
@@ -117,10 +109,13 @@ def read(path: str | os.PathLike[str]) -> Iterator[Record]:
         raise InvalidInput("audit", str(path), f"{error.strerror}; name an audit log") from None
     for number, raw in enumerate(lines[:-1], start=1):
         try:
-            line = protocol.load_json(raw)
+            line = calls.load_json(raw)
             if line["event"] != "change":
                 continue
             request = protocol.decode_arguments(line["verb"], _arguments(line))
+            if not (request.changes and request.replayed):
+                # Nobody but an agent writes these lines, and it writes none of these as changes.
+                raise InvalidInput("verb", request.verb, "it is no change that is made again")
             outcome = line["error"]
             record = Record(float(line["at"]), request, None if outcome is None else str(outcome["kind"]))
         except (InvalidInput, LookupError, TypeError, ValueError) as error:

@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nova_fakes.agent import failures, protocol
+from nova_fakes.agent import calls, failures, protocol
 from nova_fakes.agent.flights import Flights, Passenger
+from nova_fakes.agent.peers import peer_of
 from nova_fakes.exceptions import AgentBusy, AgentUnreachable, DeadlineExceeded, InvalidInput, NovaFakesError
 
 __all__ = ["DEFAULT_DEADLINE_S", "DEFAULT_SOCKET", "Client"]
@@ -46,6 +47,10 @@ class _NotSent(Exception):
     def __init__(self, error: OSError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+class _WrongOwner(PermissionError):
+    """Who listens there is another user's."""
 
 
 class _Lost(Exception):
@@ -77,7 +82,7 @@ class _Socket(socket.socket):
 class _Channel:
     """One connection to the agent, made when it is first used."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, owner: int | None) -> None:
         import httplib2
 
         channel = self
@@ -87,6 +92,7 @@ class _Channel:
                 super().__init__(host, channel)
 
         self.path = path
+        self.owner = owner
         self.until = 0.0
         self.fresh = True
         self._connection = Connection
@@ -100,12 +106,21 @@ class _Channel:
         :raises _Lost: it may have
         :raises TimeoutError: there was no answer in time
         """
+        headers = {"content-type": "application/json"}
+        return self._ask(f"v{protocol.PROTOCOL}/{verb}", "POST", body, headers, until)
+
+    def get(self, path: str, until: float) -> tuple[int, bytes]:
+        """Read something at the agent; the same is returned and raised."""
+        return self._ask(path, "GET", None, {}, until)
+
+    def _ask(
+        self, path: str, method: str, body: bytes | None, headers: dict[str, str], until: float
+    ) -> tuple[int, bytes]:
         self.until = until
         self.fresh = True
-        headers = {"content-type": "application/json"}
-        uri = f"http://{_AUTHORITY}/v{protocol.PROTOCOL}/{verb}"
+        uri = f"http://{_AUTHORITY}/{path}"
         try:
-            answer, content = self._http.request(uri, "POST", body, headers, connection_type=self._connection)
+            answer, content = self._http.request(uri, method, body, headers, connection_type=self._connection)
         except (TimeoutError, _NotSent, _Lost):
             self.close()
             raise
@@ -139,6 +154,7 @@ class _Connection(http.client.HTTPConnection):
         try:
             sock.settimeout(max(0.001, self._channel.until - time.monotonic()))
             sock.connect(os.fspath(self._channel.path))
+            self._check_owner(sock)
         except TimeoutError:
             sock.close()
             raise
@@ -146,6 +162,11 @@ class _Connection(http.client.HTTPConnection):
             sock.close()
             raise _NotSent(error) from error
         self._unix = self.sock = sock
+
+    def _check_owner(self, sock: socket.socket) -> None:
+        owner = self._channel.owner
+        if owner is not None and peer_of(sock).uid != owner:
+            raise _WrongOwner(errno.EPERM, f"its process belongs to user {peer_of(sock).uid}, not {owner}")
 
     def request(self, *arguments: Any, **options: Any) -> None:
         """Send a request, within the deadline of the call."""
@@ -178,6 +199,7 @@ class Client:
 
     :param path: the agent's socket
     :param deadline_s: how long a call may take, seconds
+    :param owner: the user id that the agent has to have; None asks whoever listens there
     :raises InvalidInput: the deadline is none
     """
 
@@ -186,14 +208,16 @@ class Client:
         path: str | os.PathLike[str] = DEFAULT_SOCKET,
         *,
         deadline_s: float = DEFAULT_DEADLINE_S,
+        owner: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if not 0 < deadline_s <= protocol.MAX_DEADLINE_S:
-            raise InvalidInput("deadline_s", deadline_s, f"give seconds, at most {protocol.MAX_DEADLINE_S:g}")
+        if not 0 < deadline_s <= calls.MAX_DEADLINE_S:
+            raise InvalidInput("deadline_s", deadline_s, f"give seconds, at most {calls.MAX_DEADLINE_S:g}")
         import httplib2  # noqa: F401  # it has a hundred modules: not only when the first deadline runs already
 
         self.path = Path(path)
         self.deadline_s = deadline_s
+        self._owner = owner
         self._sleep = sleep
         self._lock = threading.Lock()
         self._spare: list[_Channel] = []
@@ -216,16 +240,34 @@ class Client:
             except _Lost as error:
                 failure = error
                 if not request.idempotent:
-                    raise self._unreachable(request, error) from error
+                    raise self._unreachable(request.verb, error) from error
             except TimeoutError as error:
-                raise DeadlineExceeded(
-                    f"the agent at {self.path} has not answered {request.verb} within {self.deadline_s:g} s; "
-                    "see its log, and `nova-fakes agent health`"
-                ) from error
+                raise self._late(request.verb) from error
             if time.monotonic() + pause_s >= until or not _passing(failure):
-                raise self._unreachable(request, failure) from failure
+                raise self._unreachable(request.verb, failure) from failure
             self._sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def metrics(self) -> str:
+        """Return what the agent counts, in Prometheus' text format.
+
+        :raises AgentUnreachable: there is no agent, or it was lost on the way
+        :raises DeadlineExceeded: it did not answer in time
+        :raises PeerRefused: it does not serve this user
+        """
+        channel = _Channel(self.path, self._owner)
+        try:
+            status, content = channel.get("metrics", time.monotonic() + self.deadline_s)
+        except (_NotSent, _Lost) as error:
+            raise self._unreachable("metrics", error) from error
+        except TimeoutError as error:
+            raise self._late("metrics") from error
+        finally:
+            channel.close()
+        if status != http.client.OK:
+            answer = self._read(status, content)
+            raise failures.decode(answer.get("error"))
+        return content.decode()
 
     def close(self) -> None:
         """Close the connections; a later call makes new ones."""
@@ -235,7 +277,7 @@ class Client:
             channel.close()
 
     def _attempt(self, request: protocol.Request, until: float) -> Any:
-        body = protocol.encode_call(_call(request, until))
+        body = calls.encode_call(_call(request, until))
         status, content = self._send(request.verb, body, until, idempotent=request.idempotent)
         return self._result(request, status, content)
 
@@ -246,11 +288,11 @@ class Client:
         for passenger in passengers:
             if passenger.until <= now:
                 passenger.error = TimeoutError()
-        body = protocol.encode_batch([_call(passenger.request, passenger.until) for passenger in waiting])
+        body = calls.encode_batch([_call(passenger.request, passenger.until) for passenger in waiting])
         answers: list[Any] = [None] * len(waiting)
-        if waiting and len(body) <= protocol.MAX_BODY_BYTES:
+        if waiting and len(body) <= calls.MAX_BODY_BYTES:
             until = max(passenger.until for passenger in waiting)
-            status, content = self._send(protocol.BATCH, body, until, idempotent=True)
+            status, content = self._send(calls.BATCH, body, until, idempotent=True)
             answers = self._listed(status, content, len(waiting))
         for passenger, answer in zip(waiting, answers, strict=True):
             try:
@@ -271,7 +313,7 @@ class Client:
             # The agent may have closed one that was idle, which only shows when it is too late to say it again.
             if self._spare and idempotent:
                 return self._spare.pop()
-        return _Channel(self.path)
+        return _Channel(self.path, self._owner)
 
     def _give_back(self, channel: _Channel) -> None:
         with self._lock:
@@ -294,7 +336,7 @@ class Client:
 
     def _read(self, status: int, content: bytes) -> Mapping[str, Any]:
         try:
-            answer = protocol.load_json(content)
+            answer = calls.load_json(content)
         except InvalidInput:
             answer = None
         if isinstance(answer, dict) and ("error" in answer or (status == http.client.OK and "result" in answer)):
@@ -307,24 +349,32 @@ class Client:
             raise failures.decode(answer["error"])
         return request.decode_result(answer["result"])
 
-    def _unreachable(self, request: protocol.Request, failure: Exception) -> NovaFakesError:
+    def _late(self, verb: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"the agent at {self.path} has not answered {verb} within {self.deadline_s:g} s; "
+            "see its log, and `nova-fakes agent health`"
+        )
+
+    def _unreachable(self, verb: str, failure: Exception) -> NovaFakesError:
         if isinstance(failure, AgentBusy):
             return failure
         reason = f"the connection was lost ({failure})"
         if isinstance(failure, _NotSent):
             reason = _REASONS.get(failure.error.errno or 0, str(failure.error))
-        return AgentUnreachable(f"{request.verb} failed: no agent at {self.path}: {reason}")
+            if isinstance(failure.error, _WrongOwner):
+                reason = str(failure.error.strerror)
+        return AgentUnreachable(f"{verb} failed: no agent at {self.path}: {reason}")
 
 
 def _is_answer(value: object) -> bool:
     return value is None or (isinstance(value, dict) and ("error" in value or "result" in value))
 
 
-def _call(request: protocol.Request, until: float) -> protocol.Call:
+def _call(request: protocol.Request, until: float) -> calls.Call:
     rest = until - time.monotonic()
     if rest <= 0:
         raise TimeoutError
-    return protocol.Call(os.urandom(8).hex(), rest, request)
+    return calls.Call(os.urandom(8).hex(), rest, request)
 
 
 def _passing(failure: Exception) -> bool:

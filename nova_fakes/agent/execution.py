@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from nova_fakes.agent.audit import Peer
+from nova_fakes.agent.peers import Peer
 from nova_fakes.agent.protocol import Execution
 from nova_fakes.exceptions import AgentBusy, DeadlineExceeded, PeerRefused, RealizerError
 from nova_fakes.virt.vif import namespaces

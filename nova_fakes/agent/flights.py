@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nova_fakes.agent.protocol import MAX_BATCH, Request
+from nova_fakes.agent.calls import MAX_BATCH
+from nova_fakes.agent.protocol import Request
 
 __all__ = ["Flights", "Passenger"]
 

@@ -59,6 +59,11 @@ class Hosts:
                 found = self._realizers[host] = registry.load(self.name, host=host, **self._options)
             return found
 
+    def instances(self) -> int | None:
+        """Return how many instances there are; None where the realizer does not tell."""
+        found = getattr(self.fabric, "instances", None)
+        return None if found is None else len(found())
+
     def close(self) -> None:
         """Give everything up and leave the instances' interfaces where they are."""
         with self._lock:

@@ -6,16 +6,14 @@ agent of our own user is believed and nobody else, who could have us take in a n
 
 import os
 import socket
-import struct
 
 from nova_fakes.agent import protocol
 from nova_fakes.agent.client import Client
+from nova_fakes.agent.peers import peer_of
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.virt.vif import namespaces
 
 __all__ = ["namespace_of"]
-
-_CREDENTIALS = struct.Struct("3i")
 
 
 def namespace_of(socket_path: str, host: str, instance: str, deadline_s: float) -> str | None:
@@ -29,7 +27,7 @@ def namespace_of(socket_path: str, host: str, instance: str, deadline_s: float) 
     if pid is None:
         return None
     try:
-        path = Client(socket_path, deadline_s=deadline_s).call(protocol.Namespace(host, instance))
+        path = Client(socket_path, deadline_s=deadline_s, owner=os.geteuid()).call(protocol.Namespace(host, instance))
     except NovaFakesError:
         return None
     if path is None:
@@ -46,6 +44,5 @@ def _agent(socket_path: str, deadline_s: float) -> int | None:
             sock.connect(socket_path)
         except OSError:
             return None
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        pid, uid, _gid = _CREDENTIALS.unpack(credentials)
-    return pid if uid == os.geteuid() else None
+        peer = peer_of(sock)
+    return peer.pid if peer.uid == os.geteuid() else None

@@ -1,14 +1,10 @@
 """What client and agent say to each other: one schema for both ends.
 
-A call is ``POST /v1/<verb>`` with a JSON object: ``id`` (of the request, for logs), ``deadline_s`` (how long the client
-waits) and ``arguments``. The answer is ``{"result": …}`` or ``{"error": …}`` (see `failures`). A request checks itself
-when it is made, so neither end can hold one that the other would refuse. ``POST /v1/batch`` carries several calls, each
-an object with its ``verb`` besides; its result lists their answers, null for one that is not done yet: whoever wants
-that one asks again, which is why only idempotent verbs go into a batch. The number in the path is the protocol's:
-a change that an older end would misunderstand gets the next.
+A request is a verb with typed arguments, and checks itself when it is made, so that neither end can hold one that the
+other would refuse. How calls travel is in `nova_fakes.agent.calls`. `PROTOCOL` counts the changes that an older end
+would misunderstand.
 """
 
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -19,14 +15,9 @@ from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, RealizerDescription
 
 __all__ = [
-    "BATCH",
-    "MAX_BATCH",
-    "MAX_BODY_BYTES",
-    "MAX_DEADLINE_S",
     "PROTOCOL",
     "VERBS",
     "AbortMigration",
-    "Call",
     "Counters",
     "Describe",
     "Execute",
@@ -42,26 +33,23 @@ __all__ = [
     "TakeOver",
     "Unplug",
     "decode_arguments",
-    "decode_batch",
-    "decode_call",
     "encode_arguments",
-    "encode_batch",
-    "encode_call",
-    "load_json",
 ]
 
-PROTOCOL = 1
-#: Where several calls go, and how many at most.
-BATCH, MAX_BATCH = "batch", 32
-MAX_BODY_BYTES = 1 << 20
-MAX_DEADLINE_S = 600.0
+#: 2: `Unplug` says whether the instance has moved, subnets their way of IPv6.
+PROTOCOL = 2
 #: Characters of a command with its arguments.
 _MAX_ARGV = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """How the agent is: `oldest_s` is how long the oldest request has been under way, 0 where there is none."""
+    """How the agent is.
+
+    `status` is ``ok``, or ``stuck`` where a request does not end; `instances` None where the realizer does not tell;
+    `oldest_s` how long the oldest request has been under way, 0 where there is none; `audit_lines_lost` how many lines
+    of the audit log could not be written.
+    """
 
     status: str
     protocol: int
@@ -69,8 +57,10 @@ class HealthReport:
     realizer: str
     pid: int
     uptime_s: float
+    instances: int | None
     waiting: int
     oldest_s: float
+    audit_lines_lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +115,16 @@ class Plug(Request):
 
 @dataclass(frozen=True, slots=True)
 class Unplug(Request):
-    """Remove these VIFs, or all and the namespace where None."""
+    """Remove these VIFs, or all and the namespace where None.
+
+    `moved`: the instance lives on elsewhere, so that its leases are not given back.
+    """
 
     verb = "unplug"
     host: str
     instance: str
     some_vifs: tuple[VIF, ...] | None
+    moved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +223,7 @@ class Namespace(Request):
 
     def decode_result(self, value: Any) -> str | None:
         """Return the path, None where there is none."""
-        return None if value is None else checks.text(value, "namespace")
+        return None if value is None else checks.path(value, "namespace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,15 +295,6 @@ VERBS: Mapping[str, type[Request]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request under way: `deadline_s` is how long its client waits for the answer, seconds."""
-
-    id: str
-    deadline_s: float
-    request: Request
-
-
 def encode_arguments(request: Request) -> dict[str, Any]:
     """Return a request's arguments as JSON carries them."""
     given = {item.name: getattr(request, item.name) for item in fields(request)}
@@ -332,78 +317,6 @@ def decode_arguments(verb: str, arguments: object) -> Request:
     names = [item.name for item in fields(request)]
     given = checks.keys(arguments, "arguments", names)
     return request(**{name: _decode(name, given[name]) for name in names})
-
-
-def encode_call(call: Call) -> bytes:
-    """Return the body that carries a call."""
-    return _dump(_carried(call))
-
-
-def decode_call(verb: str, body: bytes) -> Call:
-    """Return the call that a body carries.
-
-    :raises InvalidInput: it carries none
-    """
-    return _decode_call(verb, load_json(body))
-
-
-def encode_batch(calls: Sequence[Call]) -> bytes:
-    """Return the body that carries several calls."""
-    return _dump({"calls": [{"verb": call.request.verb, **_carried(call)} for call in calls]})
-
-
-def decode_batch(body: bytes) -> list[Call | InvalidInput]:
-    """Return the calls that a body carries, in place of one that is none what is wrong with it.
-
-    :raises InvalidInput: it carries no batch
-    """
-    given = checks.listed(checks.keys(load_json(body), "body", ("calls",))["calls"], "calls")
-    if len(given) > MAX_BATCH:
-        raise InvalidInput("calls", len(given), f"send at most {MAX_BATCH} at once")
-    return [_batched(value) for value in given]
-
-
-def _batched(value: object) -> Call | InvalidInput:
-    try:
-        verb = checks.text(_object(value, "call").get("verb"), "verb")
-        call = _decode_call(verb, {key: item for key, item in _object(value, "call").items() if key != "verb"})
-        if not call.request.idempotent:
-            raise InvalidInput("verb", verb, "send it alone: it may not be said twice")
-        return call
-    except InvalidInput as error:
-        return error
-
-
-def _carried(call: Call) -> dict[str, Any]:
-    return {"id": call.id, "deadline_s": call.deadline_s, "arguments": encode_arguments(call.request)}
-
-
-def _dump(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _decode_call(verb: str, value: object) -> Call:
-    given = checks.keys(value, "body", ("id", "deadline_s", "arguments"))
-    deadline_s = given["deadline_s"]
-    if isinstance(deadline_s, bool) or not isinstance(deadline_s, (int, float)) or not 0 < deadline_s <= MAX_DEADLINE_S:
-        raise InvalidInput("deadline_s", deadline_s, f"give seconds, more than 0 and at most {MAX_DEADLINE_S:g}")
-    request = decode_arguments(verb, given["arguments"])
-    return Call(checks.identifier(given["id"], "id"), float(deadline_s), request)
-
-
-def load_json(body: bytes) -> Any:
-    """Read JSON as RFC 8259 defines it: in UTF-8, without NaN, and no deeper than anybody needs.
-
-    :raises InvalidInput: it is none
-    """
-    try:
-        return json.loads(body.decode(), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput("body", ascii(body[:80]), f"give JSON in UTF-8 ({error})") from None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
 
 
 def _decode(name: str, value: object) -> object:
@@ -441,6 +354,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "source": checks.host,
     "instance": checks.uuid,
     "up": checks.flag,
+    "moved": checks.flag,
     "argv": _check_argv,
     "source_socket": checks.path,
     "vifs": _check_vifs,

@@ -13,7 +13,6 @@ import os
 import resource
 import socket
 import stat
-import struct
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -24,9 +23,9 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import UnixWSGIServer
 
-from nova_fakes.agent import protocol
+from nova_fakes.agent import calls
 from nova_fakes.agent.application import Application
-from nova_fakes.agent.audit import Peer
+from nova_fakes.agent.peers import Peer, peer_of
 from nova_fakes.agent.service import Service
 from nova_fakes.exceptions import InvalidInput, StateInUse
 
@@ -45,7 +44,6 @@ _BACKLOG = 1024
 _CONNECTIONS = 4096
 #: Users who are not served get an answer that tells them so, but not many at a time.
 _REFUSED_CONNECTIONS = 64
-_CREDENTIALS = struct.Struct("3i")
 
 
 def listen(path: Path, *, mode: int = 0o600, group: str | None = None) -> socket.socket:
@@ -58,14 +56,13 @@ def listen(path: Path, *, mode: int = 0o600, group: str | None = None) -> socket
     """
     gid = -1 if group is None else _group(group)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         _remove_stale(path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             os.fchmod(sock.fileno(), 0)  # what bind makes has no permissions until it has its group
             sock.bind(os.fspath(path))
-            os.chown(path, -1, gid)
-            os.chmod(path, mode)
+            _give(path, gid, mode)
             sock.listen(_BACKLOG)
         except BaseException:
             sock.close()
@@ -73,6 +70,23 @@ def listen(path: Path, *, mode: int = 0o600, group: str | None = None) -> socket
     except OSError as error:
         raise InvalidInput("socket", str(path), f"{error.strerror or error}; name a path that can be written") from None
     return sock
+
+
+def _give(path: Path, gid: int, mode: int) -> None:
+    """Give a socket its group and permissions.
+
+    By a descriptor of the socket itself: where others may write to its directory, its name could lead to a file of
+    root's by now, which they would get with it.
+    """
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise InvalidInput("socket", str(path), "something else has taken its place; name a path of your own")
+        here = f"/proc/self/fd/{fd}"
+        os.chown(here, -1, gid)
+        os.chmod(here, mode)
+    finally:
+        os.close(fd)
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
@@ -113,7 +127,7 @@ class Server(UnixWSGIServer):  # type: ignore[misc]
             channel_timeout=_IDLE_S,
             cleanup_interval=_SWEEP_S,
             max_request_header_size=_HEADER_BYTES,
-            max_request_body_size=protocol.MAX_BODY_BYTES,
+            max_request_body_size=calls.MAX_BODY_BYTES,
             asyncore_use_poll=True,
             ident=None,
             clear_untrusted_proxy_headers=False,
@@ -127,7 +141,7 @@ class Server(UnixWSGIServer):  # type: ignore[misc]
         if accepted is None:
             return None
         sock: socket.socket = accepted[0]
-        peer = Peer(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
+        peer = peer_of(sock)
         if peer.uid not in self._allowed and self._refused() >= _REFUSED_CONNECTIONS:
             sock.close()
             return None

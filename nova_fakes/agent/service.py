@@ -8,13 +8,15 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import nova_fakes
-from nova_fakes.agent import failures, neighbour, protocol
-from nova_fakes.agent.audit import Audit, Peer
+from nova_fakes.agent import calls, failures, neighbour, protocol
+from nova_fakes.agent.audit import Audit
 from nova_fakes.agent.bursts import Bursts, Job
 from nova_fakes.agent.execution import Executor
 from nova_fakes.agent.hosts import Hosts
 from nova_fakes.agent.metrics import Metrics
+from nova_fakes.agent.peers import Peer
 from nova_fakes.exceptions import InvalidInput, NovaFakesError
+from nova_fakes.virt.nic import Departing
 from nova_fakes.virt.vif.base import VIF, Realizer
 
 __all__ = ["Service", "Taking"]
@@ -57,9 +59,9 @@ class Service:
         self._executor = Executor(allow_exec)
         self._bursts = Bursts(together, gather_s=gather_s, limit=limit)
         self._began = time.monotonic()
-        self.metrics = Metrics()
+        self.metrics = Metrics(version=nova_fakes.__version__, protocol=str(protocol.PROTOCOL), realizer=hosts.name)
 
-    def serve(self, peer: Peer, call: protocol.Call) -> Any:
+    def serve(self, peer: Peer, call: calls.Call) -> Any:
         """Do what a call asks and return its result as JSON carries it.
 
         :raises NovaFakesError: it failed
@@ -73,22 +75,22 @@ class Service:
             return self._answer(call, began, partial(self._take_over, peer, call, call.request, began))
         return self._answer(call, began, lambda: self._begin(peer, call)(began + call.deadline_s))
 
-    def serve_batch(self, peer: Peer, calls: Sequence[protocol.Call | InvalidInput]) -> list[dict[str, Any] | None]:
+    def serve_batch(self, peer: Peer, batch: Sequence[calls.Call | InvalidInput]) -> list[dict[str, Any] | None]:
         """Do what several calls ask, and return their answers; see `protocol` for those that are not done soon."""
         began = time.monotonic()
-        under_way = [self._begun(peer, call) for call in calls]
+        under_way = [self._begun(peer, call) for call in batch]
         patience = began + _PATIENCE_S
         answers: list[dict[str, Any] | None] = []
-        for call, job in zip(calls, under_way, strict=True):
+        for call, job in zip(batch, under_way, strict=True):
             if isinstance(call, InvalidInput):
-                answers.append({"error": failures.encode(call, protocol.BATCH)})
+                answers.append({"error": failures.encode(call, calls.BATCH)})
             elif isinstance(job, Job) and not job.done_by(min(patience, began + call.deadline_s)):
                 answers.append(None)
             else:
                 answers.append(self._batch_answer(call, began, job))
         return answers
 
-    def _begun(self, peer: Peer, call: protocol.Call | InvalidInput) -> Any:
+    def _begun(self, peer: Peer, call: calls.Call | InvalidInput) -> Any:
         """Have a call of a batch begun: a `Job`, or what makes its result or raises."""
         if isinstance(call, InvalidInput):
             return None
@@ -97,7 +99,7 @@ class Service:
         except NovaFakesError as error:
             return error
 
-    def _batch_answer(self, call: protocol.Call, began: float, job: Job | NovaFakesError | None) -> dict[str, Any]:
+    def _batch_answer(self, call: calls.Call, began: float, job: Job | NovaFakesError | None) -> dict[str, Any]:
         def result() -> Any:
             if isinstance(job, Job):
                 return job.wait(began)
@@ -112,7 +114,7 @@ class Service:
                 LOG.exception("%s failed", call.request.verb)
             return {"error": failures.encode(error, call.request.verb)}
 
-    def _answer(self, call: protocol.Call, began: float, result: Callable[[], Any]) -> Any:
+    def _answer(self, call: calls.Call, began: float, result: Callable[[], Any]) -> Any:
         outcome = "done"
         try:
             return call.request.encode_result(result())
@@ -137,18 +139,21 @@ class Service:
             realizer=self._hosts.name,
             pid=os.getpid(),
             uptime_s=round(time.monotonic() - self._began, 3),
+            instances=self._hosts.instances(),
             waiting=self._bursts.waiting,
             oldest_s=round(oldest_s, 3),
+            audit_lines_lost=self._audit.lost,
         )
 
     def render_metrics(self) -> str:
         """Return the metrics as text."""
         return self.metrics.render(
             {
-                "bursts_total": ("What was done in one go.", self._bursts.bursts),
-                "jobs_total": ("Requests in them.", self._bursts.jobs),
+                "instances": ("Instances that have interfaces here.", self._hosts.instances()),
                 "waiting": ("Requests that wait or run.", self._bursts.waiting),
                 "oldest_seconds": ("Age of the oldest of them.", self._bursts.oldest_s()),
+                "bursts_total": ("Bursts: requests that came together are done in one go.", self._bursts.bursts),
+                "jobs_total": ("Requests that were done in bursts.", self._bursts.jobs),
                 "uptime_seconds": ("Since the agent started.", time.monotonic() - self._began),
                 "audit_lines_lost_total": ("Lines of the audit log that could not be written.", self._audit.lost),
             }
@@ -162,11 +167,11 @@ class Service:
             LOG.error("something hangs in the realizer; the next agent on this ledger takes over what is there")
         self._audit.close()
 
-    def _begin(self, peer: Peer, call: protocol.Call) -> Callable[[float], Any]:
+    def _begin(self, peer: Peer, call: calls.Call) -> Callable[[float], Any]:
         job = self._submit(peer, call)
         return job.wait if job is not None else lambda _until: self.health()
 
-    def _submit(self, peer: Peer, call: protocol.Call) -> Job | None:
+    def _submit(self, peer: Peer, call: calls.Call) -> Job | None:
         """Have a call done; None for one that is answered at once."""
         if isinstance(call.request, protocol.Health):
             return None
@@ -174,7 +179,7 @@ class Service:
         job = partial(self._audited, peer, call, perform) if call.request.changes else perform
         return self._bursts.submit(job, getattr(call.request, "instance", None))
 
-    def _take_over(self, peer: Peer, call: protocol.Call, request: protocol.TakeOver, began: float) -> None:
+    def _take_over(self, peer: Peer, call: calls.Call, request: protocol.TakeOver, began: float) -> None:
         # The other agent is asked in this thread: while it waits for an answer, nobody waits for it.
         source = neighbour.namespace_of(request.source_socket, request.source, request.instance, call.deadline_s / 2)
 
@@ -194,7 +199,7 @@ class Service:
         namespace = self._hosts.realizer(request.host).namespace(request.instance)
         return self._executor.run(peer, namespace, request.argv, until)
 
-    def _audited(self, peer: Peer, call: protocol.Call, perform: Callable[[], Any]) -> Any:
+    def _audited(self, peer: Peer, call: calls.Call, perform: Callable[[], Any]) -> Any:
         began = time.monotonic()
         failure: Exception | None = None
         try:
@@ -212,9 +217,16 @@ class Service:
         return _ON_REALIZER[type(request)](self._hosts.realizer(request.host), request)  # type: ignore[attr-defined]
 
 
+def _unplug(realizer: Realizer, request: protocol.Unplug) -> None:
+    if request.moved and isinstance(realizer, Departing):
+        realizer.depart(request.instance, request.some_vifs)
+    else:
+        realizer.unplug(request.instance, request.some_vifs)
+
+
 _ON_REALIZER: Mapping[type[protocol.Request], Callable[[Realizer, Any], Any]] = {
     protocol.Plug: lambda realizer, r: realizer.plug(r.instance, r.vifs, up=r.up),
-    protocol.Unplug: lambda realizer, r: realizer.unplug(r.instance, r.some_vifs),
+    protocol.Unplug: _unplug,
     protocol.SetLink: lambda realizer, r: realizer.set_link(r.instance, r.up),
     protocol.PrepareMigration: lambda realizer, r: realizer.prepare_migration(r.instance, r.vifs),
     protocol.AbortMigration: lambda realizer, r: realizer.abort_migration(r.instance, r.vifs),

@@ -113,6 +113,7 @@ def _encode_subnet(subnet: Subnet) -> dict[str, Any]:
         "routes": [_encode_route(route) for route in subnet.routes],
         "dns": list(subnet.dns),
         "dhcp_server": subnet.dhcp_server,
+        "ipv6_mode": subnet.ipv6_mode,
     }
 
 
@@ -123,7 +124,7 @@ def _encode_route(route: Route) -> dict[str, str]:
 def _subnet(value: object, name: str) -> dict[str, Any]:
     given = checks.keys(value, f"subnet {name}", _SUBNET)
     routes = [checks.keys(route, f"route {name}", _ROUTE) for route in checks.listed(given["routes"], f"routes {name}")]
-    gateway, server = given["gateway"], given["dhcp_server"]
+    gateway, server, mode = given["gateway"], given["dhcp_server"], given["ipv6_mode"]
     return {
         "cidr": checks.no_zone(given["cidr"], f"cidr {name}"),
         "gateway": None if gateway is None else checks.no_zone(gateway, f"gateway {name}"),
@@ -136,7 +137,10 @@ def _subnet(value: object, name: str) -> dict[str, Any]:
             for route in routes
         ],
         "dns": checks.listed(given["dns"], f"dns {name}"),
-        "meta": {"dhcp_server": None if server is None else checks.no_zone(server, f"dhcp_server {name}")},
+        "meta": {
+            "dhcp_server": None if server is None else checks.no_zone(server, f"dhcp_server {name}"),
+            "ipv6_address_mode": None if mode is None else checks.identifier(mode, f"ipv6_mode {name}"),
+        },
     }
 
 

@@ -223,18 +223,22 @@ class Stack(Mounts):
 
     def _make_volume(self) -> tuple[Any, flask.Flask]:
         from nova_fakes.api.volume import VolumeService, create_app
+        from nova_fakes.volume.pool import Pool
         from nova_fakes.volume.store import VolumeStore
 
         path = None
         if self._directory is not None:
             self._directory.mkdir(parents=True, exist_ok=True)
             path = self._directory / "volumes.sqlite"
-        self._volumes = VolumeStore(clock=self._clock, path=path)
+        # A second pool gives volumes somewhere to move to.
+        self._volumes = VolumeStore([Pool(name="fake"), Pool(name="spare")], clock=self._clock, path=path)
         service = VolumeService(
             images=None if self.image is None else self._find_image,
             image_bytes=None if self.image is None else self._image_bytes,
+            image_sink=self.image,
             clock=self._clock,
             volume_store=self._volumes,
+            server_swap=self._swap_volumes,
         )
         return service, create_app(service, self.tokens)
 
@@ -253,6 +257,7 @@ class Stack(Mounts):
         service = ComputeService(
             plan, neighbours=neighbours, agent=self.network, clock=self._clock, journal=self._journal
         )
+        service.fleet.volume_store = self._volumes
         return service, create_app(service, self.tokens)
 
     def _begin(self, seed: bool) -> None:
@@ -296,6 +301,17 @@ class Stack(Mounts):
         assert self.image is not None
         self.image.download(token, image_id)
         return self.image.read(image_id)
+
+    def _swap_volumes(self, server_id: str, old_id: str, new_id: str) -> None:
+        """Let the compute service put a volume in another's place, for the volume service."""
+        from nova_fakes.api.compute.neighbours import Neighbours
+
+        served = {name: self.applications[name] for name in ("compute",) if name in self.applications}
+        path = f"/v2.1/servers/{server_id}/os-volume_attachments/{old_id}"
+        body = {"volumeAttachment": {"volumeId": new_id}}
+        reply = Neighbours(served).call(administrator(self.identity, self._clock), "compute", "PUT", path, body)
+        if not reply.ok:
+            raise ApiError(reply.status, reply.message)
 
     def _find_image(self, reference: str, token: Token) -> Mapping[str, Any] | None:
         """Look an image up by id or name, for the volume service."""

@@ -7,11 +7,15 @@ import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nova_fakes.cmd import exits
 from nova_fakes.exceptions import InvalidInput, UnknownRealizer
+
+if TYPE_CHECKING:
+    from nova_fakes.agent.protocol import HealthReport
 
 __all__ = ["agent", "replay"]
 
@@ -186,12 +190,43 @@ def health(socket_path: Path, timeout_s: float, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
     else:
-        click.echo(
-            f"{report.status}: nova-fakes {report.version}, protocol {report.protocol}, realizer {report.realizer}, "
-            f"process {report.pid}, up {report.uptime_s:.0f} s, {report.waiting} requests waiting, "
-            f"the oldest for {report.oldest_s:.1f} s"
-        )
+        click.echo(_in_words(report))
     return exits.OK if report.status == "ok" else exits.FAILED
+
+
+def _in_words(report: HealthReport) -> str:
+    instances = "" if report.instances is None else f" with {report.instances:,} instances"
+    waiting = "no request waits"
+    if report.waiting:
+        waiting = f"{report.waiting} requests wait, the oldest for {_duration(report.oldest_s)}"
+    lost = f"; {report.audit_lines_lost} lines of the audit log are lost" if report.audit_lines_lost else ""
+    return (
+        f"{report.status}: nova-fakes {report.version}, protocol {report.protocol}, "
+        f"realizer {report.realizer}{instances}, process {report.pid}, up {_duration(report.uptime_s)}; {waiting}{lost}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration in the two largest units that it has."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86_400))
+    if not hours:
+        return f"{minutes} min {int(seconds) % 60} s"
+    return f"{hours} h {minutes % 60} min" if not days else f"{days} d {hours % 24} h"
+
+
+@agent.command()
+@socket_option
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(0.01, 600), default=5.0, show_default=True, help="Seconds."
+)
+def metrics(socket_path: Path, timeout_s: float) -> int:
+    """Print what the agent counts, in Prometheus' text format."""
+    from nova_fakes.agent.client import Client
+
+    click.echo(Client(socket_path, deadline_s=timeout_s).metrics(), nl=False)
+    return exits.OK
 
 
 @agent.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -62,7 +62,7 @@ def _fits(limit: Capacity, instances: int) -> Finding:
     room = "" if limit.instances is None else f": room for {limit.instances:,}"
     if limit.allows(instances):
         return Finding(f"{limit.name} for {instances:,}", "ok", f"{limit.value}{room}")
-    cure = f"{limit.cure(instances)}: {limit.why}"
+    cure = f"{limit.cure(instances)} ({limit.why})"
     return Finding(f"{limit.name} for {instances:,}", "warning", f"{limit.value}{room}", cure)
 
 
@@ -88,9 +88,13 @@ def _print_table(findings: Sequence[Finding]) -> None:
     table.add_column("what", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("found")
-    table.add_column("cure")
     for finding in findings:
         colour = _COLOURS.get(finding.status, "default")
-        status = f"[{colour}]{escape(finding.status)}[/]"
-        table.add_row(finding.name, status, escape(str(finding.value)), escape(finding.cure or ""))
+        table.add_row(finding.name, f"[{colour}]{escape(finding.status)}[/]", escape(str(finding.value)))
     Console(highlight=False).print(table)
+    cures = [finding for finding in findings if finding.cure]
+    if cures:
+        # Whole and on a line each: they are commands to be copied, which a column would break.
+        click.echo("\nwhat to do:")
+    for finding in cures:
+        click.echo(f"  {finding.name}: {finding.cure}")

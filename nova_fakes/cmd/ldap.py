@@ -54,6 +54,12 @@ def ldap() -> None:
 )
 @click.option("--sync", is_flag=True, help="Let copies be kept up to date (RFC 4533).")
 @click.option("--session-log", type=click.IntRange(0), default=0, show_default=True, help="Deletions kept for copies.")
+@click.option(
+    "--access",
+    multiple=True,
+    metavar="RULE",
+    help="As slapd's: 'to attrs=userPassword by self write by anonymous auth'; may be given again, the first decides.",
+)
 @click.option("--allow-bind-v2", is_flag=True, help="Let clients bind by LDAPv2.")
 @click.option("--certificate", type=FILE, help="PEM file for ldaps and StartTLS.")
 @click.option("--key", type=FILE, help="PEM file with the certificate's key, where it is not in the same file.")
@@ -81,6 +87,7 @@ def serve(
     integrity: tuple[str, ...],
     sync: bool,
     session_log: int,
+    access: tuple[str, ...],
     allow_bind_v2: bool,
     certificate: Path | None,
     key: Path | None,
@@ -92,6 +99,7 @@ def serve(
     Without --listen and --ldapi it listens on ldap://127.0.0.1:1389.
     """
     from nova_fakes.ldap import fault_plan
+    from nova_fakes.ldap.access import AccessRule
     from nova_fakes.ldap.directory import Directory
     from nova_fakes.ldap.schema import Schema
     from nova_fakes.ldap.server import Server
@@ -112,6 +120,7 @@ def serve(
         integrity=integrity,
         sync=sync,
         session_log=session_log,
+        access=[AccessRule.parse(rule) for rule in access],
         allow_v2=allow_bind_v2,
         persist=persist,
     )

@@ -93,6 +93,12 @@ def progress_line(progress: Progress) -> str | None:
     help="A broker, nova-api, nova-conductor, nova-scheduler and the nova-computes as processes of their own. "
     "Real interfaces are made by an agent beside them.",
 )
+@click.option(
+    "--cinder",
+    "cinder_url",
+    metavar="URL",
+    help="Endpoint of a Cinder that takes the place of the volume service: http://HOST:PORT/volume/v3.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, the status, when the sandbox is up.")
 @pass_sandboxes
 def up(
@@ -105,6 +111,7 @@ def up(
     port: int,
     fallback_null: bool,
     processes: bool,
+    cinder_url: str | None,
     as_json: bool,
 ) -> int:
     """Start a sandbox: nova, placement and the APIs around them.
@@ -127,6 +134,7 @@ def up(
         port=port,
         fallback_null=fallback_null,
         processes=processes,
+        cinder_url=cinder_url,
         options={} if plan is None else plan.nova,
         fleet_file=None if fleet is None else fleet.absolute(),
         fault_file=None if faults is None else faults.absolute(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ __all__ = ["ANONYMOUS", "LEVELS", "Access", "AccessRule", "Identity"]
 
 LEVELS = ("none", "disclose", "auth", "compare", "search", "read", "write", "manage")
 """Levels of access; each includes those before it."""
+GRANTEES = ("self", "anonymous", "users", "*")
+"""Who may be given access without a DN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,43 @@ class AccessRule:
             if level not in LEVELS:
                 raise InvalidInput("access", f"by {who} {level}", f"a level is one of {', '.join(LEVELS)}")
 
+    @classmethod
+    def parse(cls, text: str) -> AccessRule:
+        """Read a rule as slapd.conf has it: `to WHAT by WHO LEVEL by WHO LEVEL …`, with or without `access` before it.
+
+        :param text: WHAT is `*`, `dn.subtree="DN"`, `attrs=NAME,NAME` or both; WHO is `self`, `anonymous`, `users`, `*`
+            or `dn.exact="DN"`
+        :raises InvalidInput: it says something else
+        """
+        try:
+            words = shlex.split(text.removeprefix("access "))
+        except ValueError as error:
+            raise InvalidInput("access", text, f"close what is quoted ({error})") from None
+        about = words[1 : words.index("by")] if "by" in words else []
+        grants = words[1 + len(about) :]
+        if words[:1] != ["to"] or not about or len(grants) % 3 or {*grants[::3]} != {"by"}:
+            raise InvalidInput("access", text, "write: to WHAT by WHO LEVEL by WHO LEVEL …")
+        attributes = subtree = None
+        for word in about:
+            name, _, value = word.partition("=")
+            if name == "dn.subtree":
+                subtree = value
+            elif name == "attrs":
+                attributes = frozenset(value.split(","))
+            elif word != "*":
+                raise InvalidInput("access", word, 'rules here are about *, dn.subtree="DN" or attrs=NAME,NAME')
+        return cls(tuple(zip(map(_who, grants[1::3]), grants[2::3], strict=True)), attributes, subtree)
+
+
+def _who(word: str) -> str:
+    """Return whom a word of a rule names, as a grant has it."""
+    if word in GRANTEES:
+        return word
+    style, separator, dn = word.partition("=")
+    if not separator or style not in ("dn", "dn.exact", "dn.base"):
+        raise InvalidInput("access", word, f'give access to {", ".join(GRANTEES)} or dn.exact="DN"')
+    return dn
+
 
 class Access:
     """The access rules of a directory. Where there are none, everybody may read and the root DN may write.
@@ -68,7 +108,7 @@ class Access:
             (
                 frozenset(name.lower() for name in rule.attributes) if rule.attributes is not None else None,
                 key(rule.subtree) if rule.subtree is not None else None,
-                [(who if who in ("self", "anonymous", "users", "*") else key(who), LEVELS.index(level))
+                [(who if who in GRANTEES else key(who), LEVELS.index(level))
                  for who, level in rule.grants],
             )
             for rule in rules

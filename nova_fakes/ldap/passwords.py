@@ -6,6 +6,7 @@ import base64
 import binascii
 import ctypes
 import ctypes.util
+import functools
 import hashlib
 import hmac
 import random
@@ -72,16 +73,25 @@ def _pbkdf2(algorithm: str) -> Callable[[bytes, bytes], bool]:
     return check
 
 
-def _crypt(encoded: bytes, password: bytes) -> bool:
-    """Ask the C library's crypt(3), where there is one. A zero byte would end what it reads."""
+@functools.cache
+def _crypt_function() -> Callable[[bytes, bytes], bytes | None] | None:
+    """Find the C library's crypt(3), where there is one; to look for it starts programs."""
     path = ctypes.util.find_library("crypt")
-    if path is None or b"\0" in password or b"\0" in encoded:
-        return False
+    if path is None:
+        return None
     # It answers in one buffer for all threads, so that the interpreter's lock is kept.
     function = ctypes.PyDLL(path).crypt
     function.restype = ctypes.c_char_p
     function.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
-    made: bytes | None = function(password, encoded)
+    return function
+
+
+def _crypt(encoded: bytes, password: bytes) -> bool:
+    """Ask crypt(3). A zero byte would end what it reads."""
+    function = _crypt_function()
+    if function is None or b"\0" in password or b"\0" in encoded:
+        return False
+    made = function(password, encoded)
     return made is not None and hmac.compare_digest(made, encoded)
 
 

@@ -14,12 +14,13 @@ __all__ = ["metaphone", "sounds_like"]
 VOWELS = "AEIOU"
 FRONT = "EIY"
 SAME = "FJLMNR"
+LONGEST = 31
 
 
 @lru_cache(8192)
 def metaphone(word: str) -> str:
     """Return the sound of a word, at most four signs. The word ends at the first sign that is not a letter."""
-    letters = "".join(takewhile(lambda char: "A" <= char <= "Z", word.upper()))
+    letters = "".join(takewhile(lambda char: "A" <= char <= "Z", word.upper()))[:LONGEST]
     if letters[:2] in ("PN", "KN", "GN", "AE", "WR"):
         letters = letters[1:]
     elif letters.startswith("X"):
@@ -27,11 +28,16 @@ def metaphone(word: str) -> str:
     elif letters.startswith("WH"):
         letters = "W" + letters[2:]
     sound = ""
+    is_half = False
     for index, letter in enumerate(letters):
-        if index and letters[index - 1] == letter and letter != "C":
-            continue
-        sound += _sound(letters, index)
-    return sound[:4]
+        before = letters[index - 1] if index else ""
+        if is_half:
+            sound += "S"  # the second half of an X, which slapd puts in the place of the letter after it
+            is_half = False
+        elif before != letter or letter == "C":
+            sound += _sound(letters, index)
+            is_half = letter == "X"
+    return (sound + "S" if is_half else sound)[:4]
 
 
 def _sound(letters: str, index: int) -> str:
@@ -46,11 +52,11 @@ def _sound(letters: str, index: int) -> str:
     special = SPECIAL.get(letter)
     if special is not None:
         return special(before, after, then, index, letters)
-    return {"Q": "K", "V": "F", "X": "KS", "Z": "S"}[letter]
+    return {"Q": "K", "V": "F", "X": "K", "Z": "S"}[letter]
 
 
 def _b(before: str, after: str, then: str, index: int, letters: str) -> str:
-    return "" if before == "M" else "B"
+    return "B" if index == len(letters) - 1 and before != "M" else ""
 
 
 def _c(before: str, after: str, then: str, index: int, letters: str) -> str:
@@ -70,15 +76,14 @@ def _d(before: str, after: str, then: str, index: int, letters: str) -> str:
 
 
 def _g(before: str, after: str, then: str, index: int, letters: str) -> str:
-    if after == "N" and letters[index + 2 :] == "ED":
+    is_mute = (after == "J" and then not in VOWELS) or letters[index + 1 : index + 4] == "NED"
+    if is_mute or (before == "D" and after in FRONT):
         return ""
-    if after not in FRONT or before == "G":
-        return "K"
-    return "" if before == "D" else "G"
+    return "G" if after in FRONT and then != "G" else "K"
 
 
 def _h(before: str, after: str, then: str, index: int, letters: str) -> str:
-    return "" if before in "CGPST" else "H"
+    return "" if before in "CGPST" or (before in VOWELS and after not in VOWELS) else "H"
 
 
 def _k(before: str, after: str, then: str, index: int, letters: str) -> str:

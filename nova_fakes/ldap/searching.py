@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from nova_fakes.ldap import filters
 from nova_fakes.ldap.access import Identity
+from nova_fakes.ldap.aliases import Dereferencing
 from nova_fakes.ldap.entry import Entry, Values
 from nova_fakes.ldap.filters import Filter
 from nova_fakes.ldap.garbage import uncollected
 from nova_fakes.ldap.matching import Matcher, compile_filter
-from nova_fakes.ldap.options import Attributes, Deref, Entries, Options, Scope, SearchRequest
+from nova_fakes.ldap.options import Attributes, Entries, Options, Scope, SearchRequest
 from nova_fakes.ldap.referrals import continuation, is_alias, is_referral
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Search"]
 
-MAX_ALIAS_STEPS = 15
 # How many entries are looked at between two looks at the clock.
 BETWEEN_LOOKS = 64
 BY_NUMBER = attrgetter("id")
@@ -39,6 +39,7 @@ class Search:
         self._who = who
         self._request = request
         self._options = options
+        self._aliases = Dereferencing(directory, request)
         self._matcher: Matcher = compile_filter(
             request.filter, self._schema, directory.linked if directory.in_chain else None
         )
@@ -129,16 +130,16 @@ class Search:
         dn = self._directory.parse_dn(self._request.base)
         if not self._directory.holds(dn):
             raise LdapError(ResultCode.NO_SUCH_OBJECT)
-        finding = self._request.deref in (Deref.FINDING, Deref.ALWAYS)
         entry, nearest = self._directory.find(dn)
         passed: list[Entry] = []
-        while finding and nearest is not None and is_alias(nearest):
+        while self._aliases.finds and nearest is not None and is_alias(nearest):
             if nearest in passed:
                 raise LdapError(ResultCode.ALIAS_PROBLEM, "circular alias", matched=passed[0].dn())
             passed.append(nearest)
-            target = self._aliased(nearest, len(passed))
+            target = self._aliases.target(nearest, len(passed))
             own = self._schema.dn(nearest.dn())
             text = ",".join((*(rdn.text for rdn in dn.rdns[: dn.depth() - own.depth()]), target.dn()))
+            self._aliases.led_to_base = own.depth() == dn.depth()
             dn = self._schema.dn(text)
             entry, nearest = self._directory.find(dn)
         self._directory.refuse_referral(dn, nearest, self._options, _scope_name(self._request.scope))
@@ -147,21 +148,6 @@ class Search:
         if not self._visible(entry):
             raise LdapError(ResultCode.NO_SUCH_OBJECT)
         return entry
-
-    def _aliased(self, alias: Entry, steps: int = 1) -> Entry:
-        """Return the entry that an alias stands for.
-
-        :raises LdapError: ALIAS_PROBLEM where there is none or aliases go round
-        """
-        if steps > MAX_ALIAS_STEPS:
-            raise LdapError(ResultCode.ALIAS_PROBLEM, "maximum deref depth exceeded", matched=alias.dn())
-        name = alias.attributes.get(self._schema.attribute("aliasedObjectName"), (b"",))[0]
-        found, _ = self._directory.find(self._schema.dn(name.decode("utf-8")))
-        if found is None:
-            raise LdapError(ResultCode.ALIAS_PROBLEM, "aliasedObject not found", matched=alias.dn())
-        if found is alias:
-            raise LdapError(ResultCode.ALIAS_PROBLEM, "circular alias", matched=alias.dn())
-        return found
 
     def _visible(self, entry: Entry) -> bool:
         return self._who.is_root or self._directory.access.allows(self._who, entry, "entry", "read")
@@ -212,9 +198,8 @@ class Search:
         return not is_subentry or self._request.scope is Scope.BASE
 
     def _in_scope(self, base: Entry) -> Iterable[Entry]:
-        if self._request.deref in (Deref.SEARCHING, Deref.ALWAYS) and self._request.scope is not Scope.BASE:
-            return self._dereferenced(base)
-        return self._scope_of(base)
+        dereferenced = self._aliases.in_scope(base, self._wanted())
+        return self._scope_of(base) if dereferenced is None else dereferenced
 
     def _scope_of(self, base: Entry, *, every: bool = False) -> Iterable[Entry]:
         scope = self._request.scope
@@ -230,12 +215,15 @@ class Search:
         below = sorted(base.subtree(), key=BY_NUMBER)
         return below if scope is Scope.SUBTREE else [entry for entry in below if entry is not base]
 
+    def _wanted(self) -> Filter:
+        """Return the filter of what is looked at: what is searched for, and the referrals to tell of."""
+        if self._options.manage_dsa_it or not self._directory.has_referrals():
+            return self._request.filter
+        return filters.Or((self._request.filter, filters.Equality("objectClass", b"referral")))
+
     def _candidates(self, base: Entry) -> Collection[Entry] | None:
         """Return the entries in scope that the indexes give, or None where they cannot tell."""
-        filter_: Filter = self._request.filter
-        if not self._options.manage_dsa_it and self._directory.has_referrals():
-            filter_ = filters.Or((filter_, filters.Equality("objectClass", b"referral")))
-        found = self._directory.indexes.candidates(filter_)
+        found = self._directory.indexes.candidates(self._wanted())
         if found is None:
             return None
         scope = self._request.scope
@@ -250,41 +238,6 @@ class Search:
         if len(kept) > 1:
             kept.sort(key=BY_NUMBER)
         return kept
-
-    def _dereferenced(self, base: Entry) -> Iterator[Entry]:
-        """Give the entries in scope with aliases replaced by what they stand for, each entry once."""
-        scope = self._request.scope
-        if scope is Scope.ONE:
-            for entry in (base.children or {}).values():
-                target = self._alias_end(entry)
-                if target is not None and target is not base:
-                    yield target
-            return
-        seen: set[Entry] = set()
-        pending = [*base.subtree()][1:]
-        if scope is Scope.SUBTREE:
-            seen.add(base)
-            yield base
-        while pending:
-            entry = pending.pop(0)
-            target = self._alias_end(entry)
-            if target is None or target in seen:
-                continue
-            seen.add(target)
-            yield target
-            if target is not entry:
-                pending.extend(one for one in target.subtree() if one is not target)
-
-    def _alias_end(self, entry: Entry) -> Entry | None:
-        """Return the entry at the end of a chain of aliases; None where that leads nowhere."""
-        steps = 0
-        try:
-            while is_alias(entry):
-                steps += 1
-                entry = self._aliased(entry, steps)
-        except LdapError:
-            return None
-        return entry
 
     def give(self, entries: Sequence[Entry], result: Entries) -> None:
         """Put what is asked for of some entries into a result."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import socket
 import ssl
 import struct
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote, unquote
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap import ber
@@ -24,6 +20,7 @@ from nova_fakes.ldap.operations import Call
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.session import Part, Pause, Session, disconnection, is_ending
 from nova_fakes.ldap.waiting import Waiting
+from nova_fakes.listener import Listener
 
 __all__ = ["Server"]
 
@@ -31,7 +28,6 @@ LOG = logging.getLogger(__name__)
 MAX_MESSAGE = 4 << 20
 MAX_UNBOUND_MESSAGE = 256 << 10
 WRITE_CHUNK = 64 << 10
-STOP_TIMEOUT_S = 10.0
 PORTS = {"ldap": 389, "ldaps": 636}
 CERTIFICATE_NAMES = {
     "commonName": "cn", "countryName": "c", "localityName": "l", "stateOrProvinceName": "st", "organizationName": "o",
@@ -77,7 +73,7 @@ class _Connection(asyncio.Protocol):
         try:
             delay_s = next(pauses, None)
         except LdapError:
-            self.close(abruptly=True)
+            self.abort()
             return
         self._is_held = delay_s is not None
         if delay_s is not None:
@@ -239,16 +235,16 @@ class _Connection(asyncio.Protocol):
         self._is_held = False
         self._work()
 
-    def close(self, *, abruptly: bool = False) -> None:
-        """Tell the client that the server ends, and close.
-
-        :param abruptly: without a word
-        """
-        if self._transport is not None and abruptly:
-            self._transport.abort()
-        elif self._transport is not None and not self._transport.is_closing():
+    def close(self) -> None:
+        """Tell the client that the server ends, and close."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(disconnection(ResultCode.UNAVAILABLE, "server is shutting down"))
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close without a word."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -306,14 +302,12 @@ class Server:
         self._authz = [(_pattern(pattern), dn) for pattern, dn in authz]
         self.tls = tls
         self.urls: list[str] = []
-        self.connections: set[_Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self._listen = listen
-        self._loop = asyncio.new_event_loop()
-        self._servers: list[asyncio.Server] = []
-        self._paths: list[Path] = []
-        self.waiting = Waiting(directory.clock, self._loop)
-        self._thread = threading.Thread(target=self._loop.run_forever, name="ldap", daemon=True)
+        self._listener = Listener("ldap", PORTS, lambda: _Connection(self), tls=tls, path_scheme="ldapi")
+        self.connections = self._listener.connections
+        self.call_soon = self._listener.call_soon
+        self.waiting = Waiting(directory.clock, self._listener.loop)
 
     def mapped(self, dn: str | None) -> str | None:
         """Return whom a DN that SASL EXTERNAL brings stands for."""
@@ -323,33 +317,22 @@ class Server:
                 return match.expand(replacement)
         return dn
 
-    def call_soon(self, work: Callable[[], None]) -> None:
-        """Do something in the server's loop, unless that has ended."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(work)
-
     def start(self) -> None:
         """Listen, and answer in a thread of the server's own. `urls` tells where, with the ports that were free.
 
         :raises InvalidInput: where an address cannot be used
         """
-        self._thread.start()
         try:
-            for url in self._listen:
-                self.urls.append(self._call(self._open(url)))
+            self.urls = self._listener.start(self._listen)
         except InvalidInput:
-            self.stop()
+            self.waiting.stop()
             raise
 
     def stop(self) -> None:
         """End all connections and listen no more."""
         self.waiting.stop()
-        self._call(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_TIMEOUT_S)
-        self._loop.close()
-        for path in self._paths:
-            path.unlink(missing_ok=True)
+        self._listener.close(_Connection.close)
+        self._listener.end()
 
     def __enter__(self) -> Server:
         self.start()
@@ -357,48 +340,3 @@ class Server:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
-
-    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(STOP_TIMEOUT_S)
-
-    async def _open(self, url: str) -> str:
-        scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in ("ldap", "ldaps", "ldapi"):
-            raise InvalidInput("listen", url, "give ldap://host:port, ldaps://host:port or ldapi://%2Fpath")
-        try:
-            if scheme == "ldapi":
-                return await self._open_path(Path(unquote(rest.split("/", 1)[0])))
-            return await self._open_port(url, scheme, rest.split("/", 1)[0])
-        except OSError as error:
-            raise InvalidInput("listen", url, error.strerror or str(error)) from None
-
-    async def _open_path(self, path: Path) -> str:
-        server = await self._loop.create_unix_server(lambda: _Connection(self), str(path))
-        self._servers.append(server)
-        self._paths.append(path)
-        return f"ldapi://{quote(str(path), safe='')}"
-
-    async def _open_port(self, url: str, scheme: str, address: str) -> str:
-        host, colon, port = address.rpartition(":")
-        if not colon or "]" in port:
-            host, port = address, str(PORTS[scheme])
-        if not port.isdecimal():
-            raise InvalidInput("listen", url, "give a number as the port")
-        tls = self.tls if scheme == "ldaps" else None
-        if scheme == "ldaps" and tls is None:
-            raise InvalidInput("listen", url, "ldaps needs a certificate and its key")
-        server = await self._loop.create_server(lambda: _Connection(self), host.strip("[]") or None, int(port), ssl=tls)
-        self._servers.append(server)
-        return f"{scheme}://{host or '127.0.0.1'}:{server.sockets[0].getsockname()[1]}"
-
-    async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
-        for connection in list(self.connections):
-            connection.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closed(), STOP_TIMEOUT_S / 2)
-
-    async def _closed(self) -> None:
-        while self.connections:
-            await asyncio.sleep(0)

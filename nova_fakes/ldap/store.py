@@ -15,13 +15,13 @@ from nova_fakes.exceptions import InvalidInput
 from nova_fakes.ldap.entry import Entry, Values
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute
+from nova_fakes.sqlite_file import Kind, open_alone, unusable
 
 if TYPE_CHECKING:
     from nova_fakes.ldap.directory import Directory
 
 __all__ = ["Store"]
 
-VERSION = 1
 TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE entries (
@@ -30,6 +30,7 @@ CREATE TABLE entries (
     modifier BLOB NOT NULL, modified_s REAL NOT NULL, change INTEGER NOT NULL
 );
 """
+DIRECTORY = Kind("directory", application_id=0x6E66_6C64, version=1, tables=TABLES)
 COLUMNS = "id, parent, rdn, key, attributes, uuid, creator, created_s, modifier, modified_s, change"
 PUT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # In JSON each byte of a value is a character.
@@ -47,31 +48,26 @@ class Store:
     def __init__(self, path: Path, directory: Directory) -> None:
         self.path = path
         self._directory = directory
-        self._file = _opened(path)
+        self._file = open_alone(path, DIRECTORY)
         try:
-            self._prepare()
+            self._recognise()
             self._load()
         except sqlite3.Error as error:
             self._file.close()
-            raise _unusable(path, error) from None
+            raise unusable(path, error) from None
         except InvalidInput:
             self._file.close()
             raise
 
-    def _prepare(self) -> None:
-        """Make the tables, or see whether they are this directory's."""
-        version = self._file.execute("PRAGMA user_version").fetchone()[0]
-        has_tables = self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if not version and has_tables:
-            raise InvalidInput("persist", str(self.path), "it is another program's SQLite file: give another name")
-        if not version:
-            self._file.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-            with self._file:
-                self._file.execute("INSERT INTO facts VALUES ('suffix', ?)", (self._directory.suffix.key,))
-        elif version != VERSION:
-            raise InvalidInput("persist", str(self.path), f"version {version}, and this is for {VERSION}: make it anew")
+    def _recognise(self) -> None:
+        """Let a new file be this directory's, or see whether it is.
+
+        :raises InvalidInput: it is another's
+        """
+        own = self._directory.suffix.key
+        self._file.execute("INSERT OR IGNORE INTO facts VALUES ('suffix', ?)", (own,))
         suffix = self._file.execute("SELECT value FROM facts WHERE name = 'suffix'").fetchone()[0]
-        if suffix != self._directory.suffix.key:
+        if suffix != own:
             raise InvalidInput("persist", str(self.path), f"it has the entries of {suffix}: give that suffix")
 
     def _load(self) -> None:
@@ -139,31 +135,6 @@ class Store:
     def close(self) -> None:
         """Close the file; another process may use it then."""
         self._file.close()
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open a file for this process alone.
-
-    :raises InvalidInput: it cannot be used
-    """
-    file = None
-    try:
-        file = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        file.execute("PRAGMA locking_mode = EXCLUSIVE")
-        file.execute("PRAGMA journal_mode = WAL")
-        # What was written survives the process; a power cut may cost the last operations.
-        file.execute("PRAGMA synchronous = NORMAL")
-    except sqlite3.Error as error:
-        if file is not None:
-            file.close()
-        raise _unusable(path, error) from None
-    return file
-
-
-def _unusable(path: Path, error: sqlite3.Error) -> InvalidInput:
-    is_busy = "locked" in str(error)
-    cure = "another process uses it: give each its own" if is_busy else f"give a writable file ({error})"
-    return InvalidInput("persist", str(path), cure)
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:

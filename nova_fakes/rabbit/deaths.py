@@ -38,27 +38,22 @@ def bury(message: Message, queue: str, reason: str, exchange: str, routing_key: 
 
 
 def _with_event(headers: Table, event: Table) -> Table:
+    """Return the headers with one more event, by name as RabbitMQ sorts them."""
     kind, items = headers.get(HISTORY, ("V", None))
-    first = {"count": ("l", 1), **event}
-    if kind == "V":
-        born = {f"x-first-death-{name}": event[name] for name in ("reason", "queue", "exchange")}
-        return {
-            HISTORY: ("A", [("F", first)]),
-            **{name: value for name, value in headers.items() if name not in born},
-            **born,
-        }
-    if kind != "A":
-        return headers | {HISTORY: ("A", [("F", first)])}
+    events: list[Value] = items if kind == "A" else []
     place = (event["queue"], event["reason"])
     matches: list[Value] = []
     others: list[Value] = []
-    for item in _grouped(items):
+    for item in _grouped(events):
         (matches if _place(item) == place else others).append(item)
+    first = {"count": ("l", 1), **event}
     if matches:
         first = dict(matches[0][1])
-        count = first.get("count", ("l", 0))[1]
-        first["count"] = ("l", count + 1)
-    return headers | {HISTORY: ("A", [("F", dict(sorted(first.items()))), *others])}
+        first["count"] = ("l", first.get("count", ("l", 0))[1] + 1)
+    if kind == "A":
+        first = dict(sorted(first.items()))
+    born = {f"x-first-death-{name}": event[name] for name in ("reason", "queue", "exchange")} if kind == "V" else {}
+    return dict(sorted({**headers, HISTORY: ("A", [("F", first), *others]), **born}.items()))
 
 
 def _place(item: Value) -> tuple[Value | None, Value | None]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
-import threading
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
+from nova_fakes.clock import SystemClock
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.listener import Listener
 from nova_fakes.rabbit.broker import Broker
 from nova_fakes.rabbit.errors import HardError
+from nova_fakes.rabbit.pacer import Pacer
 from nova_fakes.rabbit.ticker import Ticker
 from nova_fakes.rabbit.wire.connection import Connection
 from nova_fakes.rabbit.wire.limits import Limits
@@ -19,7 +19,6 @@ from nova_fakes.rabbit.wire.limits import Limits
 __all__ = ["Server"]
 
 BACKLOG = 4096
-STOP_TIMEOUT_S = 10.0
 PORTS = {"amqp": 5672, "amqps": 5671}
 
 
@@ -136,44 +135,35 @@ class Server:
         self.tls = tls
         self.limits = limits or Limits()
         self.urls: list[str] = []
-        self.clients: set[_Client] = set()
         self._listen = listen
-        self._loop = asyncio.new_event_loop()
-        self._servers: list[asyncio.Server] = []
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rabbit", daemon=True)
-        self._ticker = Ticker(self.broker, self._loop)
+        self._listener = Listener("rabbit", PORTS, lambda: _Client(self), tls=tls, backlog=BACKLOG)
+        self.clients = self._listener.connections
+        self.call_soon = self._listener.call_soon
+        has_real_time = isinstance(self.broker.clock, SystemClock)
+        self._ticker = Ticker(self.broker, self._listener.loop) if has_real_time else Pacer(self.broker)
 
     @property
     def is_own_thread(self) -> bool:
         """Whether the caller is the server's thread."""
-        return threading.get_ident() == self._thread.ident
-
-    def call_soon(self, action: Callable[[], None]) -> None:
-        """Have something done by the server's thread."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and all connections with it
-            self._loop.call_soon_threadsafe(action)
+        return self._listener.is_own_thread
 
     def start(self) -> None:
         """Listen, and answer in a thread of the server's own. `urls` tells where, with the ports that were free.
 
         :raises InvalidInput: where an address cannot be used
         """
-        self._thread.start()
         self._ticker.start()
         try:
-            for address in self._listen:
-                self.urls.append(self._call(self._open(address)))
+            self.urls = self._listener.start(self._listen)
         except InvalidInput:
-            self.stop()
+            self._ticker.stop()
             raise
 
     def stop(self) -> None:
         """Tell all clients, end their connections and listen no more."""
-        self._call(self._close())
+        self._listener.close(self._dismiss)
         self._ticker.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_TIMEOUT_S)
-        self._loop.close()
+        self._listener.end()
 
     def __enter__(self) -> Server:
         self.start()
@@ -187,47 +177,10 @@ class Server:
         """The port of the first address."""
         return int(self.urls[0].rpartition(":")[2])
 
-    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(STOP_TIMEOUT_S)
-
-    async def _open(self, address: str) -> str:
-        scheme, separator, rest = address.rpartition("://")
-        scheme = scheme if separator else "amqp"
-        if scheme not in PORTS:
-            raise InvalidInput("listen", address, "give amqp://host:port or amqps://host:port")
-        host, colon, port = rest.rstrip("/").rpartition(":")
-        if not colon or "]" in port:
-            host, port = rest.rstrip("/"), str(PORTS[scheme])
-        if not port.isdecimal():
-            raise InvalidInput("listen", address, "give a number as the port")
-        tls = self.tls if scheme == "amqps" else None
-        if scheme == "amqps" and tls is None:
-            raise InvalidInput("listen", address, "amqps needs a certificate and its key")
-        try:
-            server = await self._loop.create_server(
-                lambda: _Client(self), host.strip("[]") or None, int(port), ssl=tls, backlog=BACKLOG
-            )
-        except OSError as error:
-            raise InvalidInput("listen", address, error.strerror or str(error)) from None
-        self._servers.append(server)
-        return f"{scheme}://{host or '127.0.0.1'}:{server.sockets[0].getsockname()[1]}"
-
-    async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
-        reason = "broker forced connection closure with reason 'shutdown'"
+    def _dismiss(self, client: _Client) -> None:
+        session = None if client.connection is None else client.connection.session
         with self.broker:
-            for client in list(self.clients):
-                session = None if client.connection is None else client.connection.session
-                if session is not None and not session.is_closed:
-                    session.end(HardError("CONNECTION_FORCED", reason, (0, 0)))
-        for client in list(self.clients):
-            client.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closed(), STOP_TIMEOUT_S / 2)
-        for client in list(self.clients):
-            client.abort()
-
-    async def _closed(self) -> None:
-        while self.clients:
-            await asyncio.sleep(0.001)
+            if session is not None and not session.is_closed:
+                reason = "broker forced connection closure with reason 'shutdown'"
+                session.end(HardError("CONNECTION_FORCED", reason, (0, 0)))
+        client.close()

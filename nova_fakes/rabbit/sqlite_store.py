@@ -7,15 +7,14 @@ since nothing waits for the disk.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nova_fakes.exceptions import InvalidInput
 from nova_fakes.rabbit import tables
 from nova_fakes.rabbit.message import Entry, Message
 from nova_fakes.rabbit.properties import Properties
+from nova_fakes.sqlite_file import Kind, open_alone
 
 if TYPE_CHECKING:
     from nova_fakes.rabbit.bindings import Binding
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteStore"]
 
-VERSION = 1
 TABLES = """
 CREATE TABLE exchanges (
     vhost TEXT, name TEXT, type TEXT, auto_delete INTEGER, internal INTEGER, arguments BLOB, PRIMARY KEY (vhost, name)
@@ -43,6 +41,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX of_queue ON messages (vhost, queue);
 """
+BROKER = Kind("broker", application_id=0x6E66_7262, version=1, tables=TABLES)
 ADD = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -60,25 +59,8 @@ class SqliteStore:
         self._added: dict[int, tuple[object, ...]] = {}
         self._removed: list[tuple[int]] = []
         self._is_open = False
-        self._file = _opened(path)
-        try:
-            self._prepare()
-            self._last = self._file.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
-        except sqlite3.Error as error:
-            self._file.close()
-            raise _unusable(path, error) from None
-        except InvalidInput:
-            self._file.close()
-            raise
-
-    def _prepare(self) -> None:
-        version = self._file.execute("PRAGMA user_version").fetchone()[0]
-        if not version and self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise InvalidInput("persist", str(self.path), "it is another program's SQLite file: give another name")
-        if not version:
-            self._file.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version != VERSION:
-            raise InvalidInput("persist", str(self.path), f"version {version}, and this is for {VERSION}: make it anew")
+        self._file = open_alone(path, BROKER)
+        self._last = self._file.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
 
     def __enter__(self) -> SqliteStore:
         return self
@@ -235,25 +217,6 @@ class SqliteStore:
         if not self._is_open:
             self._file.execute("BEGIN")
             self._is_open = True
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    try:
-        file = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from None
-    try:
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
-            file.execute(f"PRAGMA {pragma}")
-    except sqlite3.Error as error:
-        file.close()
-        raise _unusable(path, error) from None
-    return file
-
-
-def _unusable(path: Path, error: sqlite3.Error) -> InvalidInput:
-    cure = "another process uses it: end that first" if "locked" in str(error) else f"{error}: give another name"
-    return InvalidInput("persist", str(path), cure)
 
 
 def _binding_row(binding: Binding) -> tuple[object, ...]:

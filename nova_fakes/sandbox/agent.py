@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
+from nova_fakes.agent.client import Client
 from nova_fakes.agent.daemon import LEDGER_NAME
-from nova_fakes.exceptions import SandboxError
+from nova_fakes.agent.protocol import Health
+from nova_fakes.exceptions import AgentUnreachable, DeadlineExceeded, SandboxError
+from nova_fakes.sandbox.revival import Revival
 from nova_fakes.sandbox.state import StateDirectory
+from nova_fakes.sandbox.supervisor import Supervised
 from nova_fakes.virt.vif.cleanup import Cleaned, cleanup
-from nova_fakes.virt.vif.ledger import Ledger, start_ticks
+from nova_fakes.virt.vif.ledger import Ledger
 
 __all__ = ["SandboxAgent", "clean_up_agent"]
 
 #: It answers what is under way first.
 _STOP_S = 30.0
+#: Between a death and the next start, seconds: at first, and at most. After so many deaths in a row it is left so.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _DEATHS = 0.1, 5.0, 6
+#: How long one look at an agent that comes up may take, seconds.
+_LOOK_S = 0.5
 
 
 class SandboxAgent:
-    """Runs an agent with Linux bridges for the hosts of a sandbox.
+    """Keeps an agent with Linux bridges running for the hosts of a sandbox.
+
+    One that dies is started again and finds in its ledger what the last one made; one that dies again and again at once
+    is given up.
 
     :param ledger: where the process is written down first; what it makes is in a ledger of its own
     :param directory: where instances' namespaces get their names
@@ -30,46 +38,51 @@ class SandboxAgent:
 
     def __init__(self, state: StateDirectory, ledger: Ledger, directory: Path, namespace: str) -> None:
         self._state = state
-        self._ledger = ledger
-        self._entry = ledger.add("process", "agent")
         argv = [sys.executable, "-m", "nova_fakes", "agent", "--allow-exec", "--socket", state.agent_socket]
         argv += ["--state", state.agent, "--audit", state.agent_log.with_suffix(".jsonl")]
         argv += ["--netns", directory, "--fabric", namespace]
-        with state.agent_log.open("ab") as log:
-            self._process = subprocess.Popen(
-                list(map(str, argv)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, **self._entry.environment},
-                start_new_session=True,
-            )
-        pid = self._process.pid
-        self._entry = ledger.note(self._entry, pid=pid, start_ticks=start_ticks(pid))
+        revival = Revival(first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S, deaths=_DEATHS)
+        self._client = Client(state.agent_socket, deadline_s=_LOOK_S)
+        self._program = Supervised(ledger, "agent", list(map(str, argv)), state.agent_log, revival)
+
+    @property
+    def state(self) -> str:
+        """How it is: ``up``, ``starting`` where it is to be started again, or ``failed`` where it is not."""
+        if self._program.given_up:
+            return "failed"
+        return "up" if self._program.pid is not None else "starting"
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id; None while it does not run."""
+        return self._program.pid
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return self._program.restarts
 
     def wait_until_ready(self) -> None:
         """Wait until the agent answers.
 
         :raises SandboxError: it has ended instead
         """
-        assert self._process.stdout is not None
-        if b"ready" not in self._process.stdout.readline():
-            tail = self._state.agent_log.read_text(errors="replace").splitlines()[-3:]
-            raise SandboxError(f"the agent did not come up: {' '.join(tail)}; see {self._state.agent_log}")
+        while not self._program.restarts and not self._program.given_up:
+            try:
+                self._client.call(Health())
+            except (AgentUnreachable, DeadlineExceeded):
+                continue  # the client has waited already
+            return
+        tail = self._state.agent_log.read_text(errors="replace").splitlines()[-3:]
+        raise SandboxError(f"the agent did not come up: {' '.join(tail)}; see {self._state.agent_log}")
 
     def stop(self) -> None:
         """End the agent and remove what it made.
 
         :raises SandboxError: some of it stays
         """
-        with self._process:
-            if self._process.poll() is None:
-                self._process.send_signal(signal.SIGTERM)
-                try:
-                    self._process.wait(_STOP_S)
-                except subprocess.TimeoutExpired:
-                    self._process.kill()
-        self._ledger.done(self._entry)
+        self._client.close()
+        self._program.stop(_STOP_S)
         kept = clean_up_agent(self._state).kept
         if kept:
             raise SandboxError(f"{kept[0][0].name} stays where it is: {kept[0][1]}")

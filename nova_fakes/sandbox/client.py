@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -172,6 +173,8 @@ class Client:
                     f"the sandbox's process {pid} has not ended within {timeout_s:.0f} s: "
                     f"see {self.state.daemon_log}; 'kill -9 {pid}' and 'nova-fakes cleanup' end it for certain"
                 )
+            with contextlib.suppress(ChildProcessError):  # it is another process's child, if anybody's
+                os.waitid(os.P_PIDFD, process, os.WEXITED)
         finally:
             os.close(process)
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from nova_fakes.api.server import Server
 from nova_fakes.clock import SystemClock
-from nova_fakes.exceptions import HostDown, HostNotFound, NotFound
+from nova_fakes.exceptions import AgentError, HostDown, HostNotFound, NotFound
 from nova_fakes.sandbox import config, database
 from nova_fakes.sandbox.agent import SandboxAgent
 from nova_fakes.sandbox.l2agent import Layer2Agent
 from nova_fakes.sandbox.logs import ServiceLogs
+from nova_fakes.sandbox.schemas import SCHEMAS, SchemaCache, default_directory
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.sandbox.token_cache import TokenCache, WSGIApplication, with_token_cache
@@ -75,6 +76,7 @@ class Cloud:
         self._started_at = time.time()
         self._began = time.monotonic()
         self._clock = SystemClock()
+        self._agent: SandboxAgent | None = None
         self._fakes: Fakes
         self._nova: NovaServices
         self._cleanup = ExitStack()
@@ -248,8 +250,10 @@ class Cloud:
     def instances(self) -> list[dict[str, Any]]:
         """Return every guest of the fleet, on hosts that are down too, ready for JSON."""
         hypervisors = [self._hypervisor(name) for name in self.spec.hosts]
+        # An agent that is not there would be waited for once a guest.
+        asks = self._agent is None or self._agent.state == "up"
         return [
-            describe(guest, one.name, one.realizer, one.read_vif)
+            describe(guest, one.name, one.realizer if asks else None, one.read_vif)
             for one in hypervisors
             for guest in list(one.guests.values())
         ]
@@ -257,13 +261,22 @@ class Cloud:
     def _service(self, label: str) -> dict[str, Any]:
         name, _, host = label.partition("@")
         kind = {"volume": "volumev3", "nova-api": "compute"}.get(name, name)
-        path = config.MOUNTS.get(kind)
-        return {
+        service: dict[str, Any] = {
             "name": name,
             "host": host or None,
             "state": self._host_state(host) if host else "up",
-            "url": self.server.url + path if path else None,
+            "url": self._url(kind),
         }
+        if name == "agent" and self._agent is not None:
+            agent = self._agent
+            service |= {"state": agent.state, "pid": agent.pid, "restarts": agent.restarts}
+        return service
+
+    def _url(self, kind: str) -> str | None:
+        if kind == "volumev3" and self.spec.cinder_url is not None:
+            return self.spec.cinder_url
+        path = config.MOUNTS.get(kind)
+        return self.server.url + path if path else None
 
     def _guests(self, host: str) -> int:
         return len(self._hypervisor(host).guests)
@@ -318,9 +331,9 @@ class Cloud:
 
     def _start_agent(self) -> Path:
         """Start the agent of the realizer `remote`; returns its socket."""
-        agent = SandboxAgent(self._state, self._ledger, *self._namespaces())
-        self._cleanup.callback(agent.stop)
-        agent.wait_until_ready()
+        self._agent = SandboxAgent(self._state, self._ledger, *self._namespaces())
+        self._cleanup.callback(self._agent.stop)
+        self._agent.wait_until_ready()
         return self._state.agent_socket
 
     def _make_fabric(self) -> Fabric:
@@ -331,7 +344,7 @@ class Cloud:
     def _start_fakes(self) -> None:
         from nova_fakes.sandbox.fakes import Fakes
 
-        self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock)
+        self._fakes = Fakes(self._state, self.server, self.spec.hosts, self._clock, cinder_url=self.spec.cinder_url)
         self._cleanup.callback(self._fakes.stop)
         self.fleet.volume_store = self._fakes.volume_store
         agent = Layer2Agent(self.fleet.journal, self._fakes)
@@ -343,21 +356,26 @@ class Cloud:
     def _start_nova(self) -> None:
         state, server = self._state, self.server
         config.write_nova(state, self.spec, server.url)
-        config.write_placement(state, server.url)
         self._report("nova", "starting", "importing")
         from nova_fakes.sandbox.nova_services import NovaServices
 
         self._nova = nova = NovaServices(state)
         self._cleanup.callback(nova.stop)
         database.WriterTurns(shared=self.spec.processes).install()
+        schemas = SchemaCache(default_directory())
         for file, kind in (("nova_api", "api"), ("nova_cell0", "main"), ("nova_cell1", "main")):
-            database.create_schema(state.databases / f"{file}.sqlite", kind)
+            path = state.databases / f"{file}.sqlite"
+            with schemas.provided(path, SCHEMAS[kind]) as missing:
+                if missing:
+                    database.create_schema(path, kind)
         nova.load_configuration()
         self.logs.install()
         nova.create_cells()
         nova.create_flavors()
         cache = TokenCache(time.monotonic)
-        placement = self._step("placement", nova.placement)
+        with schemas.provided(state.databases / "placement.sqlite", SCHEMAS["placement"]) as missing:
+            config.write_placement(state, server.url, migrate=missing)
+            placement = self._step("placement", nova.placement)
         self.logs.install()
         server.mount(config.MOUNTS["placement"], with_token_cache(placement, cache))
         self._start_services()
@@ -408,7 +426,7 @@ def describe(guest: Guest, host: str, realizer: Wiring | None, read_vif: VIFRead
         "host": host,
         "power_state": str(guest.state),
         "equipment": {} if guest.spec.equipment is None else guest.spec.equipment.described(),
-        "namespace": realizer.namespace(guest.uuid) if realizer is not None else None,
+        "namespace": _namespace(guest, realizer),
         "vifs": [
             {
                 "id": vif.id,
@@ -420,3 +438,11 @@ def describe(guest: Guest, host: str, realizer: Wiring | None, read_vif: VIFRead
             for vif in vifs
         ],
     }
+
+
+def _namespace(guest: Guest, realizer: Wiring | None) -> str | None:
+    """Return where a guest's interfaces are; None where it has none, or the agent that would know does not answer."""
+    try:
+        return None if realizer is None else realizer.namespace(guest.uuid)
+    except AgentError:
+        return None

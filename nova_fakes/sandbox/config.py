@@ -104,7 +104,7 @@ def write_nova(state: StateDirectory, spec: SandboxSpec, url: str) -> Path:
             "use_stderr": "false",
             # `host down` is seen within seconds rather than within nova's minute.
             "report_interval": "2",
-            "service_down_time": "6",
+            "service_down_time": "10",
             "periodic_fuzzy_delay": "0",
             "vif_plugging_timeout": "60",
             "vif_plugging_is_fatal": "true",
@@ -159,8 +159,11 @@ def write_nova(state: StateDirectory, spec: SandboxSpec, url: str) -> Path:
     return path
 
 
-def write_placement(state: StateDirectory, url: str) -> Path:
-    """Write placement.conf; return its path."""
+def write_placement(state: StateDirectory, url: str, *, migrate: bool = True) -> Path:
+    """Write placement.conf; return its path.
+
+    :param migrate: whether placement brings its database up to date when it starts
+    """
     sections: Sections = {
         "DEFAULT": {"use_stderr": "false"},
         "api": {"auth_strategy": "keystone"},
@@ -168,7 +171,7 @@ def write_placement(state: StateDirectory, url: str) -> Path:
         "oslo_policy": {"policy_file": str(state.etc / "policy.yaml")},
         "placement_database": {
             "connection": database.url(state.databases / "placement.sqlite"),
-            "sync_on_startup": "true",
+            "sync_on_startup": str(migrate).lower(),
             "sqlite_synchronous": "false",
         },
     }

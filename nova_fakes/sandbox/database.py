@@ -1,6 +1,7 @@
 """SQLite databases for nova's and placement's own code.
 
-nova's schema migrations run as nova-manage would run them; placement migrates its own database when it starts.
+nova's schema migrations run as nova-manage would run them; placement migrates its own database when it starts. Both run
+where :mod:`nova_fakes.sandbox.schemas` has no template.
 SQLite admits one writer: a second one that already read something fails at once instead of waiting, so writers take
 turns before their transaction begins.
 """

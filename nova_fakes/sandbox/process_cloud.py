@@ -193,7 +193,7 @@ class ProcessCloud(Cloud):
         program = self._compute(name)
         with self._hosts_lock:
             trouble = self._troubles.pop(name, "up")
-            if trouble == "down" or program.has_failed:
+            if trouble == "down" or program.given_up:
                 program.start()
             elif trouble == "hung":
                 program.resume()
@@ -253,7 +253,7 @@ class ProcessCloud(Cloud):
         if program is None:
             return service
         if program.pid is None and service["state"] == "up":
-            service["state"] = "failed" if program.has_failed else "starting"
+            service["state"] = "failed" if program.given_up else "starting"
         return {**service, "pid": program.pid, "restarts": program.restarts}
 
 

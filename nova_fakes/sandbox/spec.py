@@ -15,6 +15,7 @@ from nova_fakes.exceptions import InvalidInput
 __all__ = ["Progress", "SandboxSpec", "default_state"]
 
 REALIZERS = ("null", "bridge")
+_ENDPOINT = re.compile(r"https?://\S+/v3/?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 
 
@@ -53,6 +54,8 @@ class SandboxSpec:
     """Describes the hosts, which have the names that :attr:`hosts` gives; None: hosts all alike."""
     fault_file: Path | None = None
     """Fault rules that are in force from the beginning."""
+    cinder_url: str | None = None
+    """Endpoint of a Cinder elsewhere, without a project, that takes the place of the volume service; None: the fake."""
     processes: bool = False
     """Run a broker, nova-api, nova-conductor, nova-scheduler and the nova-computes as processes of their own."""
 
@@ -68,6 +71,8 @@ class SandboxSpec:
             raise InvalidInput("port", self.port, "use a TCP port from 1 to 65535, or 0 for a free one")
         if self.processes and self.realizer == "ovs":
             raise InvalidInput("realizer", self.realizer, "use bridge, remote or null with processes")
+        if self.cinder_url is not None and not _ENDPOINT.fullmatch(self.cinder_url):
+            raise InvalidInput("cinder_url", self.cinder_url, "give its endpoint, http://HOST:PORT/volume/v3")
         for name in self.options:
             if name.count("/") != 1:
                 raise InvalidInput("options", name, "write group/option, for example DEFAULT/debug")
@@ -93,6 +98,7 @@ class SandboxSpec:
             options=data.get("options", {}),
             fleet_file=Path(data["fleet_file"]) if data.get("fleet_file") else None,
             fault_file=Path(data["fault_file"]) if data.get("fault_file") else None,
+            cinder_url=data.get("cinder_url"),
             processes=data.get("processes", False),
         )
 

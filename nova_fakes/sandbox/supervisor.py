@@ -12,19 +12,13 @@ from pathlib import Path
 
 from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import SandboxError
+from nova_fakes.sandbox.revival import Revival
 from nova_fakes.virt.vif.ledger import Ledger, start_ticks
 
 __all__ = ["Supervised", "require_running"]
 
 LOG = logging.getLogger(__name__)
 
-#: Between a death and the next start, so that a program that cannot start does not take the machine; doubled each time.
-_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 30.0
-#: One that has run so long has come up, and its death is the first.
-_STABLE_S = 30.0
-#: After so many deaths in a row it is left alone.
-_DEATHS = 6
 #: nova's programs finish what is under way first; then they are killed.
 _STOP_S = 5.0
 
@@ -35,18 +29,28 @@ class Supervised:
     :param name: of the program in the ledger, the status and the log
     :param argv: what to run
     :param log: the file to which its output is appended
-    :param clock: by which it is started again, later each time; after several deaths in a row, not at all
+    :param revival: when it is started again
+    :param clock: by which
     """
 
-    def __init__(self, ledger: Ledger, name: str, argv: Sequence[str], log: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        revival: Revival | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.name = name
         self.restarts = 0
         #: Whether it died too often in a row, and is not started again before :meth:`start`.
-        self.has_failed = False
+        self.given_up = False
+        self._revival = Revival() if revival is None else revival
+        self._clock: Clock = clock or SystemClock()
         self._ledger = ledger
         self._argv = list(argv)
         self._log = log
-        self._clock = clock or SystemClock()
         self._stopping = self._clock.alarm()
         self._process = self._spawn()
         self._watch = self._watcher()
@@ -63,10 +67,11 @@ class Supervised:
         self._watch.join()
 
     def start(self) -> None:
-        """Start it again after :meth:`kill`, or where it has failed."""
+        """Start it again after :meth:`kill`, or where it was given up."""
         self._watch.join()
         self._stopping.clear()
-        self.has_failed = False
+        self._revival.in_a_row = 0
+        self.given_up = False
         self._process = self._spawn()
         self._watch = self._watcher()
 
@@ -84,19 +89,25 @@ class Supervised:
         self._signal(signal.SIGCONT)
         self._signal(signal.SIGTERM)
 
-    def stop(self) -> None:
-        """End it politely, then for certain; idempotent."""
+    def stop(self, grace_s: float = _STOP_S) -> None:
+        """End it politely, then for certain; idempotent.
+
+        :param grace_s: how long it may take, seconds
+        """
         self.ask_to_stop()
-        self._watch.join(_STOP_S)
+        self._watch.join(grace_s)
         self.kill()
 
     def _signal(self, number: int) -> None:
+        if self.given_up:
+            return  # its number may be another process's by now
         try:
             os.killpg(self._process.pid, number)  # workers that it forked too
         except ProcessLookupError:
             pass
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        self._since = self._clock.monotonic()
         entry = self._ledger.add("process", self.name)
         with self._log.open("ab") as log:
             process = subprocess.Popen(
@@ -116,23 +127,20 @@ class Supervised:
         return thread
 
     def _keep(self) -> None:
-        deaths = 0
         while True:
-            began_s = self._clock.monotonic()
             status = self._process.wait()
             self._signal(signal.SIGKILL)
             self._ledger.done(self._entry)
             if self._stopping.is_set():
                 return
-            deaths = 1 if self._clock.monotonic() - began_s >= _STABLE_S else deaths + 1
-            if deaths == _DEATHS:
-                self.has_failed = True
+            pause_s = self._revival.pause_after(self._clock.monotonic() - self._since)
+            if pause_s is None:
+                self.given_up = True
                 LOG.error(
                     "%s ended with status %d, %d times in a row, and is not started again: see %s",
-                    *(self.name, status, deaths, self._log),
+                    *(self.name, status, self._revival.in_a_row, self._log),
                 )
                 return
-            pause_s = min(_PAUSE_S * 2 ** (deaths - 1), _LONGEST_PAUSE_S)
             LOG.warning("%s ended with status %d and is started again in %g s", self.name, status, pause_s)
             if self._stopping.wait(pause_s):
                 return

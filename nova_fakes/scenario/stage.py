@@ -72,6 +72,7 @@ class Migration:
 
     :param began_s: when the migration was asked for, in seconds after the first echo request
     :param ended_s: when nova told that it was over
+    :param stationary: what it heard meanwhile of a server that stayed
     """
 
     server: str
@@ -82,6 +83,7 @@ class Migration:
     ended_s: float = 0.0
     interval_s: float = 0.0
     echoes: Echoes | None = None
+    stationary: Echoes | None = None
 
 
 @dataclass

@@ -457,21 +457,21 @@ class FakeConnection:
         migration = None
         try:
             destination = self._fleet.hypervisor(dest)
-            self._fleet.prepare_migration(destination, guest.spec, guest.nics, guest.volumes.values())
+            self._fleet.migrations.prepare(destination, guest.spec, guest.nics, guest.volumes.values())
             try:
-                migration = self._fleet.begin_migration(source, guest.uuid, dest)
+                migration = self._fleet.migrations.begin(source, guest.uuid, dest)
                 while not migration.wait(1.0):
                     migration.check()
-                self._fleet.switch_over(source, migration)
+                self._fleet.migrations.switch_over(source, migration)
             except BaseException:
-                self._fleet.abort_arrival(destination, guest.uuid)
+                self._fleet.migrations.abort_arrival(destination, guest.uuid)
                 raise
         except BaseException:
             recover_method(context, instance_ref)
             raise
         finally:
             if migration is not None:
-                self._fleet.end_migration(source, migration)
+                self._fleet.migrations.end(source, migration)
         post_method(context, instance_ref, dest)
 
     # Filters

@@ -249,12 +249,19 @@ class DeviceHost(UndoingHost):
         self._consoles.close(uuid)
 
     def let_go(
-        self, guest: Guest, operation: str, details: Mapping[str, Any] = NOTHING, *, left: Claim | None = None
+        self,
+        guest: Guest,
+        operation: str,
+        details: Mapping[str, Any] = NOTHING,
+        *,
+        left: Claim | None = None,
+        moved: bool = False,
     ) -> Event:
         """Drop a guest and its interfaces, here and in the journal; the caller holds the guest's lock.
 
         :param operation: of which this is the end
         :param left: what the disks take up that it leaves here; None: it leaves none
+        :param moved: it lives on elsewhere
         :returns: the event, of which the observers do not know yet
         :raises HostDown: the host has crashed meanwhile
         :raises RealizerError: its interfaces could not be removed; the guest is still here
@@ -264,7 +271,7 @@ class DeviceHost(UndoingHost):
         writes: list[Write] = []
         try:
             if wired:
-                self._unplug(guest)
+                self._unplug(guest, moved=moved)
             with self.lock:
                 if self.down or self.guests.get(uuid) is not guest:
                     self.require_up(operation)

@@ -63,6 +63,13 @@ class Volume:
         found = data.get("volume_id") or info.get("serial")
         return None if found is None else str(found)
 
+    @property
+    def connection_id(self) -> str | None:
+        """What the volume service calls the connection, which stays when it gives the volume another id."""
+        info = self.connection_info
+        found = info.get("attachment_id") or (info.get("data") or {}).get("connection_id")
+        return None if found is None else str(found)
+
     def extended(self, size_bytes: int) -> Volume:
         """Return it as it is when it has grown to that size.
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nova_fakes.exceptions import DeviceNotFound, InvalidTransition
 from nova_fakes.virt.guest import Guest, State
-from nova_fakes.volume.device import Device
-from nova_fakes.volume.medium import Buffer
+from nova_fakes.volume.local_device import LocalDevice
+from nova_fakes.volume.medium import Buffer, Medium, copy
 from nova_fakes.volume.store import VolumeStore
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ class GuestDisk:
         """Yield offset and length of what takes up room in a range, or anywhere, in order."""
         return self._opened()[1].extents(offset, length)
 
-    def _running(self) -> Device:
+    def _running(self) -> Medium:
         if self._host.guests.get(self._guest.uuid) is not self._guest or self._guest.state is not State.RUNNING:
             raise InvalidTransition(
                 f"guest {self._guest.uuid} is {self._guest.state}: only one that runs uses its disks"
             )
         return self._opened()[1]
 
-    def _opened(self) -> tuple[Volume, Device]:
+    def _opened(self) -> tuple[Volume, Medium]:
         volume = self._guest.volumes.get(self._name)
         if volume is None:
             raise DeviceNotFound(f"guest {self._guest.uuid} has no volume at {self._name}")
@@ -95,27 +95,35 @@ class GuestDisk:
         self._guest.traffic[self._name] = (counts[0], counts[1], counts[2], counts[3])
 
 
-def open_device(store: VolumeStore | None, guest: Guest, volume: Volume) -> Device:
-    """Return the device by which a guest has a volume.
+def open_device(store: VolumeStore | None, guest: Guest, volume: Volume) -> Medium:
+    """Return the device by which a guest has a volume: of the store, or the file that another service has named.
 
     :raises DeviceNotFound: no store has its bytes, or the store knows nothing of the attachment
     """
-    if store is None or volume.volume_id not in store.volumes:
+    local = LocalDevice.of(volume.connection_info)
+    if local is not None and (store is None or volume.volume_id not in store.volumes):
+        return local
+    named = None if store is None else store.attachments.get(volume.connection_id or "")
+    volume_id = volume.volume_id if named is None else named.volume_id
+    if store is None or volume_id not in store.volumes:
         raise DeviceNotFound(f"volume {volume.volume_id} of guest {guest.uuid} holds no bytes here")
-    attachments = store.attachments_of(volume.volume_id or "")
-    named = volume.connection_info.get("attachment_id")
+    attachments = store.attachments_of(volume_id or "")
     mine = [one for one in attachments if one.instance_id == guest.uuid and one.status in ("attached", "detaching")]
-    chosen = [one for one in mine if one.id == named] or mine
+    chosen = [one for one in mine if one is named] or mine
     if not chosen:
         raise DeviceNotFound(f"volume {volume.volume_id} is not attached to guest {guest.uuid}, says the volume store")
     return store.open(chosen[-1].id)
 
 
 def copy_volume(store: VolumeStore | None, old: Volume, new: Volume) -> Iterator[int]:
-    """Copy one volume's bytes onto another's, piece by piece, where the store has both; yield the bytes of each.
+    """Copy one volume's bytes onto another's, where the store or this machine has both; yield the bytes of each piece.
 
     :raises InvalidInput: the new one is smaller
     """
+    source, target = LocalDevice.of(old.connection_info), LocalDevice.of(new.connection_info)
+    if store is None and source is not None and target is not None:
+        yield from copy(source, target)
+        return
     if store is None or old.volume_id not in store.volumes or new.volume_id not in store.volumes:
         return
     yield from store.copy_volume(old.volume_id or "", new.volume_id or "")

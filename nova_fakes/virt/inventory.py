@@ -160,7 +160,7 @@ class Inventory:
     :param cpu_features: of the processor
     :param architecture: nova's name for it
     :param hypervisor_version: as nova counts versions: a million for each major, a thousand for each minor
-    :param vif_addressing: how its guests' real interfaces get IPv4 addresses: ``static`` or ``dhcp``
+    :param vif_addressing: how its guests' real interfaces get addresses: ``static`` or ``dhcp``
     """
 
     vcpus: int = 64

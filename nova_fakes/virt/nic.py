@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nova_fakes.exceptions import DeviceInUse, InvalidInput, VIFTypeRefused
 
-__all__ = ["Nic", "VIFReader", "Wiring", "check_addresses", "read_nics"]
+__all__ = ["Departing", "Nic", "VIFReader", "Wiring", "check_addresses", "leave_behind", "read_nics"]
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}")
 _DEVNAME_MAX = 15
@@ -127,3 +127,19 @@ class Wiring(Protocol):
 
     def close(self) -> None:
         """Give up everything that the realizer holds."""
+
+
+@runtime_checkable
+class Departing(Protocol):
+    """A realizer that can tell an instance that lives on elsewhere from one that ends."""
+
+    def depart(self, instance: str, vifs: Sequence[Any] | None = None) -> None:
+        """Remove what `unplug` removes, and give nothing back: the instance has its addresses elsewhere."""
+
+
+def leave_behind(realizer: Any, instance: str) -> None:
+    """Remove what an instance that lives on elsewhere has left at a realizer, as far as that knows the difference."""
+    if isinstance(realizer, Departing):
+        realizer.depart(instance)
+    else:
+        realizer.unplug(instance)

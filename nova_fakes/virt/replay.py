@@ -101,21 +101,21 @@ def _revert(stage: _Stage, host: Hypervisor, event: Event) -> None:
 
 def _live_migrate(stage: _Stage, host: Hypervisor, event: Event) -> None:
     if "spec" not in event.details:
-        stage.fleet.switch_over(host, stage.fleet.migration(host, _guest(event)))
+        stage.fleet.migrations.switch_over(host, stage.fleet.migrations.find(host, _guest(event)))
     elif _guest(event) not in host.guests:  # it is there already where both hosts are of one fleet now
         parts = _parts(stage, event)
         paused = event.details.get("paused", False)
-        stage.fleet.finish_arrival(host, parts["spec"], parts["nics"], parts["volumes"], paused=paused)
+        stage.fleet.migrations.finish_arrival(host, parts["spec"], parts["nics"], parts["volumes"], paused=paused)
 
 
 def _prepare(stage: _Stage, host: Hypervisor, event: Event) -> None:
     details = event.details
-    stage.fleet.prepare_migration(host, details["spec"], details["nics"], details["volumes"])
+    stage.fleet.migrations.prepare(host, details["spec"], details["nics"], details["volumes"])
 
 
 def _begin(stage: _Stage, host: Hypervisor, event: Event) -> None:
     details = event.details
-    stage.fleet.begin_migration(
+    stage.fleet.migrations.begin(
         host,
         _guest(event),
         stage.name(details["destination"]),
@@ -125,7 +125,7 @@ def _begin(stage: _Stage, host: Hypervisor, event: Event) -> None:
 
 
 def _end(stage: _Stage, host: Hypervisor, event: Event) -> None:
-    stage.fleet.end_migration(host, stage.fleet.migration(host, _guest(event)))
+    stage.fleet.migrations.end(host, stage.fleet.migrations.find(host, _guest(event)))
 
 
 def _change(stage: _Stage, host: Hypervisor, event: Event) -> None:
@@ -190,13 +190,13 @@ REPLAYED: Mapping[str, Action] = {
     "umount_share": _of_guest(Hypervisor.umount_share, "share_id"),
     "pre_live_migration": _prepare,
     "live_migration_start": _begin,
-    "live_migration_force": lambda stage, host, event: stage.fleet.force_migration(
+    "live_migration_force": lambda stage, host, event: stage.fleet.migrations.force(
         host, _guest(event), post_copy=event.details["post_copy"]
     ),
-    "live_migration_abort": lambda stage, host, event: stage.fleet.abort_migration(host, _guest(event)),
+    "live_migration_abort": lambda stage, host, event: stage.fleet.migrations.abort(host, _guest(event)),
     "live_migration": _live_migrate,
     "live_migration_end": _end,
-    "live_migration_rollback": lambda stage, host, event: stage.fleet.abort_arrival(host, _guest(event)),
+    "live_migration_rollback": lambda stage, host, event: stage.fleet.migrations.abort_arrival(host, _guest(event)),
     "host_add": lambda stage, host, event: host.begin(event.time, event.details["booted_at_s"]),
     "host_crash": _host(Hypervisor.crash),
     "host_recover": _host(Hypervisor.recover),

@@ -16,7 +16,7 @@ from nova_fakes.virt.event import NOTHING, Event
 from nova_fakes.virt.guest import Guest, State
 from nova_fakes.virt.host import Host
 from nova_fakes.virt.journal import Write
-from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.nic import Nic, leave_behind
 
 __all__ = ["Operation", "UndoingHost"]
 
@@ -226,13 +226,18 @@ class UndoingHost(Host):
         if missing:
             self._plug(guest, missing, up=True)
 
-    def _unplug(self, guest: Guest, nics: Iterable[Nic] | None = None) -> None:
-        """Remove these interfaces of a guest, or all, where this host has made them, or may have before a restart."""
+    def _unplug(self, guest: Guest, nics: Iterable[Nic] | None = None, *, moved: bool = False) -> None:
+        """Remove these interfaces of a guest, or all, where this host has made them, or may have before a restart.
+
+        :param moved: the guest lives on elsewhere, with all of its interfaces
+        """
         gone = [nic for nic in (guest.nics.values() if nics is None else nics) if nic.id in guest.wired]
         if not guest.wired or (nics is not None and not gone):
             return
         realizer = self._active_realizer
-        if realizer is not None:
+        if realizer is not None and moved:
+            leave_behind(realizer, guest.uuid)
+        elif realizer is not None:
             realizer.unplug(guest.uuid, None if nics is None else [nic.vif(self.read_vif) for nic in gone])
         guest.wired = frozenset() if nics is None else guest.wired.difference([nic.id for nic in gone])
         self.report_vifs("vif_unplugged", guest.uuid, gone)

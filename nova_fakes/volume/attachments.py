@@ -176,7 +176,7 @@ class AttachmentShelf(SnapshotShelf):
             attachment = self.attachment(attachment_id)
             if attachment.status not in ("attached", "detaching"):
                 raise WrongState(f"attachment {attachment_id} is {attachment.status}: complete it first")
-            return Device(self, self.volumes[attachment.volume_id], attachment)
+            return Device(self, attachment)
 
     def _require_shareable(self, volume: Volume, instance_id: str | None) -> None:
         """Refuse another attachment of a volume that is not available, unless it may have one."""

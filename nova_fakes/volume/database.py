@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.sqlite_file import Kind, open_alone
 from nova_fakes.volume.errors import StoreUnwritable
 from nova_fakes.volume.medium import Buffer
 
 __all__ = ["Database"]
 
-_FORMAT = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS records (kind TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (kind, id));
-CREATE TABLE IF NOT EXISTS chunks (key INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS disks (
+_TABLES = """
+CREATE TABLE records (kind TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (kind, id));
+CREATE TABLE chunks (key INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE disks (
     disk TEXT NOT NULL, place INTEGER NOT NULL, chunk INTEGER NOT NULL, PRIMARY KEY (disk, place)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS disks_by_chunk ON disks (chunk);
+CREATE INDEX disks_by_chunk ON disks (chunk);
 """
+_STORE = Kind("volume store", application_id=0x6E66_766F, version=1, tables=_TABLES)
 #: An update keeps the place in the order of creation.
 _SAVE = "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET record = excluded.record"
 #: Which of these chunks no disk has any more.
@@ -49,23 +50,10 @@ class Database:
         self._depth = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=1.0)
-            # Whoever opens it while another process has it would change what that one keeps in memory.
-            self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._file.execute("PRAGMA journal_mode = WAL")
-            # Enough against the death of the process; against a power cut the fake need not stand.
-            self._file.execute("PRAGMA synchronous = NORMAL")
-            self._require_format()
-            self._file.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise InvalidInput("path", str(path), f"{error}; give the file of a store, or a new one") from error
-
-    def _require_format(self) -> None:
-        ((version,),) = self._file.execute("PRAGMA user_version").fetchall()
-        ((tables,),) = self._file.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        if version != _FORMAT and (version or tables):
-            raise sqlite3.DatabaseError(f"it is of format {version}, and this version reads {_FORMAT}")
-        self._file.execute(f"PRAGMA user_version = {_FORMAT}")
+        # Whoever opened it while another process has it would change what that one keeps in memory.
+        self._file = open_alone(self.path, _STORE, field="path")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -21,14 +21,21 @@ class Device:
     Fault rules are asked before each read, write and discard: ``volume.read``, ``volume.write``, ``volume.discard``.
     """
 
-    def __init__(self, store: Shelf, volume: Volume, attachment: Attachment) -> None:
+    def __init__(self, store: Shelf, attachment: Attachment) -> None:
         self._store = store
-        self._volume = volume
         self._attachment = attachment
         self.read_requests = 0
         self.read_bytes = 0
         self.write_requests = 0
         self.write_bytes = 0
+
+    @property
+    def _volume(self) -> Volume:
+        # Another than at the beginning, where one has taken the place of another.
+        volume = self._store.volumes.get(self._attachment.volume_id)
+        if volume is None:
+            raise DeviceGone(f"volume {self._attachment.volume_id} has been deleted")
+        return volume
 
     @property
     def size_bytes(self) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.volume.chunks import TABLE_CHUNKS, Backing, Chunk, Meter, Table
@@ -146,6 +147,12 @@ class SparseDisk:
             tables, size_bytes = other._tables.copy(), other._size_bytes
             other._owner = object()
             self._tables, self._size_bytes, self._owner = tables, size_bytes, object()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nobody else read or write meanwhile."""
+        with self._lock:
+            yield
 
     def release(self) -> None:
         """Give back what it takes up here, whoever still refers to it; what the backing has stays there."""

@@ -207,13 +207,13 @@ class Shelf:
                 database.save(record.kind, record.id, record.to_record(values))
             for record in added:
                 database.save(record.kind, record.id, record.to_record())
+            for source, target in shared:
+                database.share(source, target)
+                database.forget(source)
             for record in removed:
                 database.save(record.kind, record.id, None)
                 if isinstance(record, Volume | Snapshot):
                     database.forget(record.id)
-            for source, target in shared:
-                database.share(source, target)
-                database.forget(source)
 
     def _index(self, record: Record) -> None:
         self._by_kind[record.kind][record.id] = record

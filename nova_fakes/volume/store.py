@@ -7,6 +7,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,39 @@ class VolumeStore(AttachmentShelf):
                 for _record, fresh in moved:
                     self._drop_disk(fresh)
                 raise
+        return volume
+
+    def take_over(self, volume_id: str, other_id: str) -> Volume:
+        """Let a volume have the place, the bytes, the size and the attachments of another, which is gone then.
+
+        So ends the migration of a volume in use, whose server has been given the other meanwhile.
+
+        :raises VolumeBusy: the volume is attached itself, one of them has snapshots or is in a group, or lies in a file
+        """
+        with self.lock:
+            volume, other = self.volume(volume_id), self.volume(other_id)
+            self._require_unused(volume)
+            self._require_no_file(other)
+            if other.group_id is not None or self.snapshots_of(volume_id) or self.snapshots_of(other_id):
+                raise VolumeBusy(f"volume {volume_id} or {other_id} has snapshots, or is in a group: neither may")
+            source, freed_bytes = self.pools[volume.pool], volume.size_bytes
+            attachments = self.attachments_of(other_id)
+            # Who writes to the other meanwhile waits, and writes to what stays.
+            gone = replace(other, disk=volume.disk)
+            assert isinstance(other.disk, SparseDisk)
+            with other.disk.held():
+                volume.disk = other.disk
+                try:
+                    values = {"pool": other.pool, "size_bytes": other.size_bytes, "status": other.status}
+                    moved = [(one, {"volume_id": volume_id}) for one in attachments]
+                    self._commit([(volume, values), *moved], removed=[gone], shared=[(other_id, volume_id)])
+                except BaseException:
+                    volume.disk = gone.disk
+                    raise
+                other.disk.name = volume_id
+            if attachments:
+                self._attachments_of[volume_id] = self._attachments_of.pop(other_id)
+            source.promise(-freed_bytes)
         return volume
 
     def copy_volume(self, source_id: str, target_id: str) -> Iterator[int]:

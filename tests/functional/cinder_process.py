@@ -1,15 +1,18 @@
-"""cinder-api, cinder-scheduler and cinder-volume in one process, over the driver of nova-fakes, with SQLite.
+"""cinder-api, -scheduler, -volume and -backup in one process, over the driver of nova-fakes, with SQLite.
 
-Identity and images come from the fakes. Prints where they are as one line of JSON, then serves until its standard input
-ends. A process of its own: Cinder and nova share one configuration object.
+Identity and images come from fakes of its own or, where a second argument names them, of a sandbox:
+`{"identity": URL, "image": URL, "password": …, "port": where Cinder is to answer}`. Prints where they are as one line
+of JSON, then serves until its standard input ends. A process of its own: Cinder and nova have one configuration.
 """
 # ruff: noqa: E402 (Cinder chooses its threads before anything else is imported)
 
 import json
+import logging
 import os
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 os.environ["OS_CINDER_DISABLE_EVENTLET_PATCHING"] = "true"
@@ -28,6 +31,7 @@ from cinder import coordination, privsep, rpc, service
 from cinder.common import config
 from cinder.db import migration
 from eventlet import tpool
+from os_brick import privileged
 from oslo_config import cfg
 from paste import deploy
 
@@ -50,7 +54,7 @@ state_path = {state}
 transport_url = nova-fakes://cinder/
 enabled_backends = first,second
 default_volume_type = __DEFAULT__
-glance_api_servers = {url}/image
+glance_api_servers = {image}
 allowed_direct_url_schemes = cinder
 auth_strategy = keystone
 api_paste_config = {paste}
@@ -63,6 +67,14 @@ quota_volumes = -1
 quota_gigabytes = -1
 quota_snapshots = -1
 quota_groups = -1
+quota_backups = -1
+quota_backup_gigabytes = -1
+backup_driver = cinder.backup.drivers.posix.PosixBackupDriver
+backup_posix_path = {state}/backups
+backup_use_same_host = true
+backup_compression_algorithm = none
+backup_file_size = 134217728
+backup_sha_block_size_bytes = 134217728
 [first]
 volume_driver = nova_fakes.volume.cinder.NovaFakesDriver
 volume_backend_name = first
@@ -118,13 +130,13 @@ class Nova:
         return [json.dumps(answer).encode()]
 
 
-def credentials(url):
+def credentials(cloud):
     return "\n".join(
         (
             "auth_type = password",
-            f"auth_url = {url}/identity/v3",
+            f"auth_url = {cloud['identity']}/v3",
             "username = cinder",
-            f"password = {PASSWORD}",
+            f"password = {cloud['password']}",
             "user_domain_id = default",
             "project_name = service",
             "project_domain_id = default",
@@ -146,17 +158,17 @@ def start_fakes(server, state):
     server.mount("/identity", create_identity(identity))
     server.mount("/image", create_image(ImageService(clock, state / "images"), identity))
     server.mount("/compute", Nova())
-    server.start()
+    return {"identity": endpoints["identity"], "image": endpoints["image"], "password": PASSWORD}
 
 
-def start_cinder(server, state):
+def start_cinder(server, state, cloud):
     for name in ("coordination", "locks"):
         (state / name).mkdir()
     (state / "policy.yaml").write_text("{}\n")
     text = CONFIGURATION.format(
         state=state,
-        url=server.url,
-        credentials=credentials(server.url),
+        image=cloud["image"],
+        credentials=credentials(cloud),
         paste=PASTE,
         filters=PASTE.parent / "resource_filters.json",
     )
@@ -169,6 +181,7 @@ def start_cinder(server, state):
     migration.db_sync()
     # qemu-img reads what belongs to this user: no helper has to become somebody else for it.
     privsep.sys_admin_pctxt.set_client_mode(False)
+    privileged.default.set_client_mode(False)
     # Cinder fetches images through eventlet's threads, in native ones too, where the second fetch waits without end.
     tpool.execute = lambda function, *args, **kwargs: function(*args, **kwargs)
     tpool.Proxy = lambda thing, *args, **kwargs: thing
@@ -183,20 +196,26 @@ def start_cinder(server, state):
                 host=f"{CONF.host}@{backend}", service_name=backend, binary="cinder-volume", coordination=True
             )
         )
+    services.append(service.Service.create(binary="cinder-backup", coordination=True))
     for one in services:
         one.start()
+    while not services[-1].manager.is_working():
+        time.sleep(0.05)
     server.mount("/volume", deploy.loadapp(f"config:{PASTE}", name="osapi_volume"))
     return services
 
 
 def main():
+    logging.basicConfig(level=logging.WARNING)
     state = Path(sys.argv[1])
     state.mkdir(exist_ok=True)
     tempfile.tempdir = str(state)
-    server = Server()
-    start_fakes(server, state)
-    start_cinder(server, state)
-    print(json.dumps({"url": server.url, "password": PASSWORD}), flush=True)
+    cloud = json.loads(sys.argv[2]) if len(sys.argv) > 2 else None
+    server = Server(port=0 if cloud is None else cloud["port"])
+    cloud = start_fakes(server, state) if cloud is None else cloud
+    server.start()
+    start_cinder(server, state, cloud)
+    print(json.dumps({"url": server.url, "password": cloud["password"]}), flush=True)
     sys.stdin.read()
     server.stop()
     # Cinder's threads have no end of their own.

@@ -73,6 +73,8 @@ def _fuzz_one(
             choices = list(known.get(name, ()))
             if choices and data.draw(st.booleans()):
                 case.path_parameters[name] = data.draw(st.sampled_from(choices))
+        if isinstance(case.body, dict | list):
+            case.body = _naming(case.body, known, data)
         sent = case.as_transport_kwargs(headers={"X-Auth-Token": token})
         response = client.open(**_request(sent))
         statuses[response.status_code] += 1
@@ -86,6 +88,20 @@ def _fuzz_one(
             )
 
     ask()
+
+
+def _naming(body: Any, known: Mapping[str, Sequence[str]], data: Any) -> Any:
+    """Return a body in which some of the values that are ids are those of what exists."""
+    if isinstance(body, list):
+        return [_naming(one, known, data) for one in body]
+    if not isinstance(body, dict):
+        return body
+    return {
+        name: data.draw(st.sampled_from(list(known[name])))
+        if isinstance(value, str) and known.get(name) and data.draw(st.booleans())
+        else _naming(value, known, data)
+        for name, value in body.items()
+    }
 
 
 def _request(sent: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class OpenStackShell:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            self._process.communicate(timeout=10)
+            self._process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()

@@ -1,6 +1,7 @@
 """The client: nothing that an agent does, or leaves undone, makes it hang or say twice what may be said once."""
 
 import json
+import os
 import shutil
 import socket
 import tempfile
@@ -226,6 +227,16 @@ def test_nonsense_on_the_socket_is_told_as_such():
 def test_a_result_of_another_shape_is_refused():
     with Scripted(answer({"result": {"x": 1}})) as agent, pytest.raises(InvalidInput):
         Client(agent.path, deadline_s=30).call(protocol.Counters("h1", INSTANCE))
+
+
+def test_an_agent_of_another_user_is_told_nothing():
+    """As where an agent asks its neighbour, which has to be of its own user."""
+    with Scripted(DONE) as agent:
+        with pytest.raises(AgentUnreachable, match=f"its process belongs to user {os.geteuid()}, not 4242"):
+            Client(agent.path, deadline_s=30, owner=4242).call(PLUG)
+        assert agent.requests == 0
+        Client(agent.path, deadline_s=30, owner=os.geteuid()).call(PLUG)
+        assert agent.requests == 1
 
 
 def test_options_of_the_realizer_are_text_in_the_configuration():

@@ -18,7 +18,7 @@ from agent_process import DEADLINE_S, AgentProcess
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nova_fakes.agent import protocol
+from nova_fakes.agent import calls, protocol
 from nova_fakes.agent.audit import read
 from nova_fakes.agent.client import Client
 from nova_fakes.cmd import exits
@@ -113,9 +113,14 @@ def test_health_tells_and_its_code_too(tmp_path):
         done = run("agent", "health", "--socket", agent.socket)
         assert (done.returncode, "ok: nova-fakes" in done.stdout) == (exits.OK, True)
         found = json.loads(run("agent", "health", "--socket", agent.socket, "--json").stdout)
-        assert (found["pid"], found["protocol"], found["realizer"]) == (agent.process.pid, 1, "null")
-    done = run("agent", "health", "--socket", tmp_path / "s", "--timeout", "0.1")
-    assert (done.returncode, "no agent at" in done.stderr) == (exits.FAILED, True)
+        assert (found["pid"], found["protocol"], found["realizer"]) == (agent.process.pid, protocol.PROTOCOL, "null")
+        assert "; no request waits" in done.stdout
+        done = run("agent", "metrics", "--socket", agent.socket)
+        assert done.returncode == exits.OK
+        assert 'nova_fakes_agent_requests_total{verb="health",outcome="done"} 2' in done.stdout.splitlines()
+    for verb in ("health", "metrics"):
+        done = run("agent", verb, "--socket", tmp_path / "s", "--timeout", "0.1")
+        assert (done.returncode, "no agent at" in done.stderr) == (exits.FAILED, True)
 
 
 def test_its_log_can_be_replayed_and_goes_on_after_rotation():
@@ -124,7 +129,7 @@ def test_its_log_can_be_replayed_and_goes_on_after_rotation():
         old = agent.audit.rename(agent.directory / "old")
         agent.process.send_signal(signal.SIGHUP)
         until(agent.audit.exists)
-        agent.client().call(protocol.Unplug("h1", INSTANCE, None))
+        agent.client().call(protocol.Unplug("h1", INSTANCE, None, False))
         assert [record.request.verb for log in (old, agent.audit) for record in read(log)] == ["plug", "unplug"]
         done = run("replay", old, "--socket", agent.socket)
         assert (done.returncode, done.stdout) == (exits.OK, "1 changes made again, 0 with another outcome\n")
@@ -214,11 +219,11 @@ def say(agent, *parts, patience_s=20.0):
         return heard
 
 
-HEAD = b"POST /v1/plug HTTP/1.1\r\nHost: agent\r\n"
+HEAD = b"POST /v2/plug HTTP/1.1\r\nHost: agent\r\n"
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TOKENS = st.sampled_from(
     [
-        *(b"POST", b"GET", b" ", b"/v1/plug", b"/v1/", b"HTTP/1.1", b"HTTP/9.9", b"\r\n", b"\n", b"\0", b":", b"{}"),
+        *(b"POST", b"GET", b" ", b"/v2/plug", b"/v2/", b"HTTP/1.1", b"HTTP/9.9", b"\r\n", b"\n", b"\0", b":", b"{}"),
         *(b"Host: x", b"Content-Length: 5", b"Content-Length: -5", b"Content-Length: 0x5", b"Connection: keep-alive"),
         *(b"Content-Length: 99999999999999999999", b"Transfer-Encoding: chunked", b"Expect: 100-continue"),
         *(b"5\r\nhello\r\n", b"ffffffffffffffff\r\n", b"0\r\n\r\n", b"\xff\xfe", b"A" * 5000, b"%00", b"../"),
@@ -240,7 +245,7 @@ def test_what_is_http_at_first(unharmed, data):
 
 @FUZZ
 @given(
-    st.sampled_from([*protocol.VERBS, protocol.BATCH, "perform"]),
+    st.sampled_from([*protocol.VERBS, calls.BATCH, "perform"]),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.just(INSTANCE),
         lambda inner: (
@@ -252,7 +257,7 @@ def test_what_is_http_at_first(unharmed, data):
 )
 def test_json_that_is_no_call(unharmed, verb, value):
     body = json.dumps(value).encode()
-    reply = say(unharmed, f"POST /v1/{verb} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    reply = say(unharmed, f"POST /v2/{verb} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     status, _, rest = reply.partition(b"\r\n")
     assert status.split()[1] in (b"400", b"404")
     assert "error" in json.loads(rest.partition(b"\r\n\r\n")[2])
@@ -266,7 +271,7 @@ def test_json_that_is_no_call(unharmed, verb, value):
 )
 def test_a_batch_of_what_is_no_call(unharmed, values):
     body = json.dumps({"calls": values}).encode()
-    reply = say(unharmed, f"POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    reply = say(unharmed, f"POST /v2/batch HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     answers = json.loads(reply.partition(b"\r\n\r\n")[2])["result"]
     assert len(answers) == len(values)
     assert all(answer["error"]["kind"] == "InvalidInput" for answer in answers)
@@ -331,7 +336,7 @@ def test_a_thousand_connections_of_a_wrong_user_hold_nobody_up(as_nobody):
         "kept = []\n"
         "for n in range(1000):\n"
         "    s = socket.socket(socket.AF_UNIX); s.settimeout(60)\n"
-        "    try: s.connect(sys.argv[1]); s.sendall(b'POST /v1/plug HTTP/1.1\\r\\n'); kept.append(s)\n"
+        "    try: s.connect(sys.argv[1]); s.sendall(b'POST /v2/plug HTTP/1.1\\r\\n'); kept.append(s)\n"
         "    except OSError: pass\n"
         "print('open', flush=True); sys.stdin.read()\n"
     )

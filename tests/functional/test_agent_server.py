@@ -12,7 +12,7 @@ from nova_fakes.agent import protocol, server, service
 from nova_fakes.agent.audit import Audit
 from nova_fakes.agent.client import Client
 from nova_fakes.agent.hosts import Hosts
-from nova_fakes.exceptions import AgentUnreachable, DeadlineExceeded
+from nova_fakes.exceptions import AgentUnreachable, DeadlineExceeded, InvalidInput
 from nova_fakes.virt.vif.ledger import Ledger
 
 DEADLINE_S = 60.0
@@ -56,6 +56,40 @@ def running(tmp_path):
         running.stop()
 
 
+def test_a_new_socket_is_closed_to_others_until_it_has_its_group(tmp_path, monkeypatch):
+    given, seen = server._give, []
+
+    def look(path, gid, mode):
+        seen.append(path.stat().st_mode & 0o777)
+        given(path, gid, mode)
+
+    monkeypatch.setattr(server, "_give", look)
+    before = os.umask(0)
+    try:
+        server.listen(tmp_path / "s", mode=0o660).close()
+    finally:
+        os.umask(before)
+    assert (seen, (tmp_path / "s").stat().st_mode & 0o777) == ([0], 0o660)
+
+
+def test_who_takes_the_sockets_place_gets_nothing_by_it(tmp_path, monkeypatch):
+    """In a directory that others may write to, the name may lead to a file of root's when it is to be given away."""
+    victim, path = tmp_path / "shadow", tmp_path / "s"
+    victim.write_text("secret")
+    victim.chmod(0o600)
+    given = server._give
+
+    def swap(place, gid, mode):
+        path.unlink()
+        path.symlink_to(victim)
+        given(place, gid, mode)
+
+    monkeypatch.setattr(server, "_give", swap)
+    with pytest.raises(InvalidInput, match="taken its place"):
+        server.listen(path, mode=0o666, group=str(os.getgid() + 1))
+    assert (victim.stat().st_mode & 0o777, victim.stat().st_gid) == (0o600, os.getgid())
+
+
 def drip(sock):
     until = time.monotonic() + DEADLINE_S
     while time.monotonic() < until:
@@ -69,7 +103,7 @@ def test_a_request_that_does_not_end_is_given_up(running, monkeypatch):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(DEADLINE_S)
         sock.connect(str(running.path))
-        sock.sendall(b"POST /v1/plug HTTP/1.1\r\n")
+        sock.sendall(b"POST /v2/plug HTTP/1.1\r\n")
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             drip(sock)
     assert Client(running.path).call(protocol.Health()).status == "ok"

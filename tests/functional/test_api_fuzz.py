@@ -12,7 +12,7 @@ from fuzzing import fuzz
 
 from nova_fakes.api.stack import Stack
 
-SERVICES = ("identity", "image", "network", "compute")
+SERVICES = ("identity", "image", "network", "volume", "compute")
 QUICK, LONG = 4, 60
 World = tuple[flask.Flask, Mapping[str, Sequence[str]], str]
 
@@ -105,7 +105,44 @@ def compute_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
     }, "admin:admin"
 
 
-WORLDS = {"identity": identity_world, "image": image_world, "network": network_world, "compute": compute_world}
+def volume_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
+    volumes = [made(stack, "volume", "/v3/volumes", {"volume": {"size": 1}}, "volume", "id") for _ in range(5)]
+    snapshot = {"volume_id": volumes[0]}
+    asked = {"volume_uuid": volumes[1], "instance_uuid": volumes[1], "connector": {"host": "compute-1"}}
+    kind = {"name": "x", "extra_specs": {"k": "v"}}
+    return {
+        "volume_id": volumes,
+        "volume_uuid": volumes,
+        "new_volume": volumes,
+        "source_volid": volumes,
+        "snapshot_id": [made(stack, "volume", "/v3/snapshots", {"snapshot": snapshot}, "snapshot", "id")],
+        "attachment_id": [attached(stack, asked)],
+        "type_id": [made(stack, "volume", "/v3/types", {"volume_type": kind}, "volume_type", "id")],
+        "transfer_id": [
+            made(stack, "volume", "/v3/os-volume-transfer", {"transfer": {"volume_id": volumes[4]}}, "transfer", "id")
+        ],
+        "qos_id": [made(stack, "volume", "/v3/qos-specs", {"qos_specs": {"name": "x", "k": "v"}}, "qos_specs", "id")],
+        "project": ["admin"],
+        "key": ["k"],
+        "action": ["enable", "disable"],
+    }, "admin:admin"
+
+
+def attached(stack: Stack, asked: Mapping[str, Any]) -> str:
+    """Make an attachment, which needs a microversion."""
+    headers = {"X-Auth-Token": "admin:admin", "OpenStack-API-Version": "volume 3.71"}
+    client = stack.applications["volume"].test_client()
+    answer = client.post("/v3/attachments", json={"attachment": asked}, headers=headers)
+    return str(answer.get_json()["attachment"]["id"])
+
+
+WORLDS = {
+    "identity": identity_world,
+    "image": image_world,
+    "network": network_world,
+    "volume": volume_world,
+    "compute": compute_world,
+}
 
 
 @pytest.fixture

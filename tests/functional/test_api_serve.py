@@ -48,7 +48,7 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, 
         yield process, urls, variables
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, process.communicate()[1]
+        assert process.wait(300) == 0, process.communicate()[1]
 
 
 def connect(stack: Stack, user: str = "admin") -> openstack.connection.Connection:
@@ -92,7 +92,7 @@ def test_services_with_ports_of_their_own_and_no_identity() -> None:
     with serving(*arguments) as (_, urls, variables):
         assert len({url.split("/")[2] for url in urls.values()}) == 2
         assert variables["OS_AUTH_TYPE"] == "none"
-        answer = requests.get(f"{urls['network']}/v2.0/networks", timeout=10).json()
+        answer = requests.get(f"{urls['network']}/v2.0/networks", timeout=60).json()
         assert [one["name"] for one in answer["networks"]] == ["private"]
         other = {"X-Auth-Token": "somebody:elsewhere"}
         refused = requests.post(f"{urls['network']}/v2.0/networks", json={"network": {"shared": True}}, headers=other)

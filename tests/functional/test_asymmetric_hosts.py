@@ -76,7 +76,7 @@ error = "BuildAbortException: no luck"
 
 def up(state: Path, fleet: Path, *options: Any) -> subprocess.CompletedProcess[str]:
     command = [COMMAND, "up", "--realizer", "null", "--state", state, "--fleet", fleet, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_servers_land_where_there_is_what_they_need(state: Path, tmp_path: Path) -> None:

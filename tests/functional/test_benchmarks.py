@@ -1,4 +1,4 @@
-"""The benchmarks of the driver and the model run, and every figure has something beside it."""
+"""The benchmarks of driver, model, API fakes and volumes run, and every figure has something beside it."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["driver", "scale", "journal", "api"])
+@pytest.mark.parametrize("name", ["driver", "scale", "journal", "api", "volume"])
 def test_benchmark_prints_figures(name, tmp_path):
     output = tmp_path / "bench.json"
     command = [sys.executable, ROOT / "scripts" / "bench.py", "--quick", "--output", output, name]

@@ -225,6 +225,56 @@ def test_volume_moves_to_another_pool_with_its_bytes(cloud):
     assert cloud.read(volume, 9, 5) == b"moves"
 
 
+def test_volume_moves_to_another_backend_with_its_bytes(cloud):
+    volume = cloud.volume(1, volume_type=_on(cloud, "first").id)
+    cloud.write(volume, 1 << 20, b"moves on")
+    other = _on(cloud, "second")
+    cloud.cinder.volumes.retype(volume, other.id, "on-demand")
+    wait_for("what was asked for", lambda: volume.get() or volume.volume_type == other.name, 60)
+    assert getattr(cloud.settled(volume), "os-vol-host-attr:host") == "volumes@second#other"
+    assert cloud.read(volume, 1 << 20, 8) == b"moves on"
+
+
+@pytest.mark.slow
+def test_backup_brings_bytes_back(cloud):
+    volume = cloud.volume(1, volume_type=_on(cloud, "first").id)
+    cloud.write(volume, 3 << 20, b"backed up")
+    backup = cloud.settled(cloud.cinder.backups.create(volume.id))
+    cloud.write(volume, 3 << 20, b"and lost!")
+    assert cloud.read(_restored(cloud, backup, volume.id), 3 << 20, 9) == b"backed up"
+    assert cloud.read(_restored(cloud, backup), 3 << 20, 9) == b"backed up"
+
+
+@pytest.mark.slow
+def test_backup_of_what_is_in_use_is_of_one_moment(cloud):
+    volume = cloud.volume(1, volume_type=_on(cloud, "first").id)
+    attachment, device = cloud.attach(volume)
+    with device:
+        device.write(0, b"while in use")
+        cloud.cinder.backups.create(volume.id, incremental=False, force=True)
+        backup = cloud.settled(cloud.cinder.backups.list(search_opts={"volume_id": volume.id})[0])
+        device.write(0, b"later written")
+    cloud.as_service.attachments.delete(attachment)
+    cloud.settled(volume)
+    assert cloud.read(_restored(cloud, backup), 0, 13) == b"while in use\0"
+
+
+def _restored(cloud, backup, volume_id=None):
+    """Bring a backup back, onto a volume or a new one; return the volume."""
+    restoring = cloud.cinder.restores.restore(backup.id, volume_id)
+    volume = cloud.cinder.volumes.get(restoring.volume_id)
+    wait_for("the backup to be back", lambda: volume.get() or volume.status in ("available", "error"), 90)
+    return cloud.settled(volume)
+
+
+def test_volume_changes_hands(cloud):
+    volume = cloud.volume(1, volume_type=_on(cloud, "first").id)
+    cloud.write(volume, 0, b"handed over")
+    transfer = cloud.cinder.transfers.create(volume.id)
+    cloud.cinder.transfers.accept(transfer.id, transfer.auth_key)
+    assert cloud.read(cloud.settled(volume), 0, 11) == b"handed over"
+
+
 def _on(cloud, backend, **specs):
     """Make a volume type of one backend."""
     kind = cloud.cinder.volume_types.create(f"{backend}-{uuid.uuid4().hex[:6]}")

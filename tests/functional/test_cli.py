@@ -10,7 +10,7 @@ from typing import Any
 
 import openstack
 import pytest
-from running import wait_for
+from running import WAIT_S, wait_for
 
 from nova_fakes.cmd import exits
 from nova_fakes.sandbox.client import Client
@@ -20,7 +20,7 @@ COMMAND = Path(sys.executable).with_name("nova-fakes")
 
 def call(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(COMMAND), *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False
+        [str(COMMAND), *arguments], input=stdin, capture_output=True, text=True, timeout=WAIT_S, check=False
     )
 
 
@@ -72,7 +72,7 @@ def test_stock_client_finds_the_sandbox_by_env(on: list[str]) -> None:
         ["sh", "-c", f"{lines}\nexec {openstack_client} hypervisor list -f json"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WAIT_S,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import wait_for
+from running import WAIT_S, wait_for
 
 from nova_fakes.cmd import exits
 from nova_fakes.scenario.leaks import mounted_namespaces, processes_naming
@@ -46,7 +46,7 @@ class Home:
 
     def run(self, *arguments: str) -> tuple[int, str]:
         process = self.start(*arguments)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=WAIT_S)
         return process.returncode, output
 
     def outcomes(self) -> dict[str, str]:
@@ -77,7 +77,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 def test_to_its_end(home: Home, realizer: str) -> None:
     before = set(mounted_namespaces(os.getpid()))
     process = home.demo("--realizer", realizer)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, output
     results = json.loads(home.results.read_text())
     assert results["ok"]
@@ -95,7 +95,7 @@ def test_to_its_end(home: Home, realizer: str) -> None:
 
 def test_without_interfaces(home: Home) -> None:
     process = home.demo("--realizer", "null", "--hosts", "1", "--servers", "2")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, output
     outcomes = home.outcomes()
     assert outcomes["mesh"] == outcomes["paused"] == outcomes["migrate"] == "not applicable"
@@ -107,7 +107,7 @@ def test_interrupted_in_the_middle(home: Home, realizer: str, number: signal.Sig
     process = home.demo("--realizer", realizer)
     read_until(process, "Boot 4 servers")
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == exits.INTERRUPTED, output
     outcomes = home.outcomes()
     assert outcomes["down"] == outcomes["leaks"] == "ok", output
@@ -151,7 +151,7 @@ def test_killed_with_its_daemon_and_cleaned_up(home: Home, realizer: str) -> Non
 
 def test_kept_sandbox_runs_on(home: Home, realizer: str) -> None:
     process = home.demo("--realizer", realizer, "--keep", "--servers", "2")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, output
     (state,) = home.demos.iterdir()
     try:
@@ -168,7 +168,7 @@ def test_kept_sandbox_runs_on(home: Home, realizer: str) -> None:
 
 def test_state_directory_in_use(home: Home, sandbox) -> None:
     process = home.demo("--realizer", "null", "--state", str(sandbox.state.root))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == exits.FAILED
     assert "in use" in output
     # The other's sandbox was neither stopped nor cleaned up after.

@@ -86,7 +86,10 @@ def playbook(tmp_path):
         "nova_fakes_nova_directory": str(tmp_path / "nova.conf.d"),
         "ansible_python_interpreter": sys.executable,
     }
-    environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible"), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
+    home, ansible = tmp_path / "home", tmp_path / "ansible"
+    environment = {**os.environ, "HOME": str(home), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
+    # What it runs on the host it puts below the user's home, also where that is this machine.
+    environment |= {"ANSIBLE_HOME": str(ansible), "ANSIBLE_REMOTE_TMP": str(ansible / "remote")}
 
     def run(*options):
         argv = [tool, "-i", "localhost,", "-c", "local", "-e", json.dumps(values), *options, str(PLAYBOOK)]
@@ -101,6 +104,7 @@ def playbook(tmp_path):
             stdin=subprocess.DEVNULL,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        assert not home.exists(), "it leaves something in the user's home"
         return done.stdout
 
     return run

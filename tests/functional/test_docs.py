@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import click
 import flask
@@ -20,8 +22,11 @@ from nova_fakes import conf
 from nova_fakes.api import compute, identity, image, network, volume
 from nova_fakes.clock import SystemClock
 from nova_fakes.cmd.main import cli
+from nova_fakes.fixtures import __all__ as FIXTURES
+from nova_fakes.fixtures import pytest_plugin
 from nova_fakes.virt import fault_file, fleet_file
 from nova_fakes.virt.fleet_file import FleetPlan
+from nova_fakes.virt.vif import capabilities
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,6 +36,10 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 NAMESPACES_NOT_ALLOWED = 6
+VERBS = ("run", "sandbox", "root", "pytest", "pytest-root")
+INTERPRETERS = {"python": [sys.executable, "-c"], "console": ["bash", "-c"]}
+# How long an example may take on a machine that has much else to do.
+DEADLINE_S = 500
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,9 @@ def environment(state: Path, **more: str) -> dict[str, str]:
 
 def nova_fakes(*arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
     program = [str(Path(sys.executable).parent / "nova-fakes"), *arguments]
-    return subprocess.run(program, env=environment(state), capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(
+        program, env=environment(state), capture_output=True, text=True, check=False, timeout=DEADLINE_S
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +115,36 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         nova_fakes("down", "--purge", state=state)
 
 
+@functools.cache
+def may_make_namespaces() -> bool:
+    return os.geteuid() == 0 and capabilities.can_realize_bridges(capabilities.probe())
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What went wrong in each of the examples that pytest runs, all in one process; empty where nothing did."""
+    directory = tmp_path_factory.mktemp("pytest")
+    report = directory / "report.xml"
+    ended: dict[str, str] = {}
+    chosen = [example for example in examples() if example.mark in VERBS and "pytest" in example.mark]
+    for number, example in enumerate(one for one in chosen if one.mark == "pytest" or may_make_namespaces()):
+        (directory / f"test_{number}.py").write_text(example.text)
+        ended[f"test_{number}"] = str(example)
+    options = ["-q", "-p", "no:cacheprovider", "-p", "nova_fakes.fixtures.pytest_plugin", "-c", "/dev/null"]
+    command = [sys.executable, "-m", "pytest", *options, f"--rootdir={directory}", f"--junit-xml={report}"]
+    # Where nova-fakes is installed, pytest finds the plugin by itself; here it is named.
+    variables = environment(directory / "state", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    done = subprocess.run(
+        command, cwd=directory, env=variables, capture_output=True, text=True, check=False, timeout=DEADLINE_S
+    )
+    assert report.exists(), done.stdout + done.stderr
+    found = dict.fromkeys(ended.values(), "pytest did not run it")
+    for case in ElementTree.parse(report).iter("testcase"):
+        module = case.get("classname") or case.get("name") or ""
+        found[ended[module]] = "".join(part.text or "" for part in case if part.tag != "properties")
+    return found
+
+
 @pytest.mark.parametrize("example", list(examples()), ids=str)
 def test_example(example: Example, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     assert example.mark is not None, "mark it as run, sandbox or skip; docs/contributor/testing.md tells how"
@@ -111,13 +152,18 @@ def test_example(example: Example, request: pytest.FixtureRequest, tmp_path: Pat
     if verb == "skip":
         assert reason, "a skipped example says why"
         pytest.skip(reason)
-    assert verb in ("run", "sandbox"), f"unknown mark {example.mark!r}"
+    assert verb in VERBS, f"unknown mark {example.mark!r}"
+    if verb.endswith("root") and not may_make_namespaces():
+        pytest.skip("needs root, and a machine that allows network namespaces")
+    if verb.startswith("pytest"):
+        failed = request.getfixturevalue("failures")[str(example)]
+        assert not failed, failed
+        return
     variables = request.getfixturevalue("sandbox") if verb == "sandbox" else environment(tmp_path / "state")
-    program = [sys.executable, "-c"] if example.kind == "python" else ["bash", "-c"]
     directory = tmp_path / "here"
     directory.mkdir()
     done = subprocess.run(
-        [*program, example.program],
+        [*INTERPRETERS[example.kind], example.program],
         cwd=directory,
         env=variables,
         stdout=subprocess.PIPE,
@@ -125,7 +171,7 @@ def test_example(example: Example, request: pytest.FixtureRequest, tmp_path: Pat
         stdin=subprocess.DEVNULL,
         text=True,
         check=False,
-        timeout=240,
+        timeout=DEADLINE_S,
     )
     assert done.returncode == 0, done.stdout
     check_output(example.expected, done.stdout)
@@ -226,3 +272,15 @@ def test_every_collection_of_the_fakes_is_in_the_reference(tmp_path: Path) -> No
             parts = [part for part in parts if not re.fullmatch(r"v\d[\d.]*", part)]
             if parts:
                 assert f"`{parts[0]}`" in row, f"{name}: {rule.rule}"
+
+
+def test_every_fixture_has_an_example_that_is_run() -> None:
+    page = ROOT / "docs" / "user" / "fixtures.md"
+    run = [example for example in examples() if example.page == page]
+    for verbs, names in ((("run", "root"), FIXTURES), (("pytest", "pytest-root"), _plugin_fixtures())):
+        shown = "\n".join(example.text for example in run if example.mark in verbs)
+        assert {name for name in names if not re.search(rf"\b{name}\b", shown)} == set()
+
+
+def _plugin_fixtures() -> list[str]:
+    return [name for name in pytest_plugin.__all__ if not name.startswith("nova_fakes_make_")]

@@ -28,7 +28,7 @@ Call = Callable[..., str]
 def call(sandbox: Client) -> Call:
     def call(*arguments: str) -> str:
         command = [COMMAND, "events", *arguments, "--state", sandbox.state.root]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=True).stdout
 
     return call
 

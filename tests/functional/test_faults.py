@@ -9,7 +9,7 @@ from typing import Any
 
 import openstack
 import pytest
-from running import wait_for
+from running import WAIT_S, wait_for
 
 from nova_fakes.cmd import exits
 from nova_fakes.sandbox.client import Client
@@ -22,7 +22,7 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 def call(sandbox: Client) -> Iterator[Call]:
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [COMMAND, *arguments, "--state", sandbox.state.root]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
 
     yield call
     sandbox.clear_faults()

@@ -135,6 +135,7 @@ REFUSED: list[tuple[list[str | Callable[[Path], Path]], str]] = [
     (["--faults", write("f.toml", '[[fault]]\noperation = "ldap.serch"\n')], "line 2: operation: 'ldap.serch'"),
     (["--faults", write("f.toml", '[[fault]]\noperation = "ldap.*"\nerror = "sad"\n')], "name a result code"),
     (["--faults", write("f.toml", '[[fault]]\noperation = "ldap.*"\nguest = "x"\n')], "line 3: guest: 'x'"),
+    (["--access", "to * by group read"], "access: 'group' cannot be used: give access to self, anonymous, users"),
     (["--persist", write("p", "no database at all, but much text" * 99)], "give a writable file"),
 ]
 

@@ -22,7 +22,7 @@ class Caller:
 
     def ask(self, method: str, path: str, body: Any = None, status: int | None = None, **params: Any) -> Any:
         response = requests.request(
-            method, f"{self._root}/v2.0/{path}", json=body, params=params, headers=self._headers, timeout=10
+            method, f"{self._root}/v2.0/{path}", json=body, params=params, headers=self._headers, timeout=60
         )
         expected = status or {"POST": 201, "DELETE": 204}.get(method, 200)
         assert response.status_code == expected, response.text

@@ -194,7 +194,7 @@ def test_evacuate_from_a_host_that_is_down(shell: Shell, make: Any, sandbox: Cli
 
     def host(verb: str) -> None:
         state = str(sandbox.state.root)
-        subprocess.run([NOVA_FAKES, "host", verb, "--state", state, source], check=True, timeout=60)
+        subprocess.run([NOVA_FAKES, "host", verb, "--state", state, source], check=True, timeout=300)
 
     def service() -> Any:
         return next(s for s in shell.ask("compute service list --service nova-compute") if s["Host"] == source)

@@ -65,7 +65,7 @@ def running_compute(configuration: Path) -> Iterator[subprocess.Popen[bytes]]:
         assert process.poll() is None, configuration.with_name("output").read_text()[-3000:]
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=90)
+        process.wait(timeout=300)
 
 
 @pytest.mark.slow

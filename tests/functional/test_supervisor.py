@@ -32,7 +32,7 @@ def works(tmp_path: Path) -> Path:
 @pytest.fixture
 def program(tmp_path: Path, clock: ManualClock, works: Path) -> Iterator[Supervised]:
     with Ledger(tmp_path / "ledger") as ledger:
-        made = Supervised(ledger, "one", [sys.executable, "-c", PROGRAM, str(works)], tmp_path / "log", clock)
+        made = Supervised(ledger, "one", [sys.executable, "-c", PROGRAM, str(works)], tmp_path / "log", clock=clock)
         yield made
         made.stop()
         assert ledger.entries() == ()
@@ -54,7 +54,7 @@ def test_one_that_dies_again_and_again_is_left_alone_until_it_is_asked_for(
 ) -> None:
     caplog.set_level(logging.WARNING)
     die(program, clock, [0.5, 1.0, 2.0, 4.0, 8.0])
-    wait_for("the end", lambda: program.has_failed)
+    wait_for("the end", lambda: program.given_up)
     assert (program.pid, program.restarts) == (None, 5)
     assert caplog.messages[-1] == (
         f"one ended with status 0, 6 times in a row, and is not started again: see {tmp_path / 'log'}"
@@ -65,16 +65,16 @@ def test_one_that_dies_again_and_again_is_left_alone_until_it_is_asked_for(
     works.touch()
     program.start()
     assert program.pid is not None
-    assert not program.has_failed
+    assert not program.given_up
 
 
 def test_a_death_after_a_long_life_is_the_first_again(program: Supervised, clock: ManualClock, works: Path) -> None:
     die(program, clock, [0.5, 1.0])
+    assert clock.wait_for_sleepers(patience_s=60)
     works.touch()
     die(program, clock, [2.0])
     wait_for("the program", lambda: program.pid is not None)
     clock.advance(60)
-    works.unlink()
     assert program.pid is not None
     os.kill(program.pid, signal.SIGKILL)
     die(program, clock, [0.5])

@@ -236,3 +236,46 @@ def test_the_openstack_command_as_administrator(cloud: Cloud) -> None:
     shown = json.loads(outcomes[4].output)
     assert (shown["status"], shown["multiattach"]) == ("error", True)
     assert cloud.volumes.quotas.limit(cloud.session().get_project_id(), "volumes") == 3
+
+
+def test_the_openstack_command_hands_volumes_over(cloud: Cloud) -> None:
+    offered, listed = run_openstack(
+        cloud.url,
+        "admin",
+        "volume create --size 1 -f json gift",
+        "volume transfer request create --name offer -f json gift",
+        "volume transfer request list -f json",
+    )[1:]
+    offer = json.loads(offered.output)
+    assert json.loads(listed.output)[0]["Name"] == "offer"
+    accepted, shown, taken_back = run_openstack(
+        cloud.url,
+        "demo",
+        f"volume transfer request accept --auth-key {offer['auth_key']} {offer['id']} -f json",
+        "volume show -f json gift",
+        f"volume transfer request delete {offer['id']}",
+    )
+    assert (accepted.status, json.loads(shown.output)["status"], taken_back.status) == (0, "available", 1)
+
+
+def test_the_openstack_command_on_quality_of_service(cloud: Cloud) -> None:
+    outcomes = run_openstack(
+        cloud.url,
+        "admin",
+        "volume qos create --consumer front-end --property total_iops_sec=100 -f json slow",
+        "volume type create gold",
+        "volume qos associate slow gold",
+        "volume qos set --property more=1 slow",
+        "volume qos unset --property more slow",
+        "volume qos list -f json",
+        "volume qos disassociate --all slow",
+        "volume qos delete slow",
+        "volume backend pool list --long -f json",
+        "volume create --size 1 data",
+        "volume migrate --host nova-fakes@fake#elsewhere data",
+    )
+    assert [outcome.status for outcome in outcomes] == [0] * 11, outcomes
+    (qos,) = json.loads(outcomes[5].output)
+    assert (qos["Name"], qos["Consumer"], qos["Associations"]) == ("slow", "front-end", ["gold"])
+    assert qos["Properties"] == {"total_iops_sec": "100"}
+    assert json.loads(outcomes[8].output)[0]["Name"] == "nova-fakes@fake#fake"

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 from openstack.exceptions import BadRequestException
+from running import wait_for
 
 from nova_fakes.exceptions import DeviceNotFound
 
@@ -63,7 +64,7 @@ def test_bytes_travel_with_the_volume(sandbox, cloud, server, volume):
     cloud.block_storage.wait_for_status(snapshot, "available")
     sandbox.write_disk(first.id, device, 12_345, b"and overwritten")
     _detach(cloud, first, disk)
-    with pytest.raises(DeviceNotFound):
+    with pytest.raises(DeviceNotFound, match="no volume at"):
         sandbox.read_disk(first.id, device, 0, 1)
     assert sandbox.read_disk(second.id, _attach(cloud, second, disk), 12_345, 20) == b"and overwritten" + b"first"
     copy = volume(snapshot_id=snapshot.id)
@@ -82,6 +83,99 @@ def test_volume_that_grows_while_it_is_used(sandbox, cloud, server, volume):
     cloud.block_storage.extend_volume(disk, 2)
     sandbox.write_disk(one.id, device, (2 << 30) - 3, b"end")
     assert sandbox.read_disk(one.id, device, 0, 4) == b"kept"
+    _detach(cloud, one, disk)
+
+
+SPARE = "nova-fakes@fake#spare"
+
+
+def _migration(cloud, server, disk):
+    """Wait until neither nova nor the volume is on its way; return how that ended, and where the volume lies then."""
+
+    def swapped():
+        actions = cloud.compute.get(f"/servers/{server.id}/os-instance-actions").json()["instanceActions"]
+        swap = next((one["request_id"] for one in actions if one["action"] == "swap_volume"), None)
+        if swap is None:
+            return False
+        found = cloud.compute.get(f"/servers/{server.id}/os-instance-actions/{swap}").json()["instanceAction"]
+        return found["events"] and all(one["finish_time"] for one in found["events"])
+
+    wait_for("nova to have swapped the volumes", swapped)
+
+    def ended():
+        found = cloud.block_storage.get_volume(disk)
+        return found if found.migration_status in ("success", "error") else None
+
+    found = wait_for("the volume to have moved", ended)
+    return found.status, found.migration_status, found.host
+
+
+def test_volume_moves_under_its_server_and_travels_on(sandbox, cloud, server, volume):
+    image = cloud.image.find_image("nova-fakes")
+    first, second, disk = server("moved", image_id=image.id), server("other", image_id=image.id), volume()
+    device = _attach(cloud, first, disk)
+    sandbox.write_disk(first.id, device, 1 << 20, b"before the move")
+
+    cloud.block_storage.migrate_volume(disk, host=SPARE)
+    assert _migration(cloud, first, disk) == ("in-use", "success", SPARE)
+    assert sandbox.read_disk(first.id, device, 1 << 20, 15) == b"before the move"
+    (attached,) = cloud.compute.volume_attachments(first)
+    assert (attached.volume_id, attached.device) == (disk.id, f"/dev/{device}")
+
+    cloud.block_storage.extend_volume(disk, 2)
+    sandbox.write_disk(first.id, device, (2 << 30) - 5, b"grown")
+    _detach(cloud, first, disk)
+    device = _attach(cloud, second, disk)
+    assert sandbox.read_disk(second.id, device, 1 << 20, 15) == b"before the move"
+    assert sandbox.read_disk(second.id, device, (2 << 30) - 5, 5) == b"grown"
+    _detach(cloud, second, disk)
+
+
+def test_copy_that_fails_midway_leaves_the_server_its_volume(sandbox, cloud, server, volume):
+    one, disk = server("unmoved", image_id=cloud.image.find_image("nova-fakes").id), volume()
+    device = _attach(cloud, one, disk)
+    home = cloud.block_storage.get_volume(disk).host
+    sandbox.write_disk(one.id, device, 0, b"x" * (4 << 20))
+    sandbox.add_faults([{"operation": "swap_volume.copy", "after": 2, "times": 1}])
+    there = {found.id for found in cloud.block_storage.volumes(all_projects=True)}
+    try:
+        cloud.block_storage.migrate_volume(disk, host=SPARE)
+        assert _migration(cloud, one, disk) == ("in-use", "error", home)
+    finally:
+        sandbox.clear_faults()
+    assert {found.id for found in cloud.block_storage.volumes(all_projects=True)} == there
+    assert sandbox.read_disk(one.id, device, (4 << 20) - 1, 2) == b"x\0"
+    sandbox.write_disk(one.id, device, 0, b"goes on")
+    cloud.block_storage.migrate_volume(disk, host=SPARE)
+    assert _migration(cloud, one, disk) == ("in-use", "success", SPARE)
+    assert sandbox.read_disk(one.id, device, 0, 8) == b"goes onx"
+    _detach(cloud, one, disk)
+
+
+def test_user_does_not_swap_volumes_behind_the_volume_service(cloud, server, volume):
+    one, disk, other = server("one", image_id=cloud.image.find_image("nova-fakes").id), volume(), volume()
+    _attach(cloud, one, disk)
+    path = f"/servers/{one.id}/os-volume_attachments/{disk.id}"
+    refused = cloud.compute.put(path, json={"volumeAttachment": {"volumeId": other.id}})
+    assert refused.status_code in (403, 409)
+    _detach(cloud, one, disk)
+
+
+def test_what_the_guest_reads_and_writes_is_counted(sandbox, cloud, server, volume):
+    one, disk = server("busy", image_id=cloud.image.find_image("nova-fakes").id), volume()
+    device = _attach(cloud, one, disk)
+
+    def counters():
+        shown = cloud.compute.get(f"/servers/{one.id}/diagnostics", microversion="2.48").json()
+        return shown["disk_details"][-1]
+
+    before = counters()
+    sandbox.write_disk(one.id, device, 0, b"y" * 4096)
+    sandbox.read_disk(one.id, device, 0, 512)
+    after = counters()
+    assert after["write_bytes"] - before["write_bytes"] >= 4096
+    assert after["read_bytes"] - before["read_bytes"] >= 512
+    assert after["write_requests"] > before["write_requests"]
     _detach(cloud, one, disk)
 
 

@@ -9,8 +9,8 @@ import time
 import pytest
 from test_agent_realizer import DEADLINE_S, agent, make_agent
 
-from nova_fakes.agent.audit import Peer
 from nova_fakes.agent.execution import OUTPUT_LIMIT_BYTES, Executor
+from nova_fakes.agent.peers import Peer
 from nova_fakes.agent.protocol import Execute, Execution
 from nova_fakes.exceptions import DeadlineExceeded, InvalidInput, PeerRefused, RealizerError
 from nova_fakes.virt.vif import registry

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dhcp_server import Server, eventually, known
 
 from nova_fakes.agent import protocol
 from nova_fakes.agent.client import Client
@@ -16,7 +18,7 @@ from nova_fakes.exceptions import AgentUnreachable, InvalidInput, KernelRefused,
 from nova_fakes.virt.guest import GuestSpec
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.nic import read_nics
-from nova_fakes.virt.vif import namespaces, netlink, registry
+from nova_fakes.virt.vif import namespaces, netlink, registry, rtnetlink
 from nova_fakes.virt.vif.cleanup import cleanup
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ping import Pinger, mesh, ping
@@ -24,6 +26,7 @@ from nova_fakes.virt.vif.ping import Pinger, mesh, ping
 pytestmark = pytest.mark.privileged
 
 DEADLINE_S = 60.0
+UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "nova-fakes-agent.service"
 
 
 class BridgeAgent:
@@ -99,6 +102,45 @@ def test_instances_answer_each_other_on_two_hosts(agent, make_vif, uuids):
     assert counters.rx_packets > 0
 
 
+def test_health_and_metrics_count_the_instances(agent, make_vif, uuids):
+    host, client = agent.realizer(), Client(agent.socket, deadline_s=DEADLINE_S)
+    host.plug(uuids[0], [make_vif(5)])
+    host.plug(uuids[1], [make_vif(6)])
+    host.unplug(uuids[0])
+    assert client.call(protocol.Health()).instances == 1
+    assert "nova_fakes_agent_instances 1" in client.metrics().splitlines()
+
+
+def test_the_units_capabilities_suffice(tmp_path, make_vif, uuids, answers):
+    """The bounding set of the systemd unit, on an agent that does what there is to do."""
+    (line,) = (line for line in UNIT.read_text().splitlines() if line.startswith("CapabilityBoundingSet="))
+    wanted = ",".join("+" + name.removeprefix("CAP_").lower() for name in line.partition("=")[2].split())
+    agent = BridgeAgent(tmp_path)
+    agent.argv = ["setpriv", "--bounding-set", f"-all,{wanted}", "--no-new-privs", *agent.argv]
+    agent.start()
+    try:
+        limits = dict(line.split(":\t") for line in Path(f"/proc/{agent.process.pid}/status").read_text().splitlines())
+        assert int(limits["CapEff"], 16).bit_count() == len(line.split())
+        host = agent.realizer()
+        vif = make_vif(5)
+        asking = replace(make_vif(6), addressing="dhcp")
+        six = replace(asking.subnets[1], ipv6_mode="dhcpv6-stateful")
+        host.plug(uuids[0], [vif, replace(asking, subnets=(asking.subnets[0], six))])
+        host.plug(uuids[1], [make_vif(7)])
+        assert answers(host.namespace(uuids[1]), "10.0.0.5")
+        host.plug(uuids[0], [replace(vif, mtu=1400)])
+        host.set_link(uuids[0], False)
+        assert set(host.counters(uuids[1]))
+        agent.finish(signal.SIGKILL)
+        agent.start()
+        host.unplug(uuids[0])
+        host.unplug(uuids[1])
+        host.close()
+    finally:
+        agent.finish()
+        clean(agent)
+
+
 def test_attach_detach_link_and_plug_again(agent, make_vif, uuids, answers):
     host, one, two = agent.realizer(), make_vif(5), make_vif(6, network=1)
     host.plug(uuids[0], [one])
@@ -157,6 +199,27 @@ def test_migration_between_two_agents(make_agent, make_vif, uuids, answers):
     assert ping(source.namespace(uuids[1]), "10.0.0.5", timeout_s=0.3).received == 0
 
 
+def test_an_instance_that_moves_to_another_agent_keeps_its_lease(make_agent, make_vif, uuids, tmp_path):
+    """The source removes it after the destination has it: were the lease given back, others could get the address."""
+    source, destination = make_agent("source").realizer("h1"), make_agent("destination").realizer("h2")
+    given = make_vif(2, gateway=False)
+    source.plug(uuids[0], [replace(given, subnets=given.subnets[:1])])
+    server = Server(tmp_path / "dnsmasq", source.namespace(uuids[0]), known(5), known(6))
+    try:
+        moving, staying = (replace(make_vif(number), addressing="dhcp") for number in (5, 6))
+        source.plug(uuids[1], [moving])
+        source.plug(uuids[2], [staying])
+        eventually(lambda: {"10.0.0.5", "10.0.0.6"} <= set(server.database.read_text().split()))
+        destination.migrate(uuids[1], [moving], source)
+        assert source.namespace(uuids[1]) is None
+        source.unplug(uuids[2])
+        eventually(lambda: "DHCPRELEASE(eth0) 10.0.0.6" in server.said())
+        assert "DHCPRELEASE(eth0) 10.0.0.5" not in server.said()
+        eventually(lambda: "10.0.0.5" in server.database.read_text().split())
+    finally:
+        server.stop()
+
+
 def test_errors_name_the_operation_and_leave_nothing(agent, make_vif, uuids):
     host, vif = agent.realizer(), make_vif(5)
     host.plug(uuids[0], [vif])
@@ -172,7 +235,7 @@ def test_errors_name_the_operation_and_leave_nothing(agent, make_vif, uuids):
 
     def taken():
         with netlink.Socket() as sock:
-            sock.send([netlink.BRIDGE.fill(devname=mine.devname.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
+            sock.send([rtnetlink.BRIDGE.fill(devname=mine.devname.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
 
     namespaces.in_namespace(agent.netns / "fabric", taken)
     with pytest.raises(RealizerError, match=mine.devname) as caught:
@@ -297,7 +360,7 @@ def rounds_of_kill_9(agent, make_vif, answers, rounds, seed):
                         client.call(protocol.Plug("h1", name, (instances[name],), True))
                         plugged[name] = True
                     else:
-                        client.call(protocol.Unplug("h1", name, None))
+                        client.call(protocol.Unplug("h1", name, None, False))
                         plugged[name] = False
                 except NovaFakesError as error:
                     failures.append(error)

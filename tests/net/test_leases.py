@@ -2,16 +2,13 @@
 
 import dataclasses
 import json
-import os
-import shutil
-import subprocess
-import time
 from random import Random
 
 import pytest
+from dhcp_server import SERVER, Server, eventually, known
 
 from nova_fakes.clock import ManualClock
-from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif import namespaces, netlink, rtnetlink
 from nova_fakes.virt.vif.base import Subnet
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.fabric import Fabric
@@ -22,60 +19,12 @@ from nova_fakes.virt.vif.ovs_fabric import SwitchFabric
 
 pytestmark = pytest.mark.privileged
 
-DEADLINE_S = 30.0
-SERVER = "10.0.0.2"
 #: What Neutron gives with an isolated subnet, and what an operator may add.
 OPTIONS = (
     "option:router,10.0.0.1",
     f"option:classless-static-route,169.254.169.254/32,{SERVER},192.0.2.0/24,10.0.0.9,10.7.0.0/16,0.0.0.0,0.0.0.0/0,10.0.0.1",
     "option:mtu,1400",
 )
-PROGRAM = shutil.which("dnsmasq", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-
-
-def eventually(condition):
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.01)
-    return found
-
-
-class Server:
-    """dnsmasq inside an instance that has the DHCP port's address."""
-
-    def __init__(self, directory, namespace, *options):
-        if PROGRAM is None:
-            pytest.skip("no dnsmasq here: apt-get install dnsmasq-base")
-        directory.mkdir(exist_ok=True)
-        self.log, self.database = directory / "log", directory / "leases"
-        argv = [PROGRAM, "--no-daemon", "--port=0", "--user=root", "--group=root", "--conf-file=/dev/null"]
-        argv += ["--interface=eth0", "--bind-interfaces", "--dhcp-authoritative", "--no-ping", "--log-dhcp"]
-        argv += ["--dhcp-range=10.0.0.0,static,255.255.255.0,120", f"--dhcp-leasefile={self.database}"]
-        argv += [f"--pid-file={directory / 'pid'}", *options]
-
-        def start():
-            with self.log.open("w") as log:
-                return subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-
-        self.process = namespaces.in_namespace(namespace, start)
-        eventually(lambda: "DHCP, static leases only" in self.said() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.said()
-
-    def said(self):
-        return self.log.read_text()
-
-    def said_since(self, before):
-        return self.said().removeprefix(before)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(DEADLINE_S)
-
-
-def known(number, address=None):
-    """The line by which a server knows the port of that number."""
-    return f"--dhcp-host=fa:16:3e:00:00:{number:02x},{address or f'10.0.0.{number}'}"
 
 
 @pytest.fixture
@@ -155,6 +104,19 @@ def test_the_lease_is_given_back(hosts, start_server, make_port, uuids):
     hosts[0].unplug(uuids[0])
     eventually(lambda: "DHCPRELEASE(eth0) 10.0.0.5" in server.said())
     assert server.database.read_text() == ""
+
+
+def test_what_has_moved_keeps_its_lease(hosts, start_server, make_port, uuids):
+    server = start_server(hosts[0], known(5), known(6))
+    hosts[0].plug(uuids[0], [make_port(5)])
+    hosts[0].plug(uuids[1], [make_port(6)])
+    eventually(lambda: all(addresses(hosts[0].namespace(uuid)) for uuid in uuids[:2]))
+    hosts[0].depart(uuids[0])
+    assert hosts[0].namespace(uuids[0]) is None
+    hosts[0].unplug(uuids[1])
+    eventually(lambda: "DHCPRELEASE(eth0) 10.0.0.6" in server.said())
+    assert "DHCPRELEASE(eth0) 10.0.0.5" not in server.said()
+    eventually(lambda: "10.0.0.5" in server.database.read_text())
 
 
 def test_a_server_that_comes_late_is_found(hosts, start_server, make_port, uuids):
@@ -289,7 +251,7 @@ def test_a_client_whose_interface_vanishes_does_no_harm(station, hosts, start_se
 
     def delete():
         with netlink.Socket() as sock:
-            sock.send([netlink.DELETE_LINK.fill(devname=b"eth0")])
+            sock.send([rtnetlink.DELETE_LINK.fill(devname=b"eth0")])
 
     namespaces.in_namespace(station.namespace, delete)
     station.advance(65)

@@ -140,3 +140,16 @@ def test_as_an_ordinary_user():
         assert sum(kind == "passed" for kind, _ in found.values()) > 30
     finally:
         shutil.rmtree(state)
+
+
+def test_whatever_lies_in_a_namespaces_place_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RealizerError, match="is no network namespace"):
+        namespaces.open_namespace(tmp_path / "pipe")
+
+
+def test_a_link_in_a_new_namespaces_place_is_not_followed(tmp_path):
+    (tmp_path / "fake-x").symlink_to(tmp_path / "precious")
+    with pytest.raises(RealizerError, match="exists and is not ours"):
+        namespaces.in_thread(lambda: namespaces.make(tmp_path / "fake-x"))
+    assert not (tmp_path / "precious").exists()

@@ -15,7 +15,7 @@ import pytest
 from bursts import Burst
 
 from nova_fakes.exceptions import InvalidInput, OvsdbUnavailable, RealizerError
-from nova_fakes.virt.vif import namespaces, netlink, plan
+from nova_fakes.virt.vif import namespaces, netlink, plan, rtnetlink
 from nova_fakes.virt.vif.cleanup import cleanup
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs import OVSRealizer
@@ -316,7 +316,7 @@ def test_in_a_burst_one_instances_fault_is_not_the_others(hosts, fabric, make_ov
 
             def delete():
                 with netlink.Socket() as sock:
-                    sock.send([netlink.DELETE_LINK.fill(devname=netlink.name(bad.devname))])
+                    sock.send([rtnetlink.DELETE_LINK.fill(devname=rtnetlink.name(bad.devname))])
 
             namespaces.in_namespace(fabric.path, delete)
 
@@ -373,7 +373,7 @@ def test_a_strangers_device_of_a_hybrid_plugs_name_is_left_alone(hosts, fabric, 
 
     def stranger():
         with netlink.Socket() as sock:
-            sock.send([netlink.BRIDGE.fill(devname=name.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
+            sock.send([rtnetlink.BRIDGE.fill(devname=name.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
 
     namespaces.in_namespace(fabric.path, stranger)
     with pytest.raises(RealizerError, match=f"{name}.* taken by something else"):
@@ -414,6 +414,47 @@ def test_a_daemon_that_is_killed_comes_again(hosts, fabric, make_ovs_vif, uuids,
     assert fabric.service.pids()[daemon] != was
     assert answers(hosts[0].namespace(uuids[0]), "10.0.0.7")
     assert answers(hosts[0].namespace(uuids[0]), "10.0.0.6")
+
+
+def test_one_that_does_not_come_up_at_first_comes_again_by_itself(hosts, fabric, make_ovs_vif, uuids):
+    """The revival itself fails, as where the daemon is killed again on its way up: it is tried again."""
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
+    revive, failures = fabric.service.revive, []
+
+    def fail_twice():
+        if len(failures) < 2:
+            failures.append(None)
+            raise RealizerError("ovs-vswitchd ended at once: killed again")
+        return revive()
+
+    fabric._watch._revive = fail_twice
+    before = fabric.service.pids()["ovs-vswitchd"]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: fabric.service.pids().get("ovs-vswitchd") not in (None, before))
+    assert len(failures) == 2
+
+
+@pytest.mark.parametrize("step", ["MakeSwitchBridge", "remove_bridges"])
+def test_bridges_come_and_go_while_the_database_dies(hosts, fabric, make_ovs_vif, uuids, monkeypatch, step):
+    """It dies after it has done what was asked, and before it has said so."""
+    switch = fabric._wiring._switch
+    name = "make_bridges" if step == "MakeSwitchBridge" else "remove_bridges"
+    asked, deaths = getattr(switch, name), []
+
+    def die_after(*arguments):
+        asked(*arguments)
+        if not deaths:
+            deaths.append(fabric.service.pids()["ovsdb-server"])
+            os.kill(deaths[0], signal.SIGKILL)
+            raise OvsdbUnavailable("the connection broke")
+
+    monkeypatch.setattr(switch, name, die_after)
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
+    hosts[0].unplug(uuids[0])
+    assert len(deaths) == 1
+    assert switch.bridges() == {}
+    hosts[0].plug(uuids[0], [make_ovs_vif(5)])
+    assert "br-int" in switch.bridges()
 
 
 def test_a_daemon_that_is_killed_comes_again_by_itself(hosts, fabric, make_ovs_vif, uuids):
@@ -632,7 +673,7 @@ def test_reconcile_brings_back_what_went_and_takes_orphans(place, machine, make_
             connection.commit([{"op": "mutate", "table": "Bridge", "where": [], "mutations": [deletion]}])
         with netlink.Socket() as sock:  # half a hybrid plug, and a device that went with its port still there
             for name in (f"qbr{vifs[1].id[:11]}", gone.devname):
-                sock.send([netlink.DELETE_LINK.fill(devname=netlink.name(name))])
+                sock.send([rtnetlink.DELETE_LINK.fill(devname=rtnetlink.name(name))])
         ledger, realizer = on_machine(place, switch)
         with ledger:
             assert answers(realizer.namespace(uuids[1]), "10.0.0.5")

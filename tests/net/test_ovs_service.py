@@ -109,6 +109,21 @@ def test_one_that_was_stopped_by_hand_is_started_again(service):
     assert service.revive() == ("ovsdb-server", "ovs-vswitchd")
 
 
+def test_one_that_is_killed_while_the_other_is_waited_for_is_started_again(service, monkeypatch):
+    ask, killed = service._ask, []
+
+    def kill_first(name, remaining_s):
+        if name == "ovs-vswitchd" and not killed:
+            killed.append(service.pids()["ovsdb-server"])
+            os.kill(killed[0], signal.SIGKILL)
+        ask(name, remaining_s)
+
+    monkeypatch.setattr(service, "_ask", kill_first)
+    service.start()
+    assert service.pids()["ovsdb-server"] != killed[0]
+    assert service.revive() == ()
+
+
 def test_a_strangers_directory_is_left_alone(place, home):
     (place / "ovs").mkdir()
     (place / "ovs" / "precious").touch()

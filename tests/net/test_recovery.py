@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from nova_fakes.exceptions import StateInUse
-from nova_fakes.virt.vif import namespaces, netlink
+from nova_fakes.virt.vif import namespaces, netlink, rtnetlink
 from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.bridge import BridgeRealizer
 from nova_fakes.virt.vif.cleanup import cleanup
@@ -73,8 +73,8 @@ def test_cleanup_in_a_namespace_that_others_use(tmp_path):
         with netlink.Socket() as sock:  # a stranger, and a device of ours that changed hands
             for name in ("stranger", "tap1"):
                 if name == "tap1":
-                    sock.send([netlink.DELETE_LINK.fill(devname=b"tap1")])
-                sock.send([netlink.BRIDGE.fill(devname=name.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
+                    sock.send([rtnetlink.DELETE_LINK.fill(devname=b"tap1")])
+                sock.send([rtnetlink.BRIDGE.fill(devname=name.encode(), mac=b"\x02abcde", mtu=1500, flags=0)])
         with Ledger(tmp_path / "ledger") as ledger:
             done = cleanup(ledger)
             assert [(e.name, reason) for e, reason in done.kept] == [("tap1", "tap1 is another device by now")]
@@ -146,7 +146,7 @@ def kill_at_random(state, rounds, seed):
     with netlink.Socket() as sock:
         for number, name in enumerate(sorted(strange)):
             mac = bytes([2, 0, 0, 0, 0, number])
-            sock.send([netlink.BRIDGE.fill(devname=name.encode(), mac=mac, mtu=1500, flags=0)])
+            sock.send([rtnetlink.BRIDGE.fill(devname=name.encode(), mac=mac, mtu=1500, flags=0)])
     (state / "netns" / "fake-stranger").touch()
     for number in range(rounds):
         kill_when_busy(state, chance)
@@ -225,7 +225,7 @@ def test_what_was_taken_away_meanwhile_is_made_again(tmp_path, make_vif, answers
 
     def delete():
         with netlink.Socket() as sock:
-            sock.send([netlink.DELETE_LINK.fill(devname=netlink.name(victim))])
+            sock.send([rtnetlink.DELETE_LINK.fill(devname=rtnetlink.name(victim))])
 
     namespaces.in_namespace(tmp_path / "netns" / "fabric", delete)
     ledger = Ledger(tmp_path / "ledger")

@@ -179,29 +179,27 @@ def _update_volume(request: Request, server_id: str, volume_id: str) -> None:
         if "delete_on_termination" in asked:
             old.delete_on_termination = asked["delete_on_termination"] in (True, "True", "true", "1")
         return
-    request.require_admin("os-volumes-attachments:swap")
+    if not request.token.is_service:
+        raise ApiError(403, "Policy doesn't allow os_compute_api:os-volumes-attachments:swap to be performed.")
+    before = volumes.volume(service, request.token, volume_id)
+    if not before.get("migration_status"):
+        raise ApiError(409, f"volume {volume_id} is not migrating; this API should only be called by Cinder")
+    try:
+        new = volumes.volume(service, request.token, new_id)
+    except ApiError as error:
+        raise ApiError(400, error.message) from error
     require_unlocked(request, server)
     require_state(server, "swap_volume", ("active", "paused", "resized"))
     old = _attached(server, volume_id)
-    new = volumes.volume(service, request.token, new_id)
-    if new_id == volume_id:
-        raise ApiError(400, "Invalid volume: the volume is attached already.")
-    before = volumes.volume(service, request.token, volume_id)
     if before.get("size", 0) > new.get("size", 0):
         raise ApiError(400, "Invalid volume: New volume must be the same size or larger.")
     made = volumes.reserve(service, server, new, tag=old.tag, delete_on_termination=old.delete_on_termination)
     action = service.begin(request, server, "swap_volume", "compute_swap_volume")
-    host = service.host(server)
     try:
-        made.device = old.device
-        volumes.connect(service, server, made, host.name)
-        host.swap_volume(server.id, guests.volume_of(made))
+        volumes.swap(service, server, old, made)
     except NovaFakesError as error:
-        volumes.disconnect(service, server, made)
         service.fail(server, error, action)
         server.fault = None
-        return
-    volumes.disconnect(service, server, old)
     action.updated_at = service.now
 
 

@@ -209,13 +209,13 @@ def live(request: Request, server: Server) -> None:
     if problem is None and target is not None:
         block = asked["block_migration"]
         try:
-            service.fleet.prepare_migration(
+            service.fleet.migrations.prepare(
                 target, guests.spec_of(server), guests.nics_of(server), guests.volumes_of(server)
             )
             try:
-                service.fleet.begin_migration(source, server.id, target.name, block=block != "auto" and boolean(block))
+                service.fleet.migrations.begin(source, server.id, target.name, block=block != "auto" and boolean(block))
             except NovaFakesError:
-                service.fleet.abort_arrival(target, server.id)
+                service.fleet.migrations.abort_arrival(target, server.id)
                 raise
         except NovaFakesError as error:
             problem = str(error)
@@ -247,19 +247,19 @@ def settle(service: ComputeService) -> None:
 
 
 def _switch_over(service: ComputeService, server: Server, migration: MigrationRecord, source: Hypervisor) -> None:
-    moving = service.fleet.migration(source, server.id)
+    moving = service.fleet.migrations.find(source, server.id)
     target = service.fleet.hypervisor(str(migration.destination))
     try:
         _connect_volumes(service, server, target.name)
-        service.fleet.switch_over(source, moving)
+        service.fleet.migrations.switch_over(source, moving)
     except NovaFakesError as error:
         service.fail(server, error)
         server.fault = None
-        service.fleet.abort_arrival(target, server.id)
-        service.fleet.end_migration(source, moving)
+        service.fleet.migrations.abort_arrival(target, server.id)
+        service.fleet.migrations.end(source, moving)
         _failed(service, server, migration)
         return
-    service.fleet.end_migration(source, moving)
+    service.fleet.migrations.end(source, moving)
     _arrived(service, server, target, server.vm_state)
     migration.status, migration.updated_at = "completed", service.now
 
@@ -290,16 +290,16 @@ def abort_live(request: Request, server: Server, migration_id: str) -> None:
         )
     migration = running(service, server, migration_id)
     source = service.fleet.hypervisor(migration.source)
-    if not service.fleet.abort_migration(source, server.id):
+    if not service.fleet.migrations.abort(source, server.id):
         raise ApiError(
             400,
             f"Migration {migration_id} state of instance {server.id} is {migration.status}. Cannot "
             "abort while the migration is in this state.",
         )
     service.begin(request, server, "live_migration_cancel").updated_at = service.now
-    moving = service.fleet.migration(source, server.id)
-    service.fleet.abort_arrival(service.fleet.hypervisor(str(migration.destination)), server.id)
-    service.fleet.end_migration(source, moving)
+    moving = service.fleet.migrations.find(source, server.id)
+    service.fleet.migrations.abort_arrival(service.fleet.hypervisor(str(migration.destination)), server.id)
+    service.fleet.migrations.end(source, moving)
     migration.status, migration.updated_at = "cancelled", service.now
     server.task_state = None
 
@@ -316,7 +316,7 @@ def force_live(request: Request, server: Server, migration_id: str) -> None:
     except ApiError as error:
         raise ApiError(400, error.message) from None
     service.begin(request, server, "live_migration_force_complete").updated_at = service.now
-    service.fleet.force_migration(service.fleet.hypervisor(migration.source), server.id)
+    service.fleet.migrations.force(service.fleet.hypervisor(migration.source), server.id)
 
 
 def evacuate(request: Request, server: Server) -> Answer:

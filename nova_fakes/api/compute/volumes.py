@@ -14,7 +14,7 @@ from nova_fakes.exceptions import ApiError, NovaFakesError
 if TYPE_CHECKING:
     from nova_fakes.api.compute.service import ComputeService
 
-__all__ = ["attach", "connect", "detach", "disconnect", "release", "reserve", "volume"]
+__all__ = ["attach", "connect", "detach", "disconnect", "release", "reserve", "swap", "volume"]
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -100,13 +100,11 @@ def connect(service: ComputeService, server: Server, attachment: Attachment, hos
     if not reply.ok:
         raise ApiError(reply.status, reply.message)
     info = dict(reply.json()["attachment"].get("connection_info") or {})
+    info.pop("attachment_id", None)
+    kind = info.pop("driver_volume_type", None)
     # nova keeps the id where every driver leaves room for it.
-    info.setdefault("data", {}).setdefault("volume_id", attachment.volume_id)
-    attachment.connection_info = {
-        "driver_volume_type": info.get("driver_volume_type"),
-        "data": info["data"],
-        "serial": attachment.volume_id,
-    }
+    data = {**info, "volume_id": attachment.volume_id}
+    attachment.connection_info = {"driver_volume_type": kind, "data": data, "serial": attachment.volume_id}
     reply = service.neighbours.call(token, "volume", "POST", f"{path}/action", {"os-complete": None})
     if not reply.ok:
         raise ApiError(reply.status, reply.message)
@@ -126,6 +124,48 @@ def attach(service: ComputeService, server: Server, attachment: Attachment) -> N
     except NovaFakesError:
         disconnect(service, server, attachment)
         raise
+
+
+def swap(service: ComputeService, server: Server, old: Attachment, new: Attachment) -> None:
+    """Put a reserved volume in the place of one that is moving, and tell the volume service how that ended.
+
+    Raises:
+        NovaFakesError: the server has its old volume still.
+    """
+    host = service.host(server)
+    new.device, new.boot = old.device, old.boot
+    try:
+        connect(service, server, new, host.name)
+        host.swap_volume(server.id, volume_of(new))
+    except BaseException:
+        disconnect(service, server, new)
+        _complete_migration(service, server, old, new, failed=True)
+        raise
+    disconnect(service, server, old)
+    new.volume_id = _complete_migration(service, server, old, new, failed=False)
+    if new.connection_info is not None:
+        info = new.connection_info
+        new.connection_info = {
+            **info,
+            "serial": new.volume_id,
+            "data": {**info["data"], "volume_id": new.volume_id},
+        }
+
+
+def _complete_migration(
+    service: ComputeService, server: Server, old: Attachment, new: Attachment, *, failed: bool
+) -> str:
+    """Tell the volume service; return the id that the volume has from then on."""
+    reply = service.neighbours.call(
+        acting_for(server, service.now),
+        "volume",
+        "POST",
+        f"/v3/volumes/{old.volume_id}/action",
+        {"os-migrate_volume_completion": {"new_volume": new.volume_id, "error": failed}},
+    )
+    if not reply.ok:
+        raise ApiError(reply.status, reply.message)
+    return str(reply.json()["save_volume_id"])
 
 
 def detach(service: ComputeService, server: Server, attachment: Attachment) -> None:

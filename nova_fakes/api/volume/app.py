@@ -9,14 +9,18 @@ from werkzeug.routing import BaseConverter
 
 from nova_fakes.api import wsgi
 from nova_fakes.api.auth import TokenValidator, authenticate, current_token
+from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.volume import (
     attachment_routes,
     operator_routes,
+    qos_routes,
     snapshot_routes,
+    transfer_routes,
     type_routes,
     volume_actions,
     volume_routes,
 )
+from nova_fakes.api.volume.description import describe
 from nova_fakes.api.volume.request import MAXIMUM, MINIMUM, Request
 from nova_fakes.api.volume.service import VolumeService
 from nova_fakes.exceptions import ApiError
@@ -56,7 +60,7 @@ def create_app(service: VolumeService, tokens: TokenValidator) -> flask.Flask:
     """
     app = wsgi.application(__name__, "volume", _render)
     app.url_map.converters["project"] = _ProjectConverter
-    authenticate(app, tokens, public=("", "/v3"))
+    authenticate(app, tokens, public=("", "/v3", PATH))
 
     def prepare() -> None:
         project_id = (flask.request.view_args or {}).pop("project_id", None)
@@ -87,9 +91,12 @@ def create_app(service: VolumeService, tokens: TokenValidator) -> flask.Flask:
         attachment_routes,
         snapshot_routes,
         type_routes,
+        transfer_routes,
+        qos_routes,
         operator_routes,
     ):
         module.register(app)
+    publish(app, "volume", "v3", describe)
     return app
 
 

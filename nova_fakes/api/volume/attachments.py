@@ -235,11 +235,14 @@ class Attachments:
         with self._store.lock:
             volume = self._volumes.get(token, volume_id)
             if volume.status != "in-use" or volume.attach_status != "attached":
+                if volume.migrating:
+                    return  # that it moves is what its users see
                 raise invalid_volume(
                     "Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to "
                     "detach."
                 )
-            volume.status = "detaching"
+            if not volume.migrating:
+                volume.status = "detaching"
 
     def roll_detaching(self, token: Token, volume_id: str) -> None:
         """Take `begin_detaching` back; does nothing to a volume that is not detaching (os-roll_detaching).
@@ -346,7 +349,7 @@ class Attachments:
             if not connector.get("host"):
                 raise invalid_input(_missing_host())
             mode = "ro" if volume.read_only else "rw"
-            info = _connection_info(volume, mode)
+            info = _connection_info(volume, mode, self._front_end(volume))
             return {"driver_volume_type": info.pop("driver_volume_type"), "data": info}
 
     def terminate_connection(
@@ -377,12 +380,22 @@ class Attachments:
         attachment.mode = mode
         attachment.host = str(connector["host"])
         attachment.mountpoint = connector.get("mountpoint", "na")
-        attachment.connection_info = {**_connection_info(volume, mode), "attachment_id": attachment.id}
+        # nova drops the attachment's id and keeps the rest; by it the device is found whatever the volume is called.
+        names = {"attachment_id": attachment.id, "connection_id": attachment.id}
+        attachment.connection_info = {
+            **_connection_info(volume, mode, self._front_end(volume)),
+            **names,
+        }
         attachment.attached_at = self._store.clock.now()
         attachment.status = "attaching"
         self._store.content.attach(attachment)
         volume.status = volume.attach_status = "attaching"
         volume.updated_at = self._store.clock.now()
+
+    def _front_end(self, volume: Volume) -> dict[str, str] | None:
+        """Return what a volume's type asks of hosts in quality of service."""
+        specs = self._store.qos.get(self._store.types[volume.type_id].qos_specs_id or "")
+        return None if specs is None or specs.consumer == "back-end" else dict(specs.specs)
 
     def _forget(self, volume: Volume, attachment: Attachment) -> None:
         self._store.remove_attachment(attachment)
@@ -410,7 +423,7 @@ def _missing_host() -> str:
     return "Connector doesn't have required information: host"
 
 
-def _connection_info(volume: Volume, mode: str) -> dict[str, Any]:
+def _connection_info(volume: Volume, mode: str, qos: dict[str, str] | None) -> dict[str, Any]:
     return {
         "driver_volume_type": "fake",
         "volume_id": volume.id,
@@ -419,7 +432,7 @@ def _connection_info(volume: Volume, mode: str) -> dict[str, Any]:
         "target_wwn": uuid.uuid5(uuid.NAMESPACE_URL, f"volume:{volume.id}").hex[:16],
         "access_mode": mode,
         "encrypted": False,
-        "qos_specs": None,
+        "qos_specs": qos,
         "cacheable": False,
         "enforce_multipath": False,
     }

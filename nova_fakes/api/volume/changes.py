@@ -1,18 +1,19 @@
-"""What happens to a volume that exists already: larger, another type, another image, another status."""
+"""What happens to a volume that exists already: larger, another image, another status."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume import images
-from nova_fakes.api.volume.images import ImageSource
+from nova_fakes.api.volume.images import ImageSink, ImageSource
 from nova_fakes.api.volume.quotas import Quotas
+from nova_fakes.api.volume.records import Volume
 from nova_fakes.api.volume.refusals import invalid_input, invalid_volume, one_of
 from nova_fakes.api.volume.store import Store
-from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
 from nova_fakes.exceptions import ApiError, NovaFakesError
 
@@ -56,9 +57,9 @@ class Changes:
     Args:
         store: the records.
         quotas: what projects may use.
-        types: the volume types.
         volumes: what is changed.
         images: where images are looked up.
+        sink: takes images that are made of volumes.
         notifier: tells nova of volumes that were extended or re-imaged.
     """
 
@@ -66,18 +67,18 @@ class Changes:
         self,
         store: Store,
         quotas: Quotas,
-        types: VolumeTypes,
         volumes: Volumes,
         *,
         images: ImageSource | None,
         notifier: Notifier | None,
+        sink: ImageSink | None = None,
     ) -> None:
         self._store = store
         self._quotas = quotas
-        self._types = types
         self._volumes = volumes
         self._images = images
         self._notifier = notifier
+        self._sink = sink
 
     def extend(self, token: Token, volume_id: str, new_size_gb: int, *, attached: bool) -> None:
         """Make a volume larger; where it is attached, nova is told.
@@ -177,37 +178,6 @@ class Changes:
             volume.read_only = read_only
             volume.updated_at = self._store.clock.now()
 
-    def retype(self, token: Token, volume_id: str, type_reference: str) -> None:
-        """Make a volume one of another type.
-
-        Raises:
-            ApiError: 404, unknown volume or type; 400, the same type, the wrong status, or the types disagree about
-                multiattach while the volume is attached; 413, a quota of the new type.
-        """
-        with self._store.lock:
-            volume = self._volumes.get(token, volume_id)
-            kind = self._types.find(token, type_reference)
-            if volume.status not in ("available", "in-use"):
-                raise invalid_volume(
-                    f"Volume {volume_id} status must be available or in-use to retype, but current status is "
-                    f"{volume.status}."
-                )
-            if kind.id == volume.type_id:
-                raise invalid_input(f"New volume_type same as original: {type_reference}.")
-            if volume.status == "in-use" and kind.multiattach != volume.multiattach:
-                raise invalid_input("Retyping volumes to or from multiattach types is only allowed when available.")
-            old = self._type_name(volume.type_id)
-            self._quotas.charge(volume.project_id, old, volumes=-1, gigabytes=-volume.size_gb)
-            try:
-                self._quotas.charge(volume.project_id, kind.name, volumes=1, gigabytes=volume.size_gb)
-            except ApiError:
-                self._quotas.charge(volume.project_id, old, volumes=1, gigabytes=volume.size_gb)
-                raise
-            self._store.change_type(volume, kind.id)
-            volume.multiattach = kind.multiattach
-            self._store.content.change(volume)
-            volume.updated_at = self._store.clock.now()
-
     def reimage(self, token: Token, volume_id: str, image_reference: str, *, reserved: bool) -> None:
         """Put another image on a volume; where a server has it reserved for a rebuild, nova is told.
 
@@ -244,6 +214,69 @@ class Changes:
             if volume.status == "reserved":
                 events = self._events("volume-reimaged", volume_id)
         self._tell(events)
+
+    def revert(self, token: Token, volume_id: str, snapshot_id: str) -> None:
+        """Bring an available volume back to its latest snapshot.
+
+        Raises:
+            ApiError: 404, unknown volume; 400, it is not available, the snapshot is not its latest, or has another
+                size.
+        """
+        with self._store.lock:
+            volume = self._volumes.get(token, volume_id)
+            latest = (self._store.snapshots_of(volume_id) or [None])[-1]  # type: ignore[list-item]
+            if latest is None:
+                raise invalid_volume(f"Volume {volume_id} has no snapshots.")
+            if latest.id != snapshot_id:
+                raise invalid_input(f"Specified snapshot id is {snapshot_id}, but the latest one is {latest.id}.")
+            if latest.size_gb != volume.size_gb:
+                raise invalid_input(
+                    "Reverting volume is not supported if the volume size is not equal to the snapshot size."
+                )
+            if volume.status != "available" or latest.status != "available":
+                raise invalid_volume(
+                    f"Can't revert volume {volume_id} to its latest snapshot: status must be available."
+                )
+            try:
+                self._store.content.revert(volume_id, snapshot_id)
+            except NovaFakesError as error:
+                LOG.warning("volume %s: %s", volume_id, error)
+                volume.status = "error"
+            volume.updated_at = self._store.clock.now()
+
+    def upload(self, token: Token, volume_id: str, values: Mapping[str, Any], *, force: bool) -> tuple[Volume, str]:
+        """Make an image of a volume; return the volume as it is meanwhile, and the image's id.
+
+        Args:
+            token: who asks; the image becomes his project's.
+            volume_id: the volume.
+            values: name, disk_format, container_format, visibility, protected.
+            force: whether it may be attached.
+
+        Raises:
+            ApiError: 404, unknown volume; 400, its status does not allow it, or there is no image service; whatever
+                the image service refuses the image with.
+        """
+        with self._store.lock:
+            volume = self._volumes.get(token, volume_id)
+            allowed = ("available", "in-use") if force else ("available",)
+            if volume.status not in allowed:
+                raise invalid_volume(f"Volume {volume_id} status must be {one_of(allowed)}, but is {volume.status}.")
+            if self._sink is None:
+                raise ApiError(400, "There is no image service beside this one.")
+            found = {**images.properties(volume.image_metadata), **values}
+            image_id = str(self._sink.create(token, found).id)
+            before, volume.status = volume.status, "uploading"
+            answer = replace(volume)
+        try:
+            self._sink.upload(token, image_id, self._store.content.image(volume_id, found["disk_format"]))
+        except NovaFakesError as error:
+            LOG.warning("image %s of volume %s: %s", image_id, volume_id, error)
+            self._sink.delete(token, image_id)
+        finally:
+            with self._store.lock:
+                volume.status, volume.updated_at = before, self._store.clock.now()
+        return answer, image_id
 
     def _type_name(self, type_id: str) -> str:
         return self._store.types[type_id].name

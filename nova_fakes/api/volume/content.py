@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.records import Attachment, Snapshot, Volume
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.volume.connections import Portal
+from nova_fakes.volume.errors import PoolFull
+from nova_fakes.volume.medium import CHUNK_BYTES
 from nova_fakes.volume.pool import GIB
 from nova_fakes.volume.store import VolumeStore
 
@@ -33,6 +37,37 @@ class Content:
         self.store = store
         self._image_bytes = image_bytes
 
+    def pools(self, host: str) -> list[str]:
+        """Return the names of the pools of host@backend: the store's, where it is the store's; else the backend's."""
+        if self.store is not None and self.store.backend == host:
+            return list(self.store.pools)
+        return [host.rpartition("@")[2]]
+
+    def has_room(self, place: str, size_bytes: int) -> bool:
+        """Tell whether host@backend#pool takes a volume of that size."""
+        pool = self._pool(place)
+        if self.store is None or pool is None:
+            return True
+        with self.store.lock:
+            try:
+                self.store.pools[pool].promise(size_bytes)
+            except PoolFull:
+                return False
+            self.store.pools[pool].promise(-size_bytes)
+        return True
+
+    def statistics(self, place: str) -> dict[str, Any]:
+        """Return what is known of the room at host@backend#pool."""
+        pool = self._pool(place)
+        if self.store is None or pool is None:
+            return {"total_capacity_gb": "infinite", "free_capacity_gb": "infinite", "reserved_percentage": 0}
+        return self.store.pools[pool].statistics()
+
+    def _pool(self, place: str) -> str | None:
+        """Return the store's pool at host@backend#pool; None where it has none of that name."""
+        host, _, pool = place.partition("#")
+        return pool if self.store is not None and host == self.store.backend and pool in self.store.pools else None
+
     def create(self, volume: Volume, image: Mapping[str, Any] | None, token: Token) -> bool:
         """Make what a new volume holds, of its snapshot, source or image; tell whether that succeeded."""
         if self.store is None:
@@ -43,6 +78,7 @@ class Content:
                 volume_id=volume.id,
                 snapshot_id=volume.snapshot_id,
                 source_id=volume.source_id,
+                pool=self._pool(volume.host or ""),
                 multiattach=volume.multiattach,
                 name=volume.name or "",
                 owner=volume.project_id,
@@ -64,6 +100,26 @@ class Content:
             image_format = str(image.get("disk_format") or "raw")
             self.store.load_image(volume_id, self._image_bytes(image["id"], token), image_format)
 
+    def image(self, volume_id: str, image_format: str) -> Iterator[bytes]:
+        """Yield what a volume holds at this moment as an image of that format; nothing where it holds nothing.
+
+        Raises:
+            ImageUnreadable: nothing here writes that format.
+        """
+        if self.store is None or volume_id not in self.store.volumes:
+            return
+        with tempfile.TemporaryDirectory(prefix="nova-fakes-image-") as directory:
+            path = Path(directory, "image")
+            self.store.save_image(volume_id, path, image_format)
+            with path.open("rb") as file:
+                while piece := file.read(CHUNK_BYTES):
+                    yield piece
+
+    def revert(self, volume_id: str, snapshot_id: str) -> None:
+        """Let a volume hold what a snapshot keeps."""
+        if self.store is not None and volume_id in self.store.volumes:
+            self.store.revert(volume_id, snapshot_id)
+
     def delete(self, volume_id: str) -> None:
         """Forget what a volume held."""
         if self.store is not None and volume_id in self.store.volumes:
@@ -81,6 +137,17 @@ class Content:
         """
         if self.store is not None and volume.id in self.store.volumes:
             self.store.extend_volume(volume.id, size_gb * GIB)
+
+    def migrate(self, volume: Volume, place: str) -> None:
+        """Copy what a volume holds to another pool, host@backend#pool; BaseException, and nothing has changed."""
+        pool = self._pool(place)
+        if self.store is not None and pool is not None and volume.id in self.store.volumes:
+            self.store.migrate(volume.id, pool)
+
+    def take_over(self, volume_id: str, other_id: str) -> None:
+        """Let a volume hold what another does, in its place, under its attachments; the other is gone then."""
+        if self.store is not None and {volume_id, other_id} <= self.store.volumes.keys():
+            self.store.take_over(volume_id, other_id)
 
     def change(self, volume: Volume) -> None:
         """Follow what has been changed of a volume."""

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.refusals import invalid_input
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["ImageSource", "check_fits", "find", "metadata"]
+__all__ = ["ImageSink", "ImageSource", "check_fits", "find", "metadata", "properties"]
 
 # Looks an image up for whoever bears the token, by id or by name: the image as the image API v2 shows it (one flat
 # object), or None if there is none or it is hidden from him.
 ImageSource = Callable[[str, Token], Mapping[str, Any] | None]
+
+
+class ImageSink(Protocol):
+    """Who takes images that are made of volumes; the image fake does (`nova_fakes.api.image.ImageService`)."""
+
+    def create(self, token: Token, values: Mapping[str, Any]) -> Any:
+        """Register an image, which has an `id`; ApiError as the image service refuses it."""
+
+    def upload(self, token: Token, image_id: str, blocks: Iterable[bytes]) -> None:
+        """Take its bytes."""
+
+    def delete(self, token: Token, image_id: str) -> None:
+        """Forget it."""
+
 
 GIB = 1024**3
 # Kept under their own names; with them go all further properties (cinder.volume.volume_utils, IMAGE_ATTRIBUTES).
@@ -71,6 +85,12 @@ def check_fits(image: Mapping[str, Any], size_gb: int) -> None:
     min_disk_gb = int(image.get("min_disk") or 0)
     if size_gb < min_disk_gb:
         raise invalid_input(f"Volume size {size_gb}GB cannot be smaller than the image minDisk size {min_disk_gb}GB.")
+
+
+def properties(image_metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return what of a volume's image metadata goes along when it becomes an image itself."""
+    gone = {*NO_PROPERTIES, "image_id", "image_name"}
+    return {key: value for key, value in image_metadata.items() if key not in gone}
 
 
 def metadata(image: Mapping[str, Any]) -> dict[str, str]:

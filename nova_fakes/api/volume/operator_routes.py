@@ -33,6 +33,9 @@ EXTENSIONS = {
     "os-availability-zone": "AvailabilityZones",
     "os-extended-snapshot-attributes": "ExtendedSnapshotAttributes",
     "os-quota-sets": "Quotas",
+    "os-volume-transfer": "VolumeTransferManagement",
+    "qos-specs": "Qos_specs_manage",
+    "scheduler-stats": "Scheduler_stats",
     "os-services": "Services",
     "os-types-extra-specs": "TypesExtraSpecs",
     "os-types-manage": "TypesManage",
@@ -56,6 +59,7 @@ def register(app: flask.Flask) -> None:
     route(app, "GET", "/os-availability-zone", _zones)
     route(app, "GET", "/os-services", _services)
     route(app, "PUT", "/os-services/<action>", _change_service)
+    route(app, "GET", "/scheduler-stats/get_pools", _pools)
     route(app, "GET", "/extensions", _extensions)
 
 
@@ -112,6 +116,15 @@ def _reset_quotas(request: Request, project: str) -> flask.Response:
 def _zones(request: Request) -> flask.Response:
     zones = [{"zoneName": name, "zoneState": {"available": True}} for name in request.service.zones]
     return reply({"availabilityZoneInfo": zones})
+
+
+def _pools(request: Request) -> flask.Response:
+    request.admin("scheduler_extension:scheduler_stats:get_pools")
+    backends, name = request.service.backends, flask.request.args.get("name")
+    pools: list[dict[str, Any]] = [{"name": place} for place in backends.places() if name in (None, place)]
+    if flag("detail"):
+        pools = [{**pool, "capabilities": backends.statistics(pool["name"])} for pool in pools]
+    return reply({"pools": pools})
 
 
 def _services(request: Request) -> flask.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Attachment", "BackendService", "Snapshot", "Volume", "VolumeType"]
+__all__ = ["Attachment", "BackendService", "QosSpecs", "Snapshot", "Transfer", "Volume", "VolumeType"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +37,13 @@ class Volume:
     multiattach: bool = False
     read_only: bool | None = None
     migration_status: str | None = None
+    previous_status: str | None = None
+    name_id: str | None = None
+
+    @property
+    def migrating(self) -> bool:
+        """Whether it is on its way to another place, or is the place that another is on its way to."""
+        return self.migration_status not in (None, "deleting", "error", "success")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,11 +95,36 @@ class VolumeType:
     is_public: bool = True
     extra_specs: dict[str, str] = field(default_factory=dict)
     projects: list[str] = field(default_factory=list)
+    qos_specs_id: str | None = None
 
     @property
     def multiattach(self) -> bool:
         """Whether volumes of this type can be attached to several servers at once."""
         return self.extra_specs.get("multiattach", "").strip().lower() == "<is> true"
+
+
+@dataclass(slots=True, kw_only=True)
+class QosSpecs:
+    """What volumes of some types are to be held to, and by whom: "front-end", "back-end" or "both"."""
+
+    id: str
+    name: str
+    consumer: str = "back-end"
+    specs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Transfer:
+    """The offer of a volume to whoever has the key, of which a digest is kept."""
+
+    id: str
+    volume_id: str
+    name: str | None
+    created_at: float
+    salt: str
+    digest: str
+    source_project_id: str
+    no_snapshots: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

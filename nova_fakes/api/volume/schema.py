@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["boolean", "validate"]
+__all__ = ["BOOLEAN", "SCHEMAS", "boolean", "validate"]
 
 UUID = {
     "type": "string",
@@ -67,6 +67,9 @@ _VOLUME = {
 _HINTS = {"OS-SCH-HNT:scheduler_hints": {"type": ["object", "null"]}}
 _ATTACHMENT = {"instance_uuid": UUID, "connector": CONNECTOR, "volume_uuid": UUID}
 _TYPE = {"name": NAME, "description": TEXT, "extra_specs": METADATA, "os-volume-type-access:is_public": BOOLEAN}
+
+_TRANSFER = {"volume_id": UUID, "name": TEXT}
+_CONSUMER = {"enum": ["front-end", "back-end", "both"]}
 
 SCHEMAS: Mapping[str, Any] = {
     "volume create": _object({"volume": _object(_VOLUME, closed=False), **_HINTS}, required=("volume",)),
@@ -161,7 +164,45 @@ SCHEMAS: Mapping[str, Any] = {
         {"new_type": NAME, "migration_policy": {"enum": ["on-demand", "never", None]}},
         required=("new_type",),
     ),
+    **_action(
+        "os-migrate_volume",
+        {
+            "host": TEXT,
+            "force_host_copy": BOOLEAN,
+            "lock_volume": BOOLEAN,
+            "cluster": TEXT,
+        },
+    ),
+    **_action(
+        "os-migrate_volume_completion",
+        {"new_volume": UUID, "error": {"type": ["string", "null", "boolean"]}},
+        required=("new_volume",),
+    ),
     **_action("os-reimage", {"image_id": UUID, "reimage_reserved": BOOLEAN}, required=("image_id",)),
+    **_action(
+        "os-volume_upload_image",
+        {
+            "image_name": NAME,
+            "force": BOOLEAN,
+            "disk_format": {"enum": ["raw", "vmdk", "vdi", "qcow2", "vhd", "vhdx", "ploop", None]},
+            "container_format": TEXT,
+            "visibility": {"enum": ["community", "public", "private", "shared"]},
+            "protected": BOOLEAN,
+        },
+        required=("image_name",),
+    ),
+    **_action("revert", {"snapshot_id": UUID}, required=("snapshot_id",)),
+    "transfer create": _object({"transfer": _object(_TRANSFER, required=("volume_id",))}, required=("transfer",)),
+    "transfer create strict": _object(
+        {"transfer": _object({**_TRANSFER, "no_snapshots": BOOLEAN}, required=("volume_id",))}, required=("transfer",)
+    ),
+    "transfer accept": _object({"accept": _object({"auth_key": NAME}, required=("auth_key",))}, required=("accept",)),
+    "qos create": _object(
+        {"qos_specs": {**METADATA, "properties": {"name": NAME, "consumer": _CONSUMER}, "required": ["name"]}},
+        required=("qos_specs",),
+    ),
+    "qos update": _object({"qos_specs": {**METADATA, "properties": {"consumer": _CONSUMER}}}, required=("qos_specs",)),
+    "qos keys": _object({"keys": {"type": "array", "items": NAME, "minItems": 1}}, required=("keys",)),
     **_action("os-set_image_metadata", {"metadata": METADATA}, required=("metadata",)),
     **_action("os-unset_image_metadata", {"key": NAME}, required=("key",)),
     **_action(

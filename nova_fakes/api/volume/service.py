@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nova_fakes.api.volume.attachments import Attachments, ServerVolumes
+from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.changes import Changes, Notifier
 from nova_fakes.api.volume.content import Content, ImageBytes
-from nova_fakes.api.volume.images import ImageSource
+from nova_fakes.api.volume.images import ImageSink, ImageSource
+from nova_fakes.api.volume.migrations import Migrations, ServerSwap
+from nova_fakes.api.volume.qos import QualityOfService
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Attachment, BackendService
 from nova_fakes.api.volume.snapshots import Snapshots
 from nova_fakes.api.volume.store import Store
+from nova_fakes.api.volume.transfers import Transfers
 from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
 from nova_fakes.clock import Clock
@@ -39,13 +43,19 @@ class VolumeService:
         new_id: makes identifiers.
         volume_store: keeps the volumes' bytes; None: they hold none.
         image_bytes: where the bytes of images come from.
+        image_sink: takes images that are made of volumes; None: there is no image service.
+        server_swap: asks nova to copy a volume in use onto another; see `Migrations`.
 
     Attributes:
         volumes: see `Volumes`.
         changes: see `Changes`.
+        backends: see `Backends`.
+        migrations: see `Migrations`.
         attachments: see `Attachments`.
         snapshots: see `Snapshots`.
         types: see `VolumeTypes`.
+        transfers: see `Transfers`.
+        qos: see `QualityOfService`.
         quotas: see `Quotas`.
         zones: names of the availability zones.
     """
@@ -63,6 +73,8 @@ class VolumeService:
         new_id: Callable[[], str] | None = None,
         volume_store: VolumeStore | None = None,
         image_bytes: ImageBytes | None = None,
+        image_sink: ImageSink | None = None,
+        server_swap: ServerSwap | None = None,
     ) -> None:
         if not zones:
             raise InvalidInput("zones", zones, "name at least one availability zone")
@@ -70,9 +82,17 @@ class VolumeService:
         self.zones = tuple(zones)
         self.quotas = Quotas(self._store, quotas)
         self.types = VolumeTypes(self._store, self.quotas)
-        self.volumes = Volumes(self._store, self.quotas, self.types, zones=self.zones, images=images)
-        self.changes = Changes(self._store, self.quotas, self.types, self.volumes, images=images, notifier=notifier)
+        self.backends = Backends(self._store)
+        self.volumes = Volumes(self._store, self.quotas, self.types, self.backends, zones=self.zones, images=images)
+        self.changes = Changes(
+            self._store, self.quotas, self.volumes, images=images, notifier=notifier, sink=image_sink
+        )
+        self.migrations = Migrations(
+            self._store, self.quotas, self.types, self.volumes, self.backends, swap=server_swap
+        )
         self.attachments = Attachments(self._store, self.volumes, server_volumes=server_volumes)
+        self.transfers = Transfers(self._store, self.quotas, self.volumes)
+        self.qos = QualityOfService(self._store)
         self.snapshots = Snapshots(self._store, self.quotas, self.volumes)
         scheduler = hosts[0].partition("@")[0] if hosts else "nova-fakes"
         for binary, host in (("cinder-scheduler", scheduler), *(("cinder-volume", host) for host in hosts)):

@@ -16,7 +16,9 @@ from nova_fakes.api.volume.volume_routes import described, one_meta
 from nova_fakes.api.wsgi import reply
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["register"]
+__all__ = ["ACTIONS", "register"]
+
+ACTIONS = ("os-force_delete", "os-reset_status", "os-update_snapshot_status")
 
 FIELDS = {
     "id": lambda snapshot: snapshot.id,

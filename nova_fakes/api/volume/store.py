@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from nova_fakes.api.volume.content import Content
-from nova_fakes.api.volume.records import Attachment, BackendService, Snapshot, Volume, VolumeType
+from nova_fakes.api.volume.records import Attachment, BackendService, QosSpecs, Snapshot, Transfer, Volume, VolumeType
 from nova_fakes.clock import Clock, SystemClock
 
 __all__ = ["Store"]
@@ -36,6 +36,8 @@ class Store:
         self.snapshots: dict[str, Snapshot] = {}
         self.types: dict[str, VolumeType] = {}
         self.services: list[BackendService] = []
+        self.transfers: dict[str, Transfer] = {}
+        self.qos: dict[str, QosSpecs] = {}
         # Dicts instead of sets, since they keep the order of creation.
         self._project_volumes: dict[str, dict[str, Volume]] = {}
         self._project_snapshots: dict[str, dict[str, Snapshot]] = {}
@@ -65,6 +67,16 @@ class Store:
         self._type_volumes[type_id] = self._type_volumes.get(type_id, 0) + 1
         volume.type_id = type_id
 
+    def change_owner(self, volume: Volume, snapshots: Iterable[Snapshot], project_id: str, user_id: str) -> None:
+        """Give a volume and some of its snapshots to a project."""
+        _discard(self._project_volumes, volume.project_id, volume.id)
+        for snapshot in snapshots:
+            _discard(self._project_snapshots, snapshot.project_id, snapshot.id)
+            self._project_snapshots.setdefault(project_id, {})[snapshot.id] = snapshot
+            snapshot.project_id, snapshot.user_id = project_id, user_id
+        self._project_volumes.setdefault(project_id, {})[volume.id] = volume
+        volume.project_id, volume.user_id = project_id, user_id
+
     def type_is_used(self, type_id: str) -> bool:
         """Tell whether any volume has that type."""
         return self._type_volumes.get(type_id, 0) > 0
@@ -89,6 +101,12 @@ class Store:
         _discard(self._volume_attachments, attachment.volume_id, attachment.id)
         if attachment.instance_id is not None:
             _discard(self._instance_attachments, attachment.instance_id, attachment.id)
+
+    def move_attachments(self, source_id: str, target_id: str) -> None:
+        """Let the attachments of one volume be another's."""
+        for attachment in self._volume_attachments.pop(source_id, {}).values():
+            attachment.volume_id = target_id
+            self._volume_attachments.setdefault(target_id, {})[attachment.id] = attachment
 
     def attachments_of(self, volume_id: str) -> list[Attachment]:
         """Return a volume's attachments in the order they were made."""
@@ -129,6 +147,8 @@ class Store:
             "snapshots": [asdict(record) for record in self.snapshots.values()],
             "types": [asdict(record) for record in self.types.values()],
             "services": [asdict(record) for record in self.services],
+            "transfers": [asdict(record) for record in self.transfers.values()],
+            "qos": [asdict(record) for record in self.qos.values()],
         }
 
     def load(self, data: Mapping[str, Any]) -> None:
@@ -143,8 +163,13 @@ class Store:
         snapshots = [Snapshot(**record) for record in data["snapshots"]]
         types = [VolumeType(**record) for record in data["types"]]
         services = [BackendService(**record) for record in data["services"]]
+        # Neither was there in the first versions.
+        transfers = [Transfer(**record) for record in data.get("transfers", ())]
+        qos = [QosSpecs(**record) for record in data.get("qos", ())]
         self.types = {record.id: record for record in types}
         self.services = services
+        self.transfers = {record.id: record for record in transfers}
+        self.qos = {record.id: record for record in qos}
         for index in (
             self.volumes,
             self.attachments,

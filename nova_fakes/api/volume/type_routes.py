@@ -11,7 +11,9 @@ from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.wsgi import reply
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["register"]
+__all__ = ["ACTIONS", "register"]
+
+ACTIONS = ("addProjectAccess", "removeProjectAccess")
 
 FIELDS = {
     "id": lambda kind: kind.id,
@@ -97,7 +99,7 @@ def _delete(request: Request, type_id: str) -> flask.Response:
 
 def _act(request: Request, type_id: str) -> flask.Response:
     name = request.action()
-    if name not in ("addProjectAccess", "removeProjectAccess"):
+    if name not in ACTIONS:
         raise no_action(name)
     request.admin(f"volume_extension:volume_type_access:{name}")
     project_id = request.body(name)[name]["project"]

@@ -84,7 +84,7 @@ class Views:
             if admin:
                 view["os-vol-host-attr:host"] = volume.host
                 view["os-vol-mig-status-attr:migstat"] = volume.migration_status
-                view["os-vol-mig-status-attr:name_id"] = None
+                view["os-vol-mig-status-attr:name_id"] = volume.name_id
             if volume.image_metadata:
                 view["volume_image_metadata"] = dict(volume.image_metadata)
         if version >= (3, 13):
@@ -164,7 +164,7 @@ class Views:
             "os-volume-type-access:is_public": kind.is_public,
         }
         if self._token.is_admin:
-            view["qos_specs_id"] = None
+            view["qos_specs_id"] = kind.qos_specs_id
         return view
 
     def backend_service(self, service: BackendService) -> dict[str, Any]:

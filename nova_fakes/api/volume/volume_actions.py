@@ -10,8 +10,9 @@ import flask
 from nova_fakes.api.volume.request import Request, empty, no_action, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.wsgi import reply
+from nova_fakes.exceptions import ApiError
 
-__all__ = ["register"]
+__all__ = ["ACTIONS", "register"]
 
 Arguments = Mapping[str, Any]
 
@@ -115,8 +116,27 @@ def _update_readonly_flag(request: Request, volume_id: str, arguments: Arguments
 
 
 def _retype(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
-    request.service.changes.retype(request.token, volume_id, arguments["new_type"])
+    may_move = arguments.get("migration_policy") == "on-demand"
+    request.service.migrations.retype(request.token, volume_id, arguments["new_type"], may_move=may_move)
     return empty()
+
+
+def _migrate_volume(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
+    request.admin("volume_extension:volume_admin_actions:migrate_volume")
+    if arguments.get("cluster") and request.version >= (3, 16):
+        raise ApiError(400, f"Invalid host: No available service named '{arguments['cluster']}'")
+    if not arguments.get("host"):
+        raise ApiError(400, "Invalid input received: Must specify 'host' or 'cluster'.")
+    lock_volume = boolean(arguments.get("lock_volume"))
+    request.service.migrations.migrate(request.token, volume_id, arguments["host"], lock_volume=lock_volume)
+    return empty()
+
+
+def _migrate_volume_completion(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
+    request.admin("volume_extension:volume_admin_actions:migrate_volume_completion")
+    failed = bool(arguments.get("error"))
+    kept = request.service.migrations.complete(request.token, volume_id, arguments["new_volume"], failed=failed)
+    return reply({"save_volume_id": kept})
 
 
 def _reimage(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
@@ -124,6 +144,37 @@ def _reimage(request: Request, volume_id: str, arguments: Arguments) -> flask.Re
     reserved = boolean(arguments.get("reimage_reserved", False))
     request.service.changes.reimage(request.token, volume_id, arguments["image_id"], reserved=reserved)
     return empty()
+
+
+def _revert(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
+    request.since((3, 40))
+    request.service.changes.revert(request.token, volume_id, arguments["snapshot_id"])
+    return empty()
+
+
+def _upload_image(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
+    values = {
+        "name": arguments["image_name"],
+        "disk_format": arguments.get("disk_format") or "raw",
+        "container_format": arguments.get("container_format") or "bare",
+        "visibility": arguments.get("visibility") or "private",
+        "protected": boolean(arguments.get("protected")),
+    }
+    volume, image_id = request.service.changes.upload(
+        request.token, volume_id, values, force=boolean(arguments.get("force"))
+    )
+    shown = request.views.volume(volume)
+    kept = ("id", "updated_at", "status", "size")
+    kind = request.service.types.get(request.token, volume.type_id)
+    answer = {
+        **{name: shown[name] for name in kept},
+        "display_description": volume.description,
+        "volume_type": request.views.volume_type(kind),
+        "image_id": image_id,
+        "image_name": values["name"],
+        **{name: values[name] for name in ("disk_format", "container_format", "visibility", "protected")},
+    }
+    return reply({"os-volume_upload_image": answer}, 202)
 
 
 def _force_delete(request: Request, volume_id: str, arguments: Arguments) -> flask.Response:
@@ -154,6 +205,8 @@ ACTIONS: Mapping[str, Callable[[Request, str, Arguments], flask.Response]] = {
     "os-force_delete": _force_delete,
     "os-force_detach": _force_detach,
     "os-initialize_connection": _initialize_connection,
+    "os-migrate_volume": _migrate_volume,
+    "os-migrate_volume_completion": _migrate_volume_completion,
     "os-reimage": _reimage,
     "os-reserve": _reserve,
     "os-reset_status": _reset_status,
@@ -166,4 +219,6 @@ ACTIONS: Mapping[str, Callable[[Request, str, Arguments], flask.Response]] = {
     "os-unreserve": _unreserve,
     "os-unset_image_metadata": _unset_image_metadata,
     "os-update_readonly_flag": _update_readonly_flag,
+    "os-volume_upload_image": _upload_image,
+    "revert": _revert,
 }

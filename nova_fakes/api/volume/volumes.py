@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume import images
+from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.images import ImageSource
 from nova_fakes.api.volume.quotas import Quotas
-from nova_fakes.api.volume.records import Volume
+from nova_fakes.api.volume.records import Snapshot, Volume
 from nova_fakes.api.volume.refusals import (
     invalid_input,
     invalid_volume,
@@ -41,6 +42,7 @@ class Volumes:
         store: the records.
         quotas: what projects may use.
         types: the volume types.
+        backends: where they may lie.
         zones: availability zones; the first is the default.
         images: where images are looked up; None: volumes cannot be made from images.
     """
@@ -50,6 +52,7 @@ class Volumes:
         store: Store,
         quotas: Quotas,
         types: VolumeTypes,
+        backends: Backends,
         *,
         zones: tuple[str, ...],
         images: ImageSource | None,
@@ -57,6 +60,7 @@ class Volumes:
         self._store = store
         self._quotas = quotas
         self._types = types
+        self._backends = backends
         self._zones = zones
         self._images = images
 
@@ -74,7 +78,8 @@ class Volumes:
     def visible(self, token: Token, *, all_projects: bool = False) -> list[Volume]:
         """Return the project's volumes, the newest first; every project's if an administrator asks for that."""
         with self._store.lock:
-            return list(self._store.volumes_of(None if all_projects and token.is_admin else token.project_id))
+            found = self._store.volumes_of(None if all_projects and token.is_admin else token.project_id)
+            return [one for one in found if token.is_admin or not (one.migration_status or "").startswith("target:")]
 
     def create(
         self,
@@ -145,6 +150,7 @@ class Volumes:
             self._quotas.check_size(token.project_id, size_gb)
             self._quotas.charge(token.project_id, kind.name, volumes=1, gigabytes=size_gb)
             origin = snapshot or source
+            near = self._place_of(origin)
             volume = Volume(
                 id=self._store.new_id(),
                 project_id=token.project_id,
@@ -163,10 +169,12 @@ class Volumes:
             )
             self._store.add_volume(volume)
             answer = copy.deepcopy(volume)
-            backend = self._backend(zone)
+            backend = self._backends.choose(zone, kind, size_gb, near=near)
             volume.updated_at = self._store.clock.now()
             if backend is None:
-                LOG.warning("volume %s: no cinder-volume service of zone %s is enabled", volume.id, zone)
+                LOG.warning(
+                    "volume %s: no backend of zone %s takes it: disabled, full or of another type", volume.id, zone
+                )
                 volume.status = "error"
                 return answer
             volume.host = backend
@@ -215,7 +223,7 @@ class Volumes:
             stuck = [snapshot for snapshot in snapshots if snapshot.status not in ("available", "error", "deleting")]
             if (
                 volume.attach_status == "attached"
-                or volume.migration_status not in (None, "deleting", "error", "success")
+                or volume.migrating
                 or (not force and volume.status not in DELETABLE)
                 or (snapshots and not cascade)
                 or (stuck and not force)
@@ -294,15 +302,11 @@ class Volumes:
                 f">= original volume size."
             )
 
-    def _backend(self, zone: str) -> str | None:
-        """Return the host that the scheduler would choose, as host@backend#pool."""
-        fitting: Iterable[str] = (
-            service.host
-            for service in self._store.services
-            if service.binary == "cinder-volume" and not service.disabled and service.zone == zone
-        )
-        host = next(iter(fitting), None)
-        return None if host is None else f"{host}#{host.rpartition('@')[2]}"
+    def _place_of(self, origin: Snapshot | Volume | None) -> str | None:
+        """Return where a volume lies, or the one that a snapshot is of."""
+        if isinstance(origin, Snapshot):
+            return self._store.volumes[origin.volume_id].host
+        return None if origin is None else origin.host
 
     def _touch(self, volume: Volume) -> None:
         volume.updated_at = self._store.clock.now()

@@ -142,7 +142,11 @@ class DeviceMethods(HypervisorDriver):
         :raises VolumeExtendFailed: that would shrink it
         :raises VolumeNotFound: the guest has no such volume
         """
-        volume_id = Volume("/dev/vda", connection_info).volume_id or ""
+        asked = Volume("/dev/vda", connection_info)
+        # After a migration the guest's may still have the id that the volume had on its way.
+        held = self._hypervisor.guest(instance.uuid).volumes.values()
+        same = [one.volume_id for one in held if one.connection_id and one.connection_id == asked.connection_id]
+        volume_id = next(iter(same), asked.volume_id) or ""
         try:
             self._hypervisor.extend_volume(instance.uuid, volume_id, requested_size)
         except exceptions.DeviceNotFound as error:

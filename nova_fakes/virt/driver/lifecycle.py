@@ -80,8 +80,8 @@ class LifecycleMethods(HypervisorDriver):
     ) -> None:
         """Take the instance away; one that is not here is no error."""
         host = self._hypervisor
-        # Shared disks are not this host's to keep.
-        keep_disks = not destroy_disks and not self.fleet.shared_storage
+        # Shared disks are not this host's to keep where the guest is on another one already.
+        keep_disks = not destroy_disks and not self.fleet.sees_disks(instance.uuid, besides=host)
         if not host.destroy(instance.uuid, keep_disks=keep_disks):
             LOG.warning("Instance %s is not on host %s; nothing to destroy", instance.uuid, host.name)
             if destroy_disks:

@@ -131,12 +131,12 @@ class LiveMigrationMethods(HypervisorDriver):
             self._refuse_new_guest(instance, "pre_live_migration")
         host = self._hypervisor
         # Of a migration that ended nova tells the destination only where disks or instance paths are not shared.
-        self.fleet.abort_arrival(host, instance.uuid)
+        self.fleet.migrations.abort_arrival(host, instance.uuid)
         nics = self._nics(destination_vifs(network_info, migrate_data))
         spec = spec_from(instance, block_device_info)
         leaving = self.fleet.equipment(instance.uuid)
         spec.equipment = arriving_equipment(instance, host.inventory, migrate_data, nics, leaving)
-        self.fleet.prepare_migration(host, spec, nics, volumes_from(block_device_info))
+        self.fleet.migrations.prepare(host, spec, nics, volumes_from(block_device_info))
         return migrate_data
 
     def live_migration(
@@ -174,7 +174,7 @@ class LiveMigrationMethods(HypervisorDriver):
     def _carry(self, instance: Any, dest: str, block: bool, migrate_data: Any) -> LiveMigration:
         """Carry the guest over; when it returns or raises, the migration is over and another may begin."""
         host = self._hypervisor
-        migration = self.fleet.begin_migration(
+        migration = self.fleet.migrations.begin(
             host,
             instance.uuid,
             dest,
@@ -185,11 +185,11 @@ class LiveMigrationMethods(HypervisorDriver):
             while not migration.wait(PROGRESS_INTERVAL_S):
                 self._report_progress(instance, migration, migrate_data)
                 self._mind_the_time(instance, migration)
-            self.fleet.switch_over(host, migration)
+            self.fleet.migrations.switch_over(host, migration)
             if migration.post_copy:
                 self._carry_the_rest(instance, migration, migrate_data)
         finally:
-            self.fleet.end_migration(host, migration)
+            self.fleet.migrations.end(host, migration)
         return migration
 
     def _carry_the_rest(self, instance: Any, migration: LiveMigration, migrate_data: Any) -> None:
@@ -200,7 +200,7 @@ class LiveMigrationMethods(HypervisorDriver):
         self.emit_event(virt_event.LifecycleEvent(instance.uuid, virt_event.EVENT_LIFECYCLE_POSTCOPY_STARTED))
         while not migration.wait_tail(PROGRESS_INTERVAL_S):
             self._report_progress(instance, migration, migrate_data)
-            if self.fleet.lose_memory(migration):
+            if self.fleet.migrations.lose_memory(migration):
                 raise exceptions.HostDown(
                     f"{migration.source} or {migration.destination} has crashed in the post-copy of guest "
                     f"{migration.uuid}, which has lost its memory: reboot it"
@@ -220,7 +220,7 @@ class LiveMigrationMethods(HypervisorDriver):
         if destination is None:
             return
         try:
-            self.fleet.abort_arrival(destination, instance.uuid)
+            self.fleet.migrations.abort_arrival(destination, instance.uuid)
         except Exception:
             LOG.exception("what host %s has ready for instance %s stays until the roll-back", dest, instance.uuid)
 
@@ -236,7 +236,7 @@ class LiveMigrationMethods(HypervisorDriver):
         if action == "force_complete":
             self._force(instance)
         else:
-            self.fleet.abort_migration(self._hypervisor, instance.uuid)
+            self.fleet.migrations.abort(self._hypervisor, instance.uuid)
 
     @staticmethod
     def _report_progress(instance: Any, migration: LiveMigration, migrate_data: Any, save: bool = True) -> None:
@@ -265,7 +265,7 @@ class LiveMigrationMethods(HypervisorDriver):
 
     def _force(self, instance: Any) -> None:
         post_copy = CONF.libvirt.live_migration_permit_post_copy
-        self.fleet.force_migration(self._hypervisor, instance.uuid, post_copy=post_copy)
+        self.fleet.migrations.force(self._hypervisor, instance.uuid, post_copy=post_copy)
 
     @translated()
     def live_migration_abort(self, instance: Any) -> None:
@@ -273,7 +273,7 @@ class LiveMigrationMethods(HypervisorDriver):
 
         :raises MigrationError: the instance is not being live-migrated, or its switch-over has begun
         """
-        if not self.fleet.abort_migration(self._hypervisor, instance.uuid):
+        if not self.fleet.migrations.abort(self._hypervisor, instance.uuid):
             raise exception.MigrationError(reason=f"instance {instance.uuid} is being switched over")
 
     @translated()
@@ -297,7 +297,7 @@ class LiveMigrationMethods(HypervisorDriver):
         if instance.uuid not in host.guests:
             paused = getattr(instance, "power_state", None) == power_state.PAUSED
             spec, volumes = self._spec(instance, block_device_info), volumes_from(block_device_info)
-            self.fleet.finish_arrival(host, spec, nics, volumes, paused=paused)
+            self.fleet.migrations.finish_arrival(host, spec, nics, volumes, paused=paused)
         elif nics:
             host.plug(instance.uuid, nics)
 
@@ -312,7 +312,7 @@ class LiveMigrationMethods(HypervisorDriver):
         migrate_data: Any = None,
     ) -> None:
         """Undo the preparations on this host, the destination."""
-        self.fleet.abort_arrival(self._hypervisor, instance.uuid)
+        self.fleet.migrations.abort_arrival(self._hypervisor, instance.uuid)
 
     # Whether two hosts share an instance's disks: nova asks when it evacuates
 

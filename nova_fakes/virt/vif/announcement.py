@@ -6,6 +6,7 @@ without addresses sends a RARP request, as QEMU does.
 """
 
 import _socket
+import errno
 import socket
 import struct
 
@@ -34,12 +35,16 @@ class Announcer:
             raise
 
     def send(self) -> None:
-        """Send every announcement once.
+        """Send every announcement once; an interface that the guest has taken down says nothing.
 
-        :raises OSError: the interface is down or gone
+        :raises OSError: the interface is gone
         """
         for frame in self._frames:
-            self._socket.send(frame)
+            try:
+                self._socket.send(frame)
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
 
     def close(self) -> None:
         """Close the socket."""

@@ -18,6 +18,7 @@ from nova_fakes.exceptions import InvalidInput, VIFTypeRefused
 __all__ = [
     "ADDRESSINGS",
     "ADDRESSING_KEY",
+    "IPV6_MODES",
     "UNBOUND_TYPES",
     "VIF",
     "InterfaceCounters",
@@ -40,8 +41,10 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _INTERFACE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 #: Neutron could not bind such a port: nova's libvirt driver refuses to plug it too.
 UNBOUND_TYPES = frozenset({"unbound", "binding_failed"})
-#: How an interface gets its IPv4 addresses: set from outside, or by a DHCP client inside the instance.
+#: How an interface gets its addresses: set from outside, or from the network, as a guest's own clients would get them.
 ADDRESSINGS = ("static", "dhcp")
+#: How instances get addresses of an IPv6 subnet (Neutron's ``ipv6_address_mode``).
+IPV6_MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
 #: The key of a port's ``binding:profile`` by which one port differs from what its host does.
 ADDRESSING_KEY = "nova_fakes_addressing"
 
@@ -59,7 +62,7 @@ class Subnet:
     """One subnet of a VIF with the fixed addresses that the port holds in it.
 
     `addresses` are without prefix length; `gateway` is None where the subnet has none, `dhcp_server` where Neutron's
-    DHCP agent serves it not.
+    DHCP agent serves it not. `ipv6_mode` is one of `IPV6_MODES`, None where addresses are set from outside.
     """
 
     cidr: str
@@ -68,6 +71,7 @@ class Subnet:
     routes: tuple[Route, ...] = ()
     dns: tuple[str, ...] = ()
     dhcp_server: str | None = None
+    ipv6_mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +246,7 @@ def interface_name(value: object, field: str) -> str:
 
 
 def addressing(value: object, field: str) -> str:
-    """Return how an interface gets its IPv4 addresses.
+    """Return how an interface gets its addresses.
 
     :raises InvalidInput: it is none of `ADDRESSINGS`
     """
@@ -288,11 +292,14 @@ def _subnet(subnet: Mapping[str, Any], port: str) -> Subnet:
     if gateway is not None:
         gateway = _ip(gateway, f"gateway of subnet {cidr} of VIF {port}", cidr.version)
     dns = tuple(_ip(a, f"DNS server of subnet {cidr} of VIF {port}") for a in map(_address, subnet.get("dns") or ()))
-    server = (subnet.get("meta") or {}).get("dhcp_server")
+    meta = subnet.get("meta") or {}
+    server, mode = meta.get("dhcp_server"), meta.get("ipv6_address_mode")
     if server is not None:
         server = _ip(server, f"DHCP server of subnet {cidr} of VIF {port}", cidr.version)
+    if mode is not None and (mode not in IPV6_MODES or cidr.version != 6):
+        raise InvalidInput(f"ipv6_address_mode of subnet {cidr} of VIF {port}", mode, f"use {', '.join(IPV6_MODES)}")
     routes = tuple(_routes(subnet, cidr.version, port))
-    return Subnet(str(cidr), gateway, tuple(addresses), routes, dns, server)
+    return Subnet(str(cidr), gateway, tuple(addresses), routes, dns, server, mode)
 
 
 @lru_cache(maxsize=1024)  # all the instances of a network share it

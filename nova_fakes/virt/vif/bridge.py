@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.virt.nic import leave_behind
 from nova_fakes.virt.vif import namespaces
 from nova_fakes.virt.vif.acceptance import Acceptance, flag
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
@@ -25,7 +26,7 @@ class BridgeRealizer:
         and ``$XDG_RUNTIME_DIR/nova-fakes/<host>`` for others
     :param persistent: `close` leaves the instances wired, and a realizer on the same state directory finds them again
     :param allow_substitute: make a plain port of a VIF whose type it cannot make (vhostuser, hw_veb…)
-    :param addressing: ``dhcp`` has a DHCP client get the IPv4 addresses, for VIFs that say nothing of it
+    :param addressing: ``dhcp`` has the network give the addresses, for VIFs that say nothing of it
     :raises NamespacesUnavailable: no namespaces can be made here
     :raises InvalidInput: an option cannot be used
     """
@@ -90,6 +91,10 @@ class BridgeRealizer:
         """Remove these VIFs of an instance on this host, or all and its namespace where None."""
         self.fabric.unplug(self.host, instance, vifs)
 
+    def depart(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
+        """Remove what `unplug` removes, of an instance that lives on elsewhere: its leases are not given back."""
+        self.fabric.unplug(self.host, instance, vifs, moved=True)
+
     def set_link(self, instance: str, up: bool) -> None:
         """Give an instance on this host its link or take it."""
         if self.fabric.host_of(instance) == self.host:
@@ -112,7 +117,7 @@ class BridgeRealizer:
             self.fabric.migrate(self.host, instance, self._acceptance.accept(vifs))
             return
         self.plug(instance, vifs)
-        source.unplug(instance)
+        leave_behind(source, instance)
 
     def take(self, instance: str, vifs: Sequence[VIF], source: str | None) -> None:
         """Take an instance over from another machine or fabric; see `Fabric.take`.

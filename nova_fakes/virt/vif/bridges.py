@@ -8,12 +8,13 @@ second host, and everything of a network goes with the last VIF on it.
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from nova_fakes.exceptions import KernelRefused
-from nova_fakes.virt.vif import netlink
+from nova_fakes.exceptions import KernelRefused, RealizerError
+from nova_fakes.virt.vif import netlink, rtnetlink
+from nova_fakes.virt.vif.instances import Link
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
 __all__ = ["Bridge", "Bridges", "NetworkBridges", "NetworkPorts", "delete", "preparation"]
@@ -66,7 +67,10 @@ class NetworkBridges(Protocol):
     def clear(self, keep_in_kernel: bool = False) -> None:
         """Forget everything, and remove it unless the whole namespace goes anyway."""
 
-    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+    def move(self, links: Iterable[Link], source: str, destination: str) -> None:
+        """Take host ends from where they are on one host to where they go on another; all or none."""
+
+    def prepare(self, devname: str, entry: Entry) -> list[rtnetlink.Message]:
         """List what a new device of ours needs before it may go up."""
 
 
@@ -145,6 +149,26 @@ class Bridges:
             if bridge.uplink is None:
                 bridge.uplink = self._uplink(bridge, trunk)
 
+    def move(self, links: Iterable[Link], source: str, destination: str) -> None:
+        """Take host ends off the source's bridges and put them on the destination's; all or none.
+
+        The bridges are told in the same message where the instance's MACs are now. They would learn it of the next
+        frame from there; until then the trunk sends to the source whatever is for the instance.
+
+        :raises RealizerError: a host has no bridge of a network
+        :raises KernelRefused: a host end cannot be put on a bridge
+        """
+        moving = list(links)
+        there, back = self._attachments(moving, source, destination), self._attachments(moving, destination, source)
+        try:
+            self._attach(there, len(moving))
+        except KernelRefused:
+            self._attach(back, len(moving))
+            raise
+        for link in moving:
+            self._bridges[link.network_id, source].ports.discard(link.devname)
+            self._bridges[link.network_id, destination].ports.add(link.devname)
+
     def devices(self) -> tuple[str, ...]:
         """Return the names of all the devices that are there for the bridges."""
         uplinks = [bridge.uplink.name for bridge in self._bridges.values() if bridge.uplink is not None]
@@ -155,9 +179,54 @@ class Bridges:
         for bridge in list(self._bridges.values()):
             self._remove(bridge, keep_in_kernel)
 
-    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+    def prepare(self, devname: str, entry: Entry) -> list[rtnetlink.Message]:
         """List what a new device of ours needs before it may go up: no IPv6 of its own, and our mark."""
         return preparation(devname, entry, self._quiet, self._within)
+
+    def _attachments(self, links: Sequence[Link], source: str, destination: str) -> list[rtnetlink.Message]:
+        """List what puts host ends on the destination's bridges, one for each, and then what redirects their frames."""
+        attaching: list[rtnetlink.Message] = []
+        redirecting: list[rtnetlink.Message] = []
+        for link in links:
+            left, entered = (self._must_have(link.network_id, host) for host in (source, destination))
+            attaching.append(rtnetlink.LINK_ATTACH.fill(devname=rtnetlink.name(link.devname), bridge=entered.index))
+            redirecting += self._redirection(link, left, entered)
+        return attaching + redirecting
+
+    def _must_have(self, network_id: str, host: str) -> Bridge:
+        bridge = self._bridges.get((network_id, host))
+        if bridge is None:
+            raise RealizerError(f"host {host} has no bridge of network {network_id}; plan one first")
+        return bridge
+
+    def _redirection(self, link: Link, left: Bridge, entered: Bridge) -> list[rtnetlink.Message]:
+        """List what tells the network's bridges where a host end is that goes from one of them to another.
+
+        The bridge that it entered has it no longer behind its uplink but at itself; the trunk, at the far end of that
+        uplink; the bridge that it left, behind its own. Bridges of further hosts had it behind their uplinks, and have.
+        """
+        names = (link.devname, *("" if one.uplink is None else one.uplink.name for one in (entered, left)))
+        itself, below, above = (self._socket.link(name) if name else None for name in names)
+        mac = bytes.fromhex(link.seat.mac.replace(":", ""))
+        hints = []
+        if below is not None:
+            hints += [
+                rtnetlink.FORGET.fill(port=below.index, mac=mac),
+                rtnetlink.FORWARD.fill(port=below.peer, mac=mac),
+            ]
+        hints += [rtnetlink.FORWARD.fill(port=one.index, mac=mac) for one in (itself, above) if one is not None]
+        return hints
+
+    def _attach(self, messages: Sequence[rtnetlink.Message], attachments: int) -> None:
+        """Send what `_attachments` lists; a bridge that takes no hint is no error.
+
+        It may have nothing to forget; and where the guest has taken its own end down, nothing can be sent there.
+        """
+        try:
+            self._socket.send(messages)
+        except KernelRefused as error:
+            if error.failed[0] < attachments:
+                raise
 
     def _of_network(self, network_id: str) -> Iterable[Bridge]:
         return [b for (network, host), b in self._bridges.items() if network == network_id and host is not None]
@@ -177,13 +246,13 @@ class Bridges:
             host=host,
         )
         try:
-            encoded = netlink.name(devname)
+            encoded = rtnetlink.name(devname)
             # The first three characters are letters; the rest, hex digits, make a stable MAC, so that the bridge's
             # does not change with its ports.
             mac = b"\x02" + bytes.fromhex(devname[3:])
             self._create(
                 devname,
-                [netlink.BRIDGE.fill(devname=encoded, mac=mac, mtu=mtu, flags=0), *self.prepare(devname, entry)],
+                [rtnetlink.BRIDGE.fill(devname=encoded, mac=mac, mtu=mtu, flags=0), *self.prepare(devname, entry)],
             )
             link = self._socket.link(devname)
             if link is None:
@@ -202,21 +271,21 @@ class Bridges:
         )
         macs = (b"\x02" + bytes.fromhex(devname[3:]) for devname in (near, far))
         messages = [
-            netlink.VETH.fill(
+            rtnetlink.VETH.fill(
                 index=0,
-                devname=netlink.name(near),
+                devname=rtnetlink.name(near),
                 mac=next(macs),
                 bridge=bridge.index,
                 flags=0,
                 mtu=_UPLINK_MTU,
                 peer_index=0,
-                peer_name=netlink.name(far),
+                peer_name=rtnetlink.name(far),
                 peer_mac=next(macs),
             ),
             *self.prepare(near, entry),
             *self.prepare(far, entry),
-            netlink.LINK_ATTACH.fill(devname=netlink.name(far), bridge=trunk.index),
-            netlink.LINK_UP.fill(devname=netlink.name(far)),
+            rtnetlink.LINK_ATTACH.fill(devname=rtnetlink.name(far), bridge=trunk.index),
+            rtnetlink.LINK_UP.fill(devname=rtnetlink.name(far)),
         ]
         try:
             self._create(near, messages)
@@ -225,14 +294,14 @@ class Bridges:
             raise
         return entry
 
-    def _create(self, devname: str, messages: list[netlink.Message]) -> None:
+    def _create(self, devname: str, messages: list[rtnetlink.Message]) -> None:
         """Make a device by the first message, prepare it by the others and bring it up; whole or not at all."""
-        encoded = netlink.name(devname)
+        encoded = rtnetlink.name(devname)
         try:
-            self._socket.send([*messages, netlink.LINK_UP.fill(devname=encoded)])
+            self._socket.send([*messages, rtnetlink.LINK_UP.fill(devname=encoded)])
         except KernelRefused as error:
             if 0 not in error.failed:  # the device was made, something after it failed
-                self._socket.send([netlink.DELETE_LINK.fill(devname=encoded)])
+                self._socket.send([rtnetlink.DELETE_LINK.fill(devname=encoded)])
             raise
 
     def _remove(self, bridge: Bridge, keep_in_kernel: bool = False) -> None:
@@ -245,20 +314,20 @@ class Bridges:
             self._ledger.done(entry)
 
 
-def preparation(devname: str, entry: Entry, quiet: bool, within: str | None) -> list[netlink.Message]:
+def preparation(devname: str, entry: Entry, quiet: bool, within: str | None) -> list[rtnetlink.Message]:
     """List what a new device needs before it may go up; see `Bridges` for `quiet` and `within`."""
     messages = []
     if not quiet:
-        messages.append(netlink.NO_AUTOCONF.fill(devname=netlink.name(devname)))
+        messages.append(rtnetlink.NO_AUTOCONF.fill(devname=rtnetlink.name(devname)))
     if within is None:
-        messages.append(netlink.LINK_ALIAS.fill(devname=netlink.name(devname), alias=entry.mark.encode()))
+        messages.append(rtnetlink.LINK_ALIAS.fill(devname=rtnetlink.name(devname), alias=entry.mark.encode()))
     return messages
 
 
 def delete(socket: netlink.Socket, devname: str) -> None:
     """Delete a device; one that is gone already is no error."""
     try:
-        socket.send([netlink.DELETE_LINK.fill(devname=netlink.name(devname))])
+        socket.send([rtnetlink.DELETE_LINK.fill(devname=rtnetlink.name(devname))])
     except KernelRefused as error:
         if error.errno != errno.ENODEV:
             raise

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from nova_fakes.exceptions import NovaFakesError
-from nova_fakes.virt.vif import namespaces, netlink, ovs_service
+from nova_fakes.virt.vif import namespaces, netlink, ovs_service, rtnetlink
 
 __all__ = ["Finding", "can_realize_bridges", "can_realize_switches", "probe"]
 
@@ -109,11 +109,11 @@ def _try_all() -> Iterator[Finding]:
 
     def bridge() -> str:
         with netlink.Socket() as socket:
-            socket.send([netlink.BRIDGE.fill(devname=b"probebr", mac=b"\x02nova\x01", mtu=1500, flags=netlink.UP)])
+            socket.send([rtnetlink.BRIDGE.fill(devname=b"probebr", mac=b"\x02nova\x01", mtu=1500, flags=rtnetlink.UP)])
             link = socket.link("probebr")
             if link is None:
                 return "not there"
-            socket.send([netlink.LINK_ATTACH.fill(devname=b"probe0", bridge=link.index)])
+            socket.send([rtnetlink.LINK_ATTACH.fill(devname=b"probe0", bridge=link.index)])
             return "made, with a port"
 
     trials: tuple[tuple[str, Callable[[], str], str], ...] = (
@@ -133,8 +133,8 @@ def _try_all() -> Iterator[Finding]:
             yield Finding(name, "missing", str(error), cure)
 
 
-def _veth() -> netlink.Message:
-    return netlink.VETH.fill(
+def _veth() -> rtnetlink.Message:
+    return rtnetlink.VETH.fill(
         index=0,
         devname=b"probe0",
         mac=b"\x02nova\x02",

@@ -13,28 +13,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
-from nova_fakes.virt.vif import namespaces, netlink, plan
+from nova_fakes.virt.vif import home, namespaces, plan
+from nova_fakes.virt.vif.adoption import adopt
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters
 from nova_fakes.virt.vif.bridges import delete
 from nova_fakes.virt.vif.gathering import GatheringWorker
 from nova_fakes.virt.vif.ledger import Entry, Ledger
-from nova_fakes.virt.vif.steps import BringNamespace, MtuChange, SetMtu
-from nova_fakes.virt.vif.wiring import Instance, Link, Wiring
+from nova_fakes.virt.vif.steps import BringNamespace
+from nova_fakes.virt.vif.wiring import Instance, Wiring
 
-__all__ = ["Fabric", "outcome"]
+__all__ = ["Fabric"]
 
 LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 #: What is done in stages: it hands on what is done together with others', and is resumed when that is done.
 Steps = Generator[plan.Operation, None, None]
-
-#: In a namespace of our own: no IPv6 on the hosts' side, and no firewall hooks on bridged frames.
-_QUIET_SETTINGS = {
-    "/proc/sys/net/ipv6/conf/default/disable_ipv6": "1",
-    "/proc/sys/net/ipv6/conf/default/addr_gen_mode": "1",
-}
-_BRIDGE_HOOKS = tuple(f"/proc/sys/net/bridge/bridge-nf-call-{hook}" for hook in ("iptables", "ip6tables", "arptables"))
 
 
 class Fabric:
@@ -70,6 +64,9 @@ class Fabric:
             self._worker.close()
             raise
 
+    #: How many operations make a burst. Of more, what the first opened is in no cache when it is its turn again.
+    _burst_limit = 32
+
     def __enter__(self) -> "Fabric":
         return self
 
@@ -89,9 +86,12 @@ class Fabric:
         """
         self._perform(instance, lambda: self._plug(host, instance, vifs, up))
 
-    def unplug(self, host: str, instance: str, vifs: Sequence[VIF] | None = None) -> None:
-        """Remove these VIFs of an instance on that host, or all and its namespace where None; missing is no error."""
-        self._perform(instance, lambda: self._unplug(host, instance, vifs))
+    def unplug(self, host: str, instance: str, vifs: Sequence[VIF] | None = None, *, moved: bool = False) -> None:
+        """Remove these VIFs of an instance on that host, or all and its namespace where None; missing is no error.
+
+        :param moved: it lives on elsewhere, so that its leases are not given back
+        """
+        self._perform(instance, lambda: self._unplug(host, instance, vifs, moved))
 
     def set_link(self, instance: str, up: bool) -> None:
         """Bring the instance's host ends up or take them down; the instance keeps addresses, routes and sockets."""
@@ -99,7 +99,7 @@ class Fabric:
 
     def counters(self, instance: str) -> Mapping[str, InterfaceCounters]:
         """Read the counters of the instance's interfaces from inside, by VIF id; empty where it has none."""
-        return self._outside(lambda: self._counters(instance))
+        return self._outside(lambda: self._wiring.counters(instance))
 
     def prepare_migration(self, host: str, vifs: Sequence[VIF]) -> None:
         """Make the bridges that the VIFs need on that host."""
@@ -138,12 +138,11 @@ class Fabric:
         self._perform(instance, lambda: self._take(host, instance, vifs, source))
 
     def together(self, calls: Sequence[Callable[[], object]]) -> list[object]:
-        """Make several calls, of this fabric or of realizers on it, in one go and in order.
+        """Make several calls, of this fabric or of realizers on it, side by side; those of an instance in order.
 
         :returns: of each call what it returned or the exception that it raised; one that fails stops no other
         """
-
-        return self._outside(lambda: [outcome(call) for call in calls])
+        return self._worker.together(calls)
 
     def settle(self, timeout_s: float = 60.0) -> bool:
         """Wait until the kernel has removed all interfaces of what was unplugged; False where it takes longer.
@@ -186,71 +185,28 @@ class Fabric:
         self.directory.mkdir(parents=True, exist_ok=True)
         quiet = False
         if self.path is not None:
-            self._entry = self._own_namespace(self.path)
-            quiet = _quieten()
+            self._entry = home.enter(self.ledger, self.path)
+            quiet = home.quieten()
         self._wiring = self._make_wiring(quiet)
         self._adopt()
 
     def _make_worker(self) -> GatheringWorker:
-        return GatheringWorker("fabric", lambda burst: self._wiring.commit(burst), idle=lambda: self._wiring.leave())
+        return GatheringWorker(
+            "fabric",
+            lambda burst: self._wiring.commit(burst),
+            idle=lambda: self._wiring.leave(),
+            limit=self._burst_limit,
+        )
 
     def _make_wiring(self, quiet: bool) -> Wiring:
         return Wiring(self.ledger, self.directory, self.path, quiet, self._gateway_neighbours)
 
-    def _own_namespace(self, path: str) -> Entry:
-        for entry in self.ledger.entries("namespace"):
-            if entry.name == path and entry.attributes.get("inode") == namespaces.inode(path):
-                namespaces.enter(path)
-                return entry
-        if os.path.lexists(path):
-            raise RealizerError(f"{path} exists and the ledger does not name it; choose another name for the fabric")
-        entry = self.ledger.add("namespace", path, role="fabric")
-        try:
-            namespaces.make(path)
-        except BaseException:
-            self.ledger.done(entry)
-            raise
-        return self.ledger.note(entry, inode=namespaces.inode(path))
-
     def _adopt(self) -> None:
         """Find again what an earlier process left on our ledger, and remove what it left half made."""
-        guests = [
-            entry
-            for entry in self.ledger.entries("namespace")
-            if entry.attributes.get("role") == "guest" and Path(entry.name).parent == self.directory
-        ]
-        for entry in guests:
-            uuid, host = str(entry.attributes["instance"]), str(entry.attributes["host"])
-            there = namespaces.inode(entry.name)
-            noted = entry.attributes.get("inode")
-            if noted is not None and noted == there:
-                self._wiring.instances[uuid] = Instance(uuid, entry.name, host, entry, adopted=True)
-                continue
-            if noted is None or there is None:  # else another namespace has that name by now
-                namespaces.remove(entry.name)
-            self.ledger.done(entry)
-        devices = [entry for entry in self.ledger.entries("device") if entry.attributes.get("within") == self.path]
-        for role in ("trunk", "bridge", "uplink", "vif"):
-            for entry in (entry for entry in devices if entry.attributes.get("role") == role):
-                found = self._adopt_link(entry) if role == "vif" else self._wiring.bridges.adopt(entry)
-                if not found:
-                    self.ledger.done(entry)
+        adopt(self._wiring, self.ledger, self.directory, self.path)
         self._wiring.restore()
         self._wiring.resume_leases()
         self._wiring.leave()
-
-    def _adopt_link(self, entry: Entry) -> bool:
-        link, facts = self._wiring.socket.link(entry.name), entry.attributes
-        if link is None or (self.path is None and link.alias != entry.mark):
-            return False
-        instance = self._wiring.instances.get(str(facts["instance"]))
-        if instance is None:
-            delete(self._wiring.socket, entry.name)
-            return False
-        seat = plan.Seat(int(str(facts["ordinal"])), str(facts["mac"]))
-        self._wiring.register(instance, str(facts["vif"]), Link(entry.name, str(facts["network"]), seat, entry))
-        instance.up = link.up
-        return True
 
     def _outside(self, function: Callable[[], T]) -> T:
         """Run the function in the worker, then leave whatever namespace it entered."""
@@ -301,7 +257,7 @@ class Fabric:
         seats = {vif_id: link.seat for vif_id, link in instance.links.items()} if instance is not None and here else {}
         planned = plan.interfaces(vifs, seats)
         for interface in planned:
-            self._wiring.check_mac(interface.vif)
+            self._wiring.claims.check_mac(interface.vif)
         if instance is not None and not here:
             yield from self._unplug(instance.host, uuid, None)
             instance = None
@@ -314,7 +270,7 @@ class Fabric:
             known = [plan.interface(vif, seats[vif.id].ordinal) for vif in vifs if vif.id in seats]
             self._wiring.do(plan.ConfigureGuest(uuid, tuple(known), loopback=True))
             instance.adopted = False
-        operations: list[plan.Operation] = [*_mtu_changes(instance, vifs)]
+        operations: list[plan.Operation] = [*instance.mtu_changes(vifs)]
         if planned:
             operations += self._plug_operations(uuid, host, planned, up=instance.up, new=False)
         yield from self._stages(operations)
@@ -338,13 +294,13 @@ class Fabric:
         except (OSError, RealizerError) as error:
             LOG.warning("instance %s is here, and could not tell its network so: %s", uuid, error)
 
-    def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None) -> Steps:
+    def _unplug(self, host: str, uuid: str, vifs: Sequence[VIF] | None, moved: bool = False) -> Steps:
         instance = self._wiring.instances.get(uuid)
         if instance is None or instance.host != host:
             return
         networks = {link.network_id for link in instance.links.values()}
         going = list(instance.links) if vifs is None else [vif.id for vif in vifs if vif.id in instance.links]
-        self._wiring.leases.stop(going)  # while the server can still hear it
+        self._wiring.leases.stop(going, release=not moved)  # while the server can still hear it
         yield from self._detach(instance, going)
         if vifs is None:
             self._wiring.forget(instance)
@@ -355,30 +311,7 @@ class Fabric:
 
     def _set_link(self, uuid: str, up: bool) -> Steps:
         yield from ()
-        instance = self._wiring.instances.get(uuid)
-        if instance is None:
-            return
-        # Without carrier the guest keeps addresses, routes and sockets; were its own end taken down, the kernel would
-        # throw IPv6 addresses and routes away.
-        template = netlink.LINK_UP if up else netlink.LINK_DOWN
-        self._wiring.socket.send(
-            [template.fill(devname=netlink.name(link.devname)) for link in instance.links.values()]
-        )
-        if up and not instance.up:
-            self._wiring.leases.reboot(instance.links)
-        instance.up = up
-
-    def _counters(self, uuid: str) -> dict[str, InterfaceCounters]:
-        instance = self._wiring.instances.get(uuid)
-        if instance is None or not instance.links:
-            return {}
-        nsid = self._wiring.number(instance)
-        found = {}
-        for vif_id, link in instance.links.items():
-            guest = self._wiring.socket.guest_link(nsid, link.seat.index)
-            if guest is not None:
-                found[vif_id] = netlink.counters_of(guest)
-        return found
+        self._wiring.set_link(uuid, up)
 
     def _migrate(self, host: str, uuid: str, vifs: Sequence[VIF]) -> Steps:
         instance = self._wiring.instances.get(uuid)
@@ -418,40 +351,3 @@ class Fabric:
         # In a namespace that others use, nothing of ours may linger until the kernel gets round to it.
         for devname in self._wiring.leaving & {link.name for link in self._wiring.socket.links()}:
             delete(self._wiring.socket, devname)
-
-
-def _mtu_changes(instance: Instance, vifs: Sequence[VIF]) -> tuple[SetMtu, ...]:
-    """Return the step that gives what the instance has the MTUs of these VIFs; none where it has them.
-
-    :raises InvalidInput: an MTU cannot carry the VIF's addresses
-    """
-    changes = []
-    for vif in vifs:
-        link = instance.links.get(vif.id)
-        if link is not None and link.mtu != vif.mtu:
-            plan.interface(vif, link.seat.ordinal)
-            changes.append(MtuChange(vif.id, link.mtu, vif.mtu))
-    return (SetMtu(instance.uuid, tuple(changes)),) if changes else ()
-
-
-def outcome(call: Callable[[], object]) -> object:
-    """Make a call, and return what it returned or the exception that it raised."""
-    try:
-        return call()
-    except Exception as error:
-        return error
-
-
-def _quieten() -> bool:
-    """Set the calling thread's namespace up for bridges; tells whether new devices there stay silent by themselves."""
-    for path in _BRIDGE_HOOKS:
-        try:
-            Path(path).write_text("0")
-        except OSError:
-            pass  # the module br_netfilter is not there, so there are no hooks either
-    try:
-        for path, value in _QUIET_SETTINGS.items():
-            Path(path).write_text(value)
-    except OSError:
-        return False  # each device is told on its own then
-    return True

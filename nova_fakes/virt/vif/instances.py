@@ -1,11 +1,14 @@
 """What a fabric knows of the instances on it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from nova_fakes.virt.vif.base import VIF
 from nova_fakes.virt.vif.ledger import Entry
-from nova_fakes.virt.vif.plan import Seat
+from nova_fakes.virt.vif.plan import Seat, interface
+from nova_fakes.virt.vif.steps import MtuChange, SetMtu
 
-__all__ = ["Batch", "Instance", "Link"]
+__all__ = ["Instance", "Link"]
 
 
 @dataclass(slots=True)
@@ -44,11 +47,15 @@ class Instance:
     pristine: bool = False
     unnoted: int | None = None
 
+    def mtu_changes(self, vifs: Iterable[VIF]) -> tuple[SetMtu, ...]:
+        """Return the step that gives what the instance has the MTUs of these VIFs; none where it has them.
 
-@dataclass(slots=True)
-class Batch:
-    """The messages of one plan's links within a burst: where each link's first is, and where they end."""
-
-    instance: Instance
-    made: list[tuple[int, str, Link]]
-    end: int
+        :raises InvalidInput: an MTU cannot carry the VIF's addresses
+        """
+        changes = []
+        for vif in vifs:
+            link = self.links.get(vif.id)
+            if link is not None and link.mtu != vif.mtu:
+                interface(vif, link.seat.ordinal)
+                changes.append(MtuChange(vif.id, link.mtu, vif.mtu))
+        return (SetMtu(self.uuid, tuple(changes)),) if changes else ()

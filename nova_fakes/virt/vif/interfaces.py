@@ -6,7 +6,7 @@ Names, addresses, routes, metrics, neighbours.
 import hashlib
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif.base import VIF, Route, Subnet
 
 __all__ = [
+    "ASKING",
+    "IPV6_METRIC",
     "METADATA",
     "METRIC_STEP",
     "GuestAddress",
@@ -29,13 +31,16 @@ __all__ = [
 #: The loopback has index 1 in every namespace, so guests' interfaces follow it.
 _FIRST_INDEX = 2
 #: What the kernel gives an IPv6 route without a metric of its own (IP6_RT_PRIO_USER, ``include/uapi/linux/route.h``).
-_IPV6_METRIC = 1024
+IPV6_METRIC = 1024
 #: Room between two interfaces' metrics for the subnets of one.
 METRIC_STEP = 100
 _IPV6_MIN_MTU = 1280
 #: Where instances ask for their metadata.
 METADATA = "169.254.169.254/32"
 _IPV6_BYTES = 16
+_LINK_LOCAL_BITS = 64
+#: DHCP for IPv4, DHCPv6 for an address, and DHCPv6 for what routers do not tell.
+ASKING = ("dhcp4", "dhcp6", "information6")
 
 
 class GuestAddress(NamedTuple):
@@ -101,10 +106,21 @@ class Interface:
         return Seat(self.ordinal, self.vif.address)
 
     @property
-    def asks(self) -> bool:
-        """Whether it gets its IPv4 addresses by DHCP."""
+    def asks(self) -> tuple[str, ...]:
+        """Which DHCP clients it needs, of `ASKING`."""
+        if self.vif.addressing != "dhcp":
+            return ()
         subnets = self.vif.subnets
-        return self.vif.addressing == "dhcp" and (not subnets or any(":" not in one.cidr for one in subnets))
+        modes = {one.ipv6_mode for one in subnets}
+        found = ["dhcp4"] if not subnets or any(":" not in one.cidr for one in subnets) else []
+        if "dhcpv6-stateful" in modes:
+            return (*found, "dhcp6")
+        return (*found, "information6") if "dhcpv6-stateless" in modes else tuple(found)
+
+    @property
+    def heeds_routers(self) -> bool:
+        """Whether it gets IPv6 addresses or routes from router advertisements."""
+        return self.vif.addressing == "dhcp" and any(one.ipv6_mode is not None for one in self.vif.subnets)
 
     @property
     def mac(self) -> bytes:
@@ -154,6 +170,7 @@ def interface(vif: VIF, ordinal: int) -> Interface:
     :raises InvalidInput: its MTU cannot carry its addresses
     """
     addresses: list[GuestAddress] = []
+    dynamic = vif.addressing == "dhcp"
     routes: dict[tuple[bytes, int, int], GuestRoute] = {}
     neighbours: list[GuestNeighbour] = []
     for position, subnet in enumerate(vif.subnets):
@@ -161,7 +178,7 @@ def interface(vif: VIF, ordinal: int) -> Interface:
         shared = _shared(vif.network_id, subnet.cidr, subnet.gateway, host_routes, ordinal * METRIC_STEP + position)
         if shared.ipv6 and vif.mtu < _IPV6_MIN_MTU:
             raise InvalidInput(f"mtu of VIF {vif.id}", vif.mtu, f"IPv6 needs {_IPV6_MIN_MTU} bytes (RFC 8200 §5)")
-        if vif.addressing == "dhcp" and not shared.ipv6:
+        if dynamic and (not shared.ipv6 or subnet.ipv6_mode is not None):
             continue
         own = [_packed(address) for address in subnet.addresses]
         addresses += [GuestAddress(address, shared.prefix_length) for address in own]
@@ -175,7 +192,16 @@ def interface(vif: VIF, ordinal: int) -> Interface:
             neighbours.append(shared.neighbour)
     # Direct routes first: the kernel refuses a nexthop that it cannot reach yet.
     ordered = sorted(routes.values(), key=_longest_prefix_first)
-    return Interface(vif, ordinal, tuple(addresses), tuple(ordered), tuple(neighbours))
+    planned = Interface(vif, ordinal, tuple(addresses), tuple(ordered), tuple(neighbours))
+    if planned.heeds_routers:
+        # Routers and servers are asked from it; the kernel is told to make none itself.
+        return replace(planned, addresses=(GuestAddress(_link_local(planned.mac), _LINK_LOCAL_BITS), *addresses))
+    return planned
+
+
+def _link_local(mac: bytes) -> bytes:
+    """Return the link-local address that goes with a MAC (RFC 4291, appendix A)."""
+    return b"\xfe\x80" + bytes(6) + bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
 
 
 def _longest_prefix_first(route: GuestRoute) -> int:
@@ -197,7 +223,7 @@ def _shared(
 ) -> _SharedSubnet:
     network, prefix_length = _network(cidr)
     ipv6 = len(network) == _IPV6_BYTES
-    metric = precedence + (_IPV6_METRIC if ipv6 else 0)
+    metric = precedence + (IPV6_METRIC if ipv6 else 0)
     routes = tuple(
         ((route.destination, route.prefix_length, route.metric), route)
         for route in _routes(cidr, gateway, host_routes, metric)

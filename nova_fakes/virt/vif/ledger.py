@@ -8,6 +8,7 @@ objects do not survive a reboot, so entries of another boot count as gone, excep
 The file is locked while it is open: whoever cleans up never races with the owner.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -62,6 +63,7 @@ class Ledger:
 
     :param path: the file; made with its directory where missing
     :raises StateInUse: another process has the ledger open
+    :raises InvalidInput: a symbolic link is in its place
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -183,7 +185,7 @@ class Ledger:
 
     def _open(self, path: Path) -> int:
         while True:
-            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = _open_file(path)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -254,7 +256,8 @@ class Ledger:
 
     def _compact(self, fd: int, path: Path) -> int:
         temporary = path.with_name(path.name + ".new")
-        fresh = os.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        temporary.unlink(missing_ok=True)
+        fresh = os.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for entry in self._entries.values():
             os.write(fresh, _added(entry).encode())
@@ -316,3 +319,13 @@ def _value(value: object) -> str:
     if type(value) is bool:
         return "true" if value else "false"
     return "null" if value is None else _ENCODE(value)
+
+
+def _open_file(path: Path) -> int:
+    try:
+        # Its directory may be another user's: a link of that name could lead anywhere.
+        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise InvalidInput("ledger", str(path), "a symbolic link is there; remove it, or name another place") from None

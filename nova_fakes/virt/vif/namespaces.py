@@ -151,7 +151,8 @@ def open_namespace(path: str | os.PathLike[str]) -> int:
     :raises RealizerError: there is no namespace at `path`
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Whatever else may lie there, it is not waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise RealizerError(f"no network namespace at {os.fspath(path)}: {error.strerror}") from error
     if _nsfs_inode(os.fstat(fd)) is None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from types import MappingProxyType
 
+from nova_fakes.virt.nic import leave_behind
 from nova_fakes.virt.vif import plan
 from nova_fakes.virt.vif.acceptance import VIF_TYPES, VNIC_TYPES, Acceptance
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
@@ -20,7 +21,7 @@ class NullRealizer:
 
     :param host: the name of the hypervisor, for the plans
     :param fabric: accepted because every realizer is made with the same options; there is nothing to share
-    :param addressing: ``dhcp`` plans a DHCP client instead of IPv4 addresses, for VIFs that say nothing of it
+    :param addressing: ``dhcp`` plans what asks the network for addresses, for VIFs that say nothing of it
     :param allow_substitute: accepted likewise; nothing has to be substituted
     :raises InvalidInput: the addressing is none
     """
@@ -103,7 +104,7 @@ class NullRealizer:
             with source._lock:
                 up = source._up.get(instance, True)
         self.plug(instance, vifs, up=up)
-        source.unplug(instance)
+        leave_behind(source, instance)
 
     def abort_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
         """Do as the real thing does where nothing was prepared: leave everything as it is."""

@@ -7,12 +7,14 @@ their number. All of it can be read back from the database.
 """
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from nova_fakes.exceptions import InvalidInput, RealizerError
-from nova_fakes.virt.vif import netlink
+from nova_fakes.virt.vif import rtnetlink
 from nova_fakes.virt.vif.base import MAX_DEVNAME_LENGTH
 from nova_fakes.virt.vif.bridges import preparation
+from nova_fakes.virt.vif.instances import Link
 from nova_fakes.virt.vif.ledger import Entry
 from nova_fakes.virt.vif.switch import NETWORK, ROLE, Switch
 
@@ -32,11 +34,21 @@ class Segment:
     ports: set[str] = field(default_factory=set)
 
 
-class NamedBridges:
-    """The bridges that VIFs name, on a switch that is not ours: nothing is made, and Neutron's agent chooses VLANs."""
+def _once(function: Callable[[], None]) -> None:
+    function()
 
-    def __init__(self, switch: Switch, quiet: bool, within: str | None) -> None:
+
+class NamedBridges:
+    """The bridges that VIFs name, on a switch that is not ours: nothing is made, and Neutron's agent chooses VLANs.
+
+    :param asking: calls what asks the switch, again where it did not answer and has been revived
+    """
+
+    def __init__(
+        self, switch: Switch, quiet: bool, within: str | None, asking: Callable[[Callable[[], None]], None] = _once
+    ) -> None:
         self._switch = switch
+        self._asking = asking
         self._quiet = quiet
         self._within = within
         self._segments: dict[tuple[str, str], Segment] = {}
@@ -66,7 +78,15 @@ class NamedBridges:
         """Forget every segment."""
         self._segments.clear()
 
-    def prepare(self, devname: str, entry: Entry) -> list[netlink.Message]:
+    def move(self, links: Iterable[Link], source: str, destination: str) -> None:
+        """Take note that ports belong to another host; they stay where they are, for the hosts share the bridges."""
+        for link in links:
+            for host, change in ((source, set.discard), (destination, set.add)):
+                segment = self.get(link.network_id, host)
+                if segment is not None:
+                    change(segment.ports, link.devname)
+
+    def prepare(self, devname: str, entry: Entry) -> list[rtnetlink.Message]:
         """List what a new device of ours needs before it may go up."""
         return preparation(devname, entry, self._quiet, self._within)
 
@@ -104,8 +124,10 @@ class NamedBridges:
 class OwnBridges(NamedBridges):
     """Bridges of our own on a switch of our own, under the names that VIFs have for them."""
 
-    def __init__(self, switch: Switch, quiet: bool, within: str | None) -> None:
-        super().__init__(switch, quiet, within)
+    def __init__(
+        self, switch: Switch, quiet: bool, within: str | None, asking: Callable[[Callable[[], None]], None] = _once
+    ) -> None:
+        super().__init__(switch, quiet, within, asking)
         self._bridges: dict[str, set[str]] = {}
         self._tags: dict[str, int] = {}
         self._trunk = False
@@ -166,7 +188,8 @@ class OwnBridges(NamedBridges):
             if not self._trunk:
                 made.append((_TRUNK, {ROLE: "trunk"}))
                 joining += self._bridges
-        self._switch.make_bridges(made, [patch for one in joining for patch in _patches(one)], self.datapath_type(name))
+        patches = [patch for one in joining for patch in _patches(one)]
+        self._asking(lambda: self._switch.make_bridges(made, patches, self.datapath_type(name)))
         self._bridges[name] = set()
         self._trunk = self._trunk or bool(joining)
 
@@ -181,7 +204,7 @@ class OwnBridges(NamedBridges):
         if self._trunk and not self._bridges:
             idle.append(_TRUNK)
             self._trunk = False
-        self._switch.remove_bridges(idle, patches)
+        self._asking(lambda: self._switch.remove_bridges(idle, patches))
 
     def add_port(self, bridge: str, devname: str) -> None:
         """Take note of a port."""

@@ -4,6 +4,7 @@ On a switch of our own the fabric is whole: it starts the switch in its own name
 dies. On the machine's switch it puts ports on the bridges that VIFs name and leaves everything else to Neutron's agent.
 """
 
+import logging
 import os
 import select
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from nova_fakes.exceptions import InvalidInput, OvsdbUnavailable, RealizerError
 from nova_fakes.virt.vif import namespaces, ovs_plan, plan
-from nova_fakes.virt.vif.fabric import Fabric, Steps, outcome
+from nova_fakes.virt.vif.fabric import Fabric, Steps
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.virt.vif.ovs_service import OpenVSwitch
 from nova_fakes.virt.vif.ovs_wiring import SwitchWiring
@@ -21,10 +22,12 @@ from nova_fakes.virt.vif.wiring import Instance, Wiring
 
 __all__ = ["SYSTEM_SOCKET", "SwitchFabric"]
 
+LOG = logging.getLogger(__name__)
+
 #: Where Debian's and Red Hat's Open vSwitch listens.
 SYSTEM_SOCKET = Path("/run/openvswitch/db.sock")
-#: Seconds between two revivals, so that a daemon that dies at once does not take a processor.
-_PAUSE_S = 0.2
+#: Seconds between two revivals, so that a daemon that dies at once does not take a processor: at first, and at most.
+_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
 
 
 class SwitchFabric(Fabric):
@@ -38,6 +41,8 @@ class SwitchFabric(Fabric):
     """
 
     _wiring: SwitchWiring
+    #: The switch looks at all of its ports for each transaction: the fewer of these, the better.
+    _burst_limit = 128
 
     def __init__(
         self,
@@ -72,21 +77,6 @@ class SwitchFabric(Fabric):
         except OvsdbUnavailable:
             return False
         return True
-
-    def together(self, calls: Sequence[Callable[[], object]]) -> list[object]:
-        """Make several calls side by side, so that what they change of the switch is one transaction."""
-        outcomes: list[object] = [None] * len(calls)
-
-        def make(position: int, call: Callable[[], object]) -> None:
-            outcomes[position] = outcome(call)
-
-        threading = namespaces.native_threading()
-        threads = [threading.Thread(target=make, args=numbered, daemon=True) for numbered in enumerate(calls)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return outcomes
 
     def _start_watch(self) -> None:
         if self.service is not None:
@@ -180,7 +170,7 @@ class SwitchFabric(Fabric):
 
 
 class _Watch:
-    """A thread that waits for a process to end, and calls for help.
+    """A thread that waits for a process to end, and calls for help until help comes.
 
     :param descriptors: pidfds of the processes
     :param revive: called when one has ended
@@ -200,17 +190,24 @@ class _Watch:
         os.close(self._closing)
 
     def _run(self) -> None:
-        while True:
-            poll = select.poll()
-            poll.register(self._closing, select.POLLIN)
-            for descriptor in self._descriptors():
-                poll.register(descriptor, select.POLLIN)
-            if any(descriptor == self._closing for descriptor, _event in poll.poll()):
-                return
+        pause_s = _PAUSE_S
+        closing = self._is_closing(self._descriptors(), None)
+        while not closing:
             try:
                 self._revive()
-            except RealizerError:
-                return  # it does not stay up; the next plug says why
-            pause = select.poll()
-            pause.register(self._closing, select.POLLIN)
-            pause.poll(_PAUSE_S * 1000)
+            except RealizerError as error:
+                # It was killed again on its way up, or cannot come up; whoever plugs meanwhile waits or is told.
+                LOG.warning("the switch is started again in %g s: %s", pause_s, error)
+                closing = self._is_closing((), pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                continue
+            pause_s = _PAUSE_S
+            closing = self._is_closing((), pause_s) or self._is_closing(self._descriptors(), None)
+
+    def _is_closing(self, descriptors: Sequence[int], timeout_s: float | None) -> bool:
+        """Wait until a process has ended, or for so long; tells whether it is the end of this thread."""
+        poll = select.poll()
+        for descriptor in (self._closing, *descriptors):
+            poll.register(descriptor, select.POLLIN)
+        ready = poll.poll(None if timeout_s is None else timeout_s * 1000)
+        return any(descriptor == self._closing for descriptor, _event in ready)

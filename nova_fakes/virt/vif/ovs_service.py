@@ -37,6 +37,8 @@ _LOOK_S = 0.005
 #: Seconds after which one that does not answer is looked at again.
 _SLICE_S = 1.0
 _LAST_LINES = 5
+#: How often a daemon is started before it is said not to come up: whoever killed the last may kill the next one too.
+_STARTS = 3
 #: What each daemon is started with, in the order in which they are started.
 _ARGUMENTS = {
     "ovsdb-server": ("conf.db", "--remote=punix:db.sock"),
@@ -167,12 +169,23 @@ class OpenVSwitch:
             return self._revive()
 
     def _revive(self, *, ask: bool = False) -> tuple[str, ...]:
-        """Start what does not run; `ask` also those that seem to, since one that is being killed still does."""
-        started: list[str] = []
+        """Start what does not run; `ask` also those that seem to, since one that is being killed still does.
+
+        All are looked at until all answer: one may be killed while another is waited for.
+        """
+        starts: dict[str, int] = {}
         deadline = time.monotonic() + self._deadline_s
-        for name in _ARGUMENTS:
-            self._ensure(name, deadline, started, ask)
-        return tuple(started)
+        while True:
+            try:
+                for name in _ARGUMENTS:
+                    self._ensure(name, starts)
+                    if ask or starts or name == "ovsdb-server":
+                        self._ask(name, max(_LOOK_S, deadline - time.monotonic()))
+                return tuple(starts)
+            except OvsdbError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_S)
 
     def descriptors(self) -> tuple[int, ...]:
         """Return descriptors that become readable when a daemon ends; they are closed with it."""
@@ -291,26 +304,20 @@ class OpenVSwitch:
         here = str(self.directory)
         return {**os.environ, "OVS_RUNDIR": here, "OVS_LOGDIR": here, "OVS_DBDIR": here, "OVS_SYSCONFDIR": here}
 
-    def _ensure(self, name: str, deadline: float, started: list[str], ask: bool) -> None:
-        """See that a daemon runs and answers; `started` gets its name where it had to be started."""
-        while True:
-            daemon = self._daemons.get(name)
-            if daemon is not None and daemon.ended():
-                self._forget(daemon)
-                daemon = None
-                if name in started:
-                    raise RealizerError(f"{name} ended at once: {self._last_words(name)}")
-            if daemon is None:
-                self._start_daemon(name)
-                started.append(name)
-            try:
-                if ask or started or name == "ovsdb-server":
-                    self._ask(name, max(_LOOK_S, deadline - time.monotonic()))
-                return
-            except OvsdbError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_LOOK_S)
+    def _ensure(self, name: str, starts: dict[str, int]) -> None:
+        """See that a daemon runs; `starts` counts how often it had to be started.
+
+        :raises RealizerError: it ends again and again
+        """
+        daemon = self._daemons.get(name)
+        if daemon is not None and daemon.ended():
+            self._forget(daemon)
+            daemon = None
+            if starts.get(name, 0) >= _STARTS:
+                raise RealizerError(f"{name} ended at once: {self._last_words(name)}")
+        if daemon is None:
+            self._start_daemon(name)
+            starts[name] = starts.get(name, 0) + 1
 
     def _ask(self, name: str, remaining_s: float) -> None:
         """Ask a daemon something; in slices, so that one that has ended is told from one that is slow.

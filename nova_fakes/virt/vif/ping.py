@@ -336,7 +336,8 @@ class Pinger:
         due = time.monotonic()
         while not self._stopping.is_set() and probe.result.sent != self._count:
             probe.send(time.monotonic())
-            due += self._interval_s
+            # Who was held up sends no burst: lost echoes then would not tell how long the way was cut.
+            due = max(due + self._interval_s, time.monotonic())
             self._collect(echoes, probe, due)
         deadline = time.monotonic() + self._timeout_s
         while probe.pending and time.monotonic() < deadline:

@@ -25,7 +25,7 @@ from nova_fakes.virt.vif.interfaces import (
     interface,
     interfaces,
 )
-from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, SetMtu
+from nova_fakes.virt.vif.steps import AskForLeases, BringNamespace, HeedRouters, SetMtu
 
 __all__ = [
     "METADATA",
@@ -184,6 +184,7 @@ Operation = (
     | AddPorts
     | RemovePorts
     | SetMtu
+    | HeedRouters
     | AskForLeases
     | BringNamespace
 )
@@ -260,6 +261,8 @@ def plug_operations(
         operations.append(MakeNamespace(instance, host))
     if planned:
         operations.append(MakeLinks(instance, host, tuple(planned), up))
+    if heeding := tuple(one for one in planned if one.heeds_routers):
+        operations.append(HeedRouters(instance, heeding))
     if planned or new:
         operations.append(ConfigureGuest(instance, tuple(planned), loopback=new))
     return (*operations, *lease_operations(instance, planned))

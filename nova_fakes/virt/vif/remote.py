@@ -11,6 +11,7 @@ from dataclasses import replace
 from nova_fakes.agent import protocol
 from nova_fakes.agent.client import DEFAULT_DEADLINE_S, DEFAULT_SOCKET, Client
 from nova_fakes.exceptions import InvalidInput, NovaFakesError
+from nova_fakes.virt.nic import leave_behind
 from nova_fakes.virt.vif import base
 from nova_fakes.virt.vif.acceptance import Acceptance, flag
 from nova_fakes.virt.vif.base import VIF, InterfaceCounters, Realizer, RealizerDescription
@@ -73,7 +74,11 @@ class RemoteRealizer:
 
     def unplug(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
         """Remove these VIFs, or all of them and the namespace where None; what is not there is no error."""
-        self._client.call(protocol.Unplug(self.host, instance, None if vifs is None else self._told(vifs)))
+        self._remove(instance, vifs, moved=False)
+
+    def depart(self, instance: str, vifs: Sequence[VIF] | None = None) -> None:
+        """Remove what `unplug` removes, of an instance that lives on elsewhere: its leases are not given back."""
+        self._remove(instance, vifs, moved=True)
 
     def set_link(self, instance: str, up: bool) -> None:
         """Give the instance its link or take it."""
@@ -101,7 +106,7 @@ class RemoteRealizer:
             self._take_over(instance, vifs, source)
         else:
             self.plug(instance, vifs)
-        source.unplug(instance)
+        leave_behind(source, instance)
 
     def abort_migration(self, instance: str, vifs: Sequence[VIF]) -> None:
         """Have what `prepare_migration` made removed, where nothing else uses it."""
@@ -120,6 +125,10 @@ class RemoteRealizer:
         """
         done: protocol.Execution = self._client.call(protocol.Execute(self.host, instance, tuple(argv)))
         return done
+
+    def _remove(self, instance: str, vifs: Sequence[VIF] | None, *, moved: bool) -> None:
+        told = None if vifs is None else self._told(vifs)
+        self._client.call(protocol.Unplug(self.host, instance, told, moved))
 
     def _take_over(self, instance: str, vifs: Sequence[VIF], source: "RemoteRealizer") -> None:
         there = os.path.abspath(source._client.path)

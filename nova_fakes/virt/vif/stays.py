@@ -102,7 +102,7 @@ class Stays:
     def announce(self, uuid: str) -> None:
         """Send what was made ready.
 
-        :raises OSError: an interface is down or gone
+        :raises OSError: an interface is gone
         """
         for announcer in self._announcers.get(uuid, ()):
             announcer.send()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nova_fakes.virt.vif.interfaces import Interface
 
-__all__ = ["AskForLeases", "BringNamespace", "MtuChange", "SetMtu"]
+__all__ = ["AskForLeases", "BringNamespace", "HeedRouters", "MtuChange", "SetMtu"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,18 @@ class SetMtu:
 
 
 @dataclass(frozen=True, slots=True)
+class HeedRouters:
+    """Have each interface heed router advertisements, which give it IPv6 addresses and routes (RFC 4861, RFC 4862)."""
+
+    instance: str
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AskForLeases:
-    """Start a DHCP client for each interface; it goes on by itself, and the instance has its address when it has it."""
+    """Start DHCP clients for each interface; they go on by themselves, and the instance has its addresses when it has
+    them.
+    """
 
     instance: str
     interfaces: tuple[Interface, ...]

@@ -143,33 +143,19 @@ class Switch:
     def make_bridges(
         self, bridges: Sequence[tuple[str, Mapping[str, str]]], patches: Sequence[tuple[str, str, str]], datapath: str
     ) -> None:
-        """Make bridges and patch ports in one transaction.
+        """Make bridges and patch ports in one transaction; what is there already, by an attempt that broke, stays.
 
         :param bridges: name and external_ids of each
         :param patches: bridge, own name and peer's name of each patch port
         :param datapath: ``netdev`` or ``system``
         :raises OvsdbError: the database refused, nothing was done; or it is unavailable
         """
-        operations: list[Operation] = []
-        made = []
-        for number, (name, external_ids) in enumerate(bridges):
-            operations += _new_port(f"b{number}", {"name": name}, {"type": "internal"})
-            row = {
-                "name": name,
-                "datapath_type": datapath,
-                "external_ids": ovsdb.encode_map(external_ids),
-                "ports": ["named-uuid", f"pb{number}"],
-            }
-            operations.append({"op": "insert", "table": "Bridge", "row": row, "uuid-name": f"b{number}"})
-            made.append(["named-uuid", f"b{number}"])
-        insert = ["bridges", "insert", ovsdb.encode_set(made)]
-        operations.append({"op": "mutate", "table": DATABASE, "where": [], "mutations": [insert]})
-        for number, (bridge, name, peer) in enumerate(patches):
-            interface = {"type": "patch", "options": ovsdb.encode_map({"peer": peer})}
-            operations += _new_port(f"x{number}", {"name": name}, interface)
-            operations.append(_on_bridge(bridge, [["named-uuid", f"px{number}"]]))
         with self.connect() as connection:
-            connection.commit(operations)
+            there = {row["name"] for row in connection.select("Bridge", [], "name")}
+            joined = _ports(connection, [name for _bridge, name, _peer in patches])
+            missing = [one for one in bridges if one[0] not in there]
+            loose = [one for one in patches if one[1] not in joined]
+            connection.commit(_new_bridges(missing, loose, datapath))
         self._leaving.clear()
 
     def remove_bridges(self, names: Sequence[str], patches: Sequence[str] = ()) -> None:
@@ -307,6 +293,30 @@ def _new_port(label: str, port: Mapping[str, object], interface: Mapping[str, ob
             "uuid-name": f"p{label}",
         },
     ]
+
+
+def _new_bridges(
+    bridges: Sequence[tuple[str, Mapping[str, str]]], patches: Sequence[tuple[str, str, str]], datapath: str
+) -> list[Operation]:
+    operations: list[Operation] = []
+    made = []
+    for number, (name, external_ids) in enumerate(bridges):
+        operations += _new_port(f"b{number}", {"name": name}, {"type": "internal"})
+        row = {
+            "name": name,
+            "datapath_type": datapath,
+            "external_ids": ovsdb.encode_map(external_ids),
+            "ports": ["named-uuid", f"pb{number}"],
+        }
+        operations.append({"op": "insert", "table": "Bridge", "row": row, "uuid-name": f"b{number}"})
+        made.append(["named-uuid", f"b{number}"])
+    insert = ["bridges", "insert", ovsdb.encode_set(made)]
+    operations.append({"op": "mutate", "table": DATABASE, "where": [], "mutations": [insert]})
+    for number, (bridge, name, peer) in enumerate(patches):
+        interface = {"type": "patch", "options": ovsdb.encode_map({"peer": peer})}
+        operations += _new_port(f"x{number}", {"name": name}, interface)
+        operations.append(_on_bridge(bridge, [["named-uuid", f"px{number}"]]))
+    return operations
 
 
 def _on_bridge(bridge: str, ports: Sequence[object]) -> Operation:

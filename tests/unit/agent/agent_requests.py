@@ -8,7 +8,7 @@ from types import MappingProxyType
 from hypothesis import strategies as st
 
 from nova_fakes.agent import protocol
-from nova_fakes.virt.vif.base import VIF, Route, Subnet
+from nova_fakes.virt.vif.base import IPV6_MODES, VIF, Route, Subnet
 
 NAME = string.ascii_letters + string.digits
 UUIDS = st.uuids().map(str)
@@ -34,12 +34,14 @@ DETAILS = st.fixed_dictionaries(
 
 @st.composite
 def subnets(draw):
+    mode = None
     if draw(st.booleans()):
         network = IPv4Network((draw(st.integers(1 << 24, (1 << 31) - 1)) & ~0xFF, 24))
         elsewhere = "192.168.0.0/16"
     else:
         network = IPv6Network((0xFD << 120 | draw(st.integers(0, (1 << 56) - 1)) << 64, 64))
         elsewhere = "fd12::/16"
+        mode = draw(st.sampled_from([None, *IPV6_MODES]))
     addresses = draw(st.lists(st.integers(2, 254), max_size=3, unique=True))
     return Subnet(
         str(network),
@@ -48,6 +50,7 @@ def subnets(draw):
         tuple(Route(elsewhere, str(network[9])) for _ in range(draw(st.integers(0, 2)))),
         tuple(draw(st.lists(st.sampled_from(["10.0.0.53", "fd00::53"]), max_size=2))),
         draw(st.none() | st.just(str(network[2]))),
+        mode,
     )
 
 
@@ -69,7 +72,7 @@ VIFS = st.builds(
 MANY = st.lists(VIFS, max_size=3).map(tuple)
 REQUESTS = st.one_of(
     st.builds(protocol.Plug, HOSTS, UUIDS, MANY, st.booleans()),
-    st.builds(protocol.Unplug, HOSTS, UUIDS, st.none() | MANY),
+    st.builds(protocol.Unplug, HOSTS, UUIDS, st.none() | MANY, st.booleans()),
     st.builds(protocol.SetLink, HOSTS, UUIDS, st.booleans()),
     st.builds(protocol.PrepareMigration, HOSTS, UUIDS, MANY),
     st.builds(protocol.Migrate, HOSTS, UUIDS, MANY, HOSTS),

@@ -10,7 +10,7 @@ from agent_requests import JSON, REQUESTS, port
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_fakes.agent import failures, protocol, vifs
+from nova_fakes.agent import calls, failures, protocol, vifs
 from nova_fakes.exceptions import (
     AgentBusy,
     AgentUnreachable,
@@ -29,8 +29,8 @@ SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 @given(REQUESTS, st.floats(0.001, 600))
 def test_what_is_said_is_understood(request, deadline_s):
-    call = protocol.Call("1f", deadline_s, request)
-    again = protocol.decode_call(request.verb, protocol.encode_call(call))
+    call = calls.Call("1f", deadline_s, request)
+    again = calls.decode_call(request.verb, calls.encode_call(call))
     assert again == call
     for name in ("vifs", "some_vifs"):  # details do not count when VIFs are compared
         for vif, other in zip(
@@ -62,7 +62,7 @@ def test_anything_anywhere_is_refused_or_harmless(request, new, data):
     body = {"id": "1f", "deadline_s": 1.0, "arguments": protocol.encode_arguments(request)}
     changed = replaced(body, data.draw(st.sampled_from(list(leaves(body)))), new)
     try:
-        call = protocol.decode_call(request.verb, json.dumps(changed).encode())
+        call = calls.decode_call(request.verb, json.dumps(changed).encode())
     except InvalidInput:
         return
     assert_harmless(call.request)
@@ -82,13 +82,13 @@ def assert_harmless(request):
 @given(st.binary(max_size=200))
 def test_bytes_are_refused(body):
     with pytest.raises(InvalidInput):
-        protocol.decode_call("plug", body)
+        calls.decode_call("plug", body)
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 50_000, b"NaN", b"-Infinity", b"9" * 10_000, b"\xff"])
 def test_json_that_hurts_is_refused(body):
     with pytest.raises(InvalidInput, match="body"):
-        protocol.decode_call("plug", body)
+        calls.decode_call("plug", body)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_what_could_do_harm_is_refused(where, value):
 )
 def test_a_wrong_envelope_is_refused(body):
     with pytest.raises(InvalidInput):
-        protocol.decode_call("health", json.dumps(body).encode())
+        calls.decode_call("health", json.dumps(body).encode())
 
 
 def test_no_such_verb():
@@ -184,6 +184,12 @@ def test_results_arrive_as_they_were():
     assert describe.decode_result(json.loads(json.dumps(describe.encode_result(description)))) == description
     report = protocol.HealthReport("ok", 1, "0.1", "null", 5, 1.5, 0, 0.0)
     assert protocol.Health().decode_result(protocol.Health().encode_result(report)) == report
+
+
+@pytest.mark.parametrize("value", ["netns/fake", "/run/netns/../../etc/shadow", "/run/netns/x\n", 5])
+def test_a_namespace_that_leads_elsewhere_is_refused(value):
+    with pytest.raises(InvalidInput):
+        protocol.Namespace("h1", INSTANCE).decode_result(value)
 
 
 @pytest.mark.parametrize("value", [None, [], {"x": {}}, {"x": {"rx_bytes": 1}}])

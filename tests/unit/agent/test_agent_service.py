@@ -9,11 +9,13 @@ import uuid
 import pytest
 from agent_requests import port
 
-from nova_fakes.agent import protocol
+import nova_fakes
+from nova_fakes.agent import calls, protocol
 from nova_fakes.agent.application import Application
-from nova_fakes.agent.audit import Audit, Peer, read
+from nova_fakes.agent.audit import Audit, read
 from nova_fakes.agent.bursts import Bursts
 from nova_fakes.agent.hosts import Hosts
+from nova_fakes.agent.peers import Peer
 from nova_fakes.agent.replay import replay
 from nova_fakes.agent.service import Service
 from nova_fakes.exceptions import AgentBusy, AgentUnreachable, DeadlineExceeded, InvalidInput, RealizerError
@@ -170,7 +172,7 @@ def service(tmp_path):
 
 
 def call(request, deadline_s=30.0):
-    return protocol.Call("1f", deadline_s, request)
+    return calls.Call("1f", deadline_s, request)
 
 
 def plug(number=5, host="h1", instance=INSTANCE, **changes):
@@ -190,10 +192,27 @@ def test_every_verb_reaches_the_realizer_of_its_host(service):
     assert service.serve(ME, call(protocol.Counters("h2", INSTANCE))) == {}
     assert service.serve(ME, call(protocol.Namespace("h2", INSTANCE))) is None
     assert service.serve(ME, call(protocol.Describe("h2")))["name"] == "null"
-    service.serve(ME, call(protocol.Unplug("h2", INSTANCE, (port(5),))))
-    service.serve(ME, call(protocol.Unplug("h2", INSTANCE, None)))
+    service.serve(ME, call(protocol.Unplug("h2", INSTANCE, (port(5),), False)))
+    service.serve(ME, call(protocol.Unplug("h2", INSTANCE, None, False)))
     assert two.operations(INSTANCE) == ()
     assert service.serve(ME, call(protocol.Health()))["status"] == "ok"
+
+
+def test_what_has_moved_is_told_from_what_has_ended(service):
+    service.serve(ME, plug())
+    realizer = service._hosts.realizer("h1")
+    told = []
+    realizer.depart = lambda instance, vifs: told.append((instance, vifs))
+    service.serve(ME, call(protocol.Unplug("h1", INSTANCE, None, True)))
+    assert (told, len(realizer.operations(INSTANCE))) == ([(INSTANCE, None)], 4)
+    service.serve(ME, call(protocol.Unplug("h1", INSTANCE, None, False)))
+    assert (len(told), realizer.operations(INSTANCE)) == (1, ())
+
+
+def test_of_a_realizer_that_knows_no_difference_both_are_removed(service):
+    service.serve(ME, plug())
+    service.serve(ME, call(protocol.Unplug("h1", INSTANCE, None, True)))
+    assert service._hosts.realizer("h1").operations(INSTANCE) == ()
 
 
 def test_changes_are_audited_in_order_with_their_outcome(service, tmp_path):
@@ -201,7 +220,7 @@ def test_changes_are_audited_in_order_with_their_outcome(service, tmp_path):
     with pytest.raises(InvalidInput):
         service.serve(ME, call(protocol.Plug("h1", INSTANCE, (port(6), port(6)), True)))
     service.serve(ME, call(protocol.Counters("h1", INSTANCE)))
-    service.refused(Peer(7, 1000, 1000), "/v1/plug")
+    service.refused(Peer(7, 1000, 1000), "/v2/plug")
     lines = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
     assert [(line["event"], line["peer"]["uid"]) for line in lines] == [("change", 0), ("change", 0), ("refused", 1000)]
     records = list(read(tmp_path / "audit"))
@@ -217,6 +236,11 @@ def test_metrics_count_by_verb_and_outcome(service):
     text = service.render_metrics()
     assert 'nova_fakes_agent_requests_total{verb="plug",outcome="done"} 1\n' in text
     assert 'nova_fakes_agent_requests_total{verb="describe",outcome="DeadlineExceeded"} 1\n' in text
+    described = 'nova_fakes_agent_info{version="%s",protocol="2",realizer="null"} 1\n'
+    assert described % nova_fakes.__version__ in text
+    counts = [int(line.split()[-1]) for line in text.splitlines() if 'bucket{verb="plug"' in line]
+    assert counts == sorted(counts)
+    assert (counts[-1], 'request_seconds_count{verb="plug"} 1\n' in text) == (1, True)
     names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
     assert all(line.startswith(("# ", "nova_fakes_agent_")) for line in text.splitlines())
@@ -257,6 +281,13 @@ def test_logs_that_are_none_are_refused(tmp_path):
         (tmp_path / "bad").write_text(line + "\n", errors="surrogateescape")
         with pytest.raises(InvalidInput, match="line 1"):
             list(read(tmp_path / "bad"))
+    for request in (protocol.Execute("h1", INSTANCE, ("id",)), protocol.Health()):
+        # As somebody may write it who wants `replay` to run a command.
+        line = {"event": "change", "protocol": protocol.PROTOCOL, "at": 1.0, "verb": request.verb, "error": None}
+        line["arguments"] = protocol.encode_arguments(request)
+        (tmp_path / "bad").write_text(json.dumps(line) + "\n")
+        with pytest.raises(InvalidInput, match="it is no change that is made again"):
+            list(read(tmp_path / "bad"))
     (tmp_path / "torn").write_text('{"event": "cha')
     assert list(read(tmp_path / "torn")) == []
 
@@ -289,6 +320,22 @@ def test_replay_makes_the_changes_again_at_the_old_pace(tmp_path):
         list(replay(read(tmp_path / "audit"), Agent(AgentUnreachable("no agent"))))
 
 
+def test_no_client_writes_lines_of_its_own_into_logs(service, tmp_path, caplog):
+    lie = '/v2/x\n{"event":"change"}'
+    service.refused(Peer(7, 1000, 1000), lie)
+    (line,) = (tmp_path / "audit").read_text().splitlines()
+    assert json.loads(line)["path"] == lie
+
+    def stumble(environ):
+        raise RuntimeError("nobody thought of that")
+
+    answers = []
+    application = Application(service, {0}, stumble)
+    list(application({"PATH_INFO": lie}, lambda status, headers: answers.append(status)))
+    assert answers == ["500 Internal Server Error"]
+    assert [record.getMessage() for record in caplog.records] == ["""'x\\n{"event":"change"}' failed"""]
+
+
 @pytest.fixture
 def ask(service):
     application = Application(service, {0, 1000}, lambda environ: environ["peer"])
@@ -313,9 +360,9 @@ def error_of(answer):
 
 
 def test_a_call_is_answered(ask):
-    body = json.loads(protocol.encode_call(plug()))
-    assert ask("/v1/plug", body) == (200, {"result": None})
-    assert ask("/v1/plug", body, uid=1000) == (200, {"result": None})
+    body = json.loads(calls.encode_call(plug()))
+    assert ask("/v2/plug", body) == (200, {"result": None})
+    assert ask("/v2/plug", body, uid=1000) == (200, {"result": None})
     status, answer = ask("/health", method="GET")
     assert (status, answer["result"]["realizer"]) == (200, "null")
     status, text = ask("/metrics", method="GET")
@@ -323,37 +370,37 @@ def test_a_call_is_answered(ask):
 
 
 def test_other_users_are_refused_whatever_they_ask(ask):
-    for path, method in (("/v1/plug", "POST"), ("/health", "GET"), ("/metrics", "GET"), ("/", "GET"), ("", "X")):
+    for path, method in (("/v2/plug", "POST"), ("/health", "GET"), ("/metrics", "GET"), ("/", "GET"), ("", "X")):
         status, answer = ask(path, b"junk", method, uid=1001)
         assert (status, answer["error"]["kind"]) == (403, "PeerRefused")
         assert "--allow-uid 1001" in answer["error"]["message"]
 
 
 def test_other_versions_get_a_clear_answer(ask):
-    for path in ("/v0/plug", "/v2/plug", "/v99999999999999999999999/anything"):
+    for path in ("/v1/plug", "/v3/plug", "/v99999999999999999999999/anything"):
         status, answer = ask(path, b"whatever they say")
         assert (status, answer["error"]["kind"]) == (400, "ProtocolMismatch")
-        assert "speaks protocol 1" in answer["error"]["message"]
+        assert "speaks protocol 2" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize(
     ("path", "method", "more", "status"),
     [
         ("/", "GET", {}, 404),
-        ("/v1", "POST", {}, 404),
-        ("/v1/", "POST", {}, 404),
-        ("/v1/perform", "POST", {}, 404),
-        ("/v1/plug/../../etc", "POST", {}, 404),
+        ("/v2", "POST", {}, 404),
+        ("/v2/", "POST", {}, 404),
+        ("/v2/perform", "POST", {}, 404),
+        ("/v2/plug/../../etc", "POST", {}, 404),
         ("/vx/plug", "POST", {}, 404),
         ("/v\u00b2/plug", "POST", {}, 404),
-        ("/v1/plug", "GET", {}, 405),
-        ("/v1/plug", "DELETE", {}, 405),
+        ("/v2/plug", "GET", {}, 405),
+        ("/v2/plug", "DELETE", {}, 405),
         ("/health", "POST", {}, 405),
         ("/metrics", "PUT", {}, 405),
-        ("/v1/plug", "POST", {"CONTENT_LENGTH": "many"}, 400),
-        ("/v1/plug", "POST", {"CONTENT_LENGTH": "-5"}, 413),
-        ("/v1/plug", "POST", {"CONTENT_LENGTH": str(1 << 21)}, 413),
-        ("/v1/plug", "POST", {"CONTENT_LENGTH": ""}, 400),
+        ("/v2/plug", "POST", {"CONTENT_LENGTH": "many"}, 400),
+        ("/v2/plug", "POST", {"CONTENT_LENGTH": "-5"}, 413),
+        ("/v2/plug", "POST", {"CONTENT_LENGTH": str(1 << 21)}, 413),
+        ("/v2/plug", "POST", {"CONTENT_LENGTH": ""}, 400),
     ],
 )  # fmt: skip
 def test_requests_of_a_wrong_form_are_told_so(ask, path, method, more, status):
@@ -363,29 +410,29 @@ def test_requests_of_a_wrong_form_are_told_so(ask, path, method, more, status):
 
 def test_what_nobody_thought_of_is_an_answer_too(ask, service, monkeypatch):
     monkeypatch.setattr(service._hosts, "realizer", lambda host: 1 // 0)
-    status, answer = ask("/v1/plug", json.loads(protocol.encode_call(plug())))
+    status, answer = ask("/v2/plug", json.loads(calls.encode_call(plug())))
     assert (status, answer["error"]["kind"]) == (500, "RealizerError")
     assert "ZeroDivisionError" in answer["error"]["message"]
-    assert error_of(ask("/v1/plug", {"id": "1"})) == (400, "InvalidInput")
+    assert error_of(ask("/v2/plug", {"id": "1"})) == (400, "InvalidInput")
 
 
 def carried(request, verb=None):
-    return {"verb": verb or request.verb, **json.loads(protocol.encode_call(call(request)))}
+    return {"verb": verb or request.verb, **json.loads(calls.encode_call(call(request)))}
 
 
 def test_a_batch_is_answered_call_by_call(ask, tmp_path):
     """What is wrong with one is not the others'; all that change something are audited."""
     other = str(uuid.UUID(int=6))
-    calls = [
+    given = [
         carried(plug().request),
         carried(protocol.Namespace("h1", INSTANCE)),
         carried(plug().request, verb="perform"),
         carried(protocol.Migrate("h2", INSTANCE, (), "h1")),
         carried(protocol.Health()),
-        carried(protocol.Unplug("h1", other, None)),
+        carried(protocol.Unplug("h1", other, None, False)),
         5,
     ]
-    status, answer = ask("/v1/batch", {"calls": calls})
+    status, answer = ask("/v2/batch", {"calls": given})
     assert status == 200
     results = answer["result"]
     assert [results[0], results[1], results[5]] == [{"result": None}] * 3
@@ -398,17 +445,17 @@ def test_a_batch_is_answered_call_by_call(ask, tmp_path):
 def test_a_batch_does_not_wait_for_one_that_hangs(ask, service):
     gate = threading.Event()
     service._hosts.realizer("h1").plug = lambda instance, vifs, *, up: gate.wait(30)
-    calls = [carried(plug().request), carried(protocol.Namespace("h1", str(uuid.UUID(int=6))))]
-    assert ask("/v1/batch", {"calls": calls})[1] == {"result": [None, {"result": None}]}
+    given = [carried(plug().request), carried(protocol.Namespace("h1", str(uuid.UUID(int=6))))]
+    assert ask("/v2/batch", {"calls": given})[1] == {"result": [None, {"result": None}]}
     gate.set()
 
 
 def test_a_batch_beyond_the_limit_is_refused(ask, service):
-    calls = [carried(protocol.Namespace("h1", INSTANCE))] * (protocol.MAX_BATCH + 1)
-    status, answer = ask("/v1/batch", {"calls": calls})
+    given = [carried(protocol.Namespace("h1", INSTANCE))] * (calls.MAX_BATCH + 1)
+    status, answer = ask("/v2/batch", {"calls": given})
     assert (status, answer["error"]["kind"]) == (400, "InvalidInput")
     service.close()
-    answers = ask("/v1/batch", {"calls": calls[:2]})[1]["result"]
+    answers = ask("/v2/batch", {"calls": given[:2]})[1]["result"]
     assert [one["error"]["kind"] for one in answers] == ["AgentBusy"] * 2
 
 

@@ -47,9 +47,16 @@ def test_each_limit_is_a_finding_with_its_cure(run):
         "name": "ports for 2,000",
         "status": "warning",
         "value": "1023: room for 1,023",
-        "cure": "spread 2000: one each",
+        "cure": "spread 2000 (one each)",
     }
-    assert found["daemons for 2,000"]["cure"] == "raise to 2000: where each has one"
+    assert found["daemons for 2,000"]["cure"] == "raise to 2000 (where each has one)"
+
+
+def test_a_cure_is_whole_however_narrow_the_terminal(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = run("--instances", "2000").output.splitlines()
+    assert "  daemons for 2,000: raise to 2000 (where each has one)" in lines
+    assert "what to do:" not in run("--instances", "100").output
 
 
 def test_without_a_number_limits_are_not_asked(run):

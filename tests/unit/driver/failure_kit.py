@@ -385,7 +385,7 @@ def detach_direct_interface(stage):
 def set_out(stage):
     """Begin a live migration whose steps are then taken one by one."""
     stage.b.pre_live_migration(None, stage.instance, stage.block_devices, stage.vifs, None, None)
-    stage.migration = stage.a.fleet.begin_migration(stage.hosts["a"], stage.instance.uuid, "b")
+    stage.migration = stage.a.fleet.migrations.begin(stage.hosts["a"], stage.instance.uuid, "b")
 
 
 def force(stage):
@@ -393,15 +393,15 @@ def force(stage):
 
 
 def force_post_copy(stage):
-    stage.a.fleet.force_migration(stage.hosts["a"], stage.instance.uuid, post_copy=True)
+    stage.a.fleet.migrations.force(stage.hosts["a"], stage.instance.uuid, post_copy=True)
 
 
 def switch_over(stage):
-    stage.a.fleet.switch_over(stage.hosts["a"], stage.migration)
+    stage.a.fleet.migrations.switch_over(stage.hosts["a"], stage.migration)
 
 
 def end(stage):
-    stage.a.fleet.end_migration(stage.hosts["a"], stage.migration)
+    stage.a.fleet.migrations.end(stage.hosts["a"], stage.migration)
 
 
 def unplug_one(stage):

@@ -327,10 +327,10 @@ def test_a_guest_that_moves_is_never_missed(fleet, drivers):
         try:
             for number in range(100):
                 source, destination = fleet.hypervisor("da"[number % 2]), fleet.hypervisor("ad"[number % 2])
-                fleet.prepare_migration(destination, spec, {})
-                migration = fleet.begin_migration(source, instance.uuid, destination.name)
-                fleet.switch_over(source, migration)
-                fleet.end_migration(source, migration)
+                fleet.migrations.prepare(destination, spec, {})
+                migration = fleet.migrations.begin(source, instance.uuid, destination.name)
+                fleet.migrations.switch_over(source, migration)
+                fleet.migrations.end(source, migration)
         finally:
             over.set()
 
@@ -433,7 +433,7 @@ def test_another_live_migration_may_begin_as_soon_as_nova_hears_of_the_end(fleet
     heard = []
 
     def recover(context, instance, dest, migrate_data, migration_status="failed"):
-        heard.append(fleet.begin_migration(fleet.hypervisor("a"), instance.uuid, "b"))
+        heard.append(fleet.migrations.begin(fleet.hypervisor("a"), instance.uuid, "b"))
 
     drivers["a"].live_migration(None, instance, "b", None, recover)
     assert len(heard) == 1

@@ -357,6 +357,44 @@ def test_access_rules(clock: ManualClock, directory: Directory) -> None:
     assert made.bind(ANN, b"new").dn.text == ANN
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    list(
+        zip(
+            (
+                "to attrs=userPassword by self write by anonymous auth",
+                f'access to dn.subtree="ou=Groups,{SUFFIX}" by users write by * read',
+                "to * by * read",
+            ),
+            RULES,
+            strict=True,
+        )
+    ),
+)
+def test_access_rules_are_read_as_slapd_writes_them(text: str, rule: AccessRule) -> None:
+    assert AccessRule.parse(text) == rule
+    both = AccessRule.parse(f'to dn.subtree="{PEOPLE}" attrs=mail,cn by dn.exact="{ANN}" write')
+    assert both == AccessRule(((ANN, "write"),), frozenset({"mail", "cn"}), PEOPLE)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "to WHAT by WHO LEVEL"),
+        ("to *", "to WHAT by WHO LEVEL"),
+        ("to * by self", "to WHAT by WHO LEVEL"),
+        ("to by * read", "to WHAT by WHO LEVEL"),
+        ('to dn.subtree="dc=x by * read', "close what is quoted"),
+        ("to filter=(uid=*) by * read", "dn.subtree"),
+        ("to * by group=cn=x read", "dn.exact"),
+        ("to * by * everything", "a level is one of"),
+    ],
+)
+def test_an_access_rule_that_says_nothing_known_is_refused(text: str, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        AccessRule.parse(text)
+
+
 def test_root_dse_and_subschema(directory: Directory, root: Identity) -> None:
     assert read(directory, ANONYMOUS, "", "namingContexts") == {"namingContexts": [SUFFIX.encode()]}
     assert set(read(directory, ANONYMOUS, "")) == {"objectClass"}

@@ -182,29 +182,29 @@ class Story:
 
     def do_set_out(self):
         if self.uuid in self.host.guests and not self.moving():
-            self.fleet.prepare_migration(self.other, self.spec(), self.nics(), self.volumes())
-            self.fleet.begin_migration(self.host, self.uuid, self.other.name)
+            self.fleet.migrations.prepare(self.other, self.spec(), self.nics(), self.volumes())
+            self.fleet.migrations.begin(self.host, self.uuid, self.other.name)
 
     def do_switch_over(self):
         for uuid, migration in list(self.host.migrations.items()):
             try:
                 if uuid in self.host.guests:
-                    self.fleet.switch_over(self.host, migration)
+                    self.fleet.migrations.switch_over(self.host, migration)
             finally:
-                self.fleet.abort_arrival(self.other, uuid)
-                self.fleet.end_migration(self.host, migration)
+                self.fleet.migrations.abort_arrival(self.other, uuid)
+                self.fleet.migrations.end(self.host, migration)
             return
 
     def do_depart(self):
         if self.uuid in self.host.guests and not self.moving():
-            migration = self.fleet.begin_migration(self.host, self.uuid, "elsewhere")
-            self.fleet.switch_over(self.host, migration)
-            self.fleet.end_migration(self.host, migration)
+            migration = self.fleet.migrations.begin(self.host, self.uuid, "elsewhere")
+            self.fleet.migrations.switch_over(self.host, migration)
+            self.fleet.migrations.end(self.host, migration)
 
     def do_finish_arrival(self):
         self.uuid = ""
         if len(self.host.guests) < GUESTS:
-            self.fleet.finish_arrival(self.host, self.spec(), paused=self.random.random() < 0.5)
+            self.fleet.migrations.finish_arrival(self.host, self.spec(), paused=self.random.random() < 0.5)
 
 
 class MortalJournal(Journal):

@@ -88,13 +88,13 @@ def left(host):
 
 
 def prepared(fleet, host):
-    fleet.prepare_migration(fleet.hypervisor("b"), SPEC, nics(1))
-    return fleet.begin_migration(host, G, "b")
+    fleet.migrations.prepare(fleet.hypervisor("b"), SPEC, nics(1))
+    return fleet.migrations.begin(host, G, "b")
 
 
 def switch_over(fleet, host):
     migration = prepared(fleet, host)
-    return lambda: fleet.switch_over(host, migration)
+    return lambda: fleet.migrations.switch_over(host, migration)
 
 
 def drop_disks(fleet, host):
@@ -135,7 +135,7 @@ CHANGES = {
     "hard_reboot": boot("hard_reboot"),
     "host_maintenance_mode": lambda fleet, host: lambda: host.set_maintenance(True),
     "inject_file": of_guest("inject_file", "/etc/motd", "hello"),
-    "live_migration": lambda fleet, host: lambda: fleet.finish_arrival(host, OTHER, paused=True),
+    "live_migration": lambda fleet, host: lambda: fleet.migrations.finish_arrival(host, OTHER, paused=True),
     "manage_image_cache": lambda fleet, host: host.cache_image("image") and (lambda: host.drop_images(["image"])),
     "migrate_disk": lambda fleet, host: lambda: resize.leave(host, G),
     "mount_share": of_guest("mount_share", "share"),
@@ -143,7 +143,7 @@ CHANGES = {
     "plug": of_guest("plug", nics(4)),
     "power_off": change("power_off"),
     "power_on": boot("power_on", "power_off"),
-    "pre_live_migration": lambda fleet, host: lambda: fleet.prepare_migration(host, OTHER, nics(2), [volume(2)]),
+    "pre_live_migration": lambda fleet, host: lambda: fleet.migrations.prepare(host, OTHER, nics(2), [volume(2)]),
     "quiesce": of_guest("quiesce", True),
     "rescue": of_guest("rescue", "image", "password"),
     "resume": boot("resume", "suspend"),
@@ -204,11 +204,11 @@ def test_a_failed_attempt_is_an_event_and_changes_nothing(fleet, operation):
 def test_what_no_rule_can_fail_is_told_too(fleet):
     host = fleet.hypervisor("a")
     migration = prepared(fleet, host)
-    fleet.force_migration(host, G)
-    fleet.end_migration(host, migration)
-    fleet.abort_arrival(fleet.hypervisor("b"), G)
-    fleet.begin_migration(host, G, "b")
-    assert fleet.abort_migration(host, G)
+    fleet.migrations.force(host, G)
+    fleet.migrations.end(host, migration)
+    fleet.migrations.abort_arrival(fleet.hypervisor("b"), G)
+    fleet.migrations.begin(host, G, "b")
+    assert fleet.migrations.abort(host, G)
     host.crash()
     host.recover()
     told = [event.operation for event in fleet.journal.events() if event.operation != "vif_plugged"]

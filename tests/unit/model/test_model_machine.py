@@ -266,7 +266,7 @@ class FleetMachine(RuleBasedStateMachine):
         if source is destination:
             return
         guest = source.guests[uuid]
-        ready = lambda: self.fleet.prepare_migration(destination, guest.spec, guest.nics, guest.volumes.values())  # noqa: E731
+        ready = lambda: self.fleet.migrations.prepare(destination, guest.spec, guest.nics, guest.volumes.values())  # noqa: E731
         if self.attempt(trouble, ready):
             self.going[uuid] = destination
 
@@ -276,7 +276,7 @@ class FleetMachine(RuleBasedStateMachine):
         source = self.host_of(uuid)
         began = []
         destination = self.going[uuid].name
-        self.attempt(trouble, lambda: began.append(self.fleet.begin_migration(source, uuid, destination)))
+        self.attempt(trouble, lambda: began.append(self.fleet.migrations.begin(source, uuid, destination)))
 
     @rule(data=st.data(), abort=st.booleans(), trouble=troubles)
     @some(lambda self: self.under_way())
@@ -285,13 +285,13 @@ class FleetMachine(RuleBasedStateMachine):
         migration, destination, guest = source.migrations[uuid], self.going[uuid], source.guests.get(uuid)
         if abort:
             migration.abort()
-        if self.attempt(trouble, lambda: self.fleet.switch_over(source, migration)):
+        if self.attempt(trouble, lambda: self.fleet.migrations.switch_over(source, migration)):
             assert not abort
             assert destination.guests[uuid] is guest
             del self.going[uuid]
         else:
             assert source.guests.get(uuid) is guest
-        self.fleet.end_migration(source, migration)
+        self.fleet.migrations.end(source, migration)
 
     @rule(data=st.data(), trouble=troubles)
     @some(lambda self: self.going)
@@ -299,7 +299,7 @@ class FleetMachine(RuleBasedStateMachine):
         destination = self.going[uuid]
         if self.migrating(uuid):
             return
-        if self.attempt(trouble, lambda: self.fleet.abort_arrival(destination, uuid)):
+        if self.attempt(trouble, lambda: self.fleet.migrations.abort_arrival(destination, uuid)):
             del self.going[uuid]
 
     @rule(data=st.data(), host=hosts, abort=st.booleans(), trouble=troubles)
@@ -310,16 +310,16 @@ class FleetMachine(RuleBasedStateMachine):
         if source is destination or destination.down or guest.state not in (State.RUNNING, State.PAUSED):
             return
         try:
-            self.fleet.prepare_migration(destination, guest.spec, guest.nics, guest.volumes.values())
+            self.fleet.migrations.prepare(destination, guest.spec, guest.nics, guest.volumes.values())
         except InsufficientCapacity:
             return
-        migration = self.fleet.begin_migration(source, uuid, host)
+        migration = self.fleet.migrations.begin(source, uuid, host)
         if abort:
             migration.abort()
-        passed = self.attempt(trouble, lambda: self.fleet.switch_over(source, migration))
+        passed = self.attempt(trouble, lambda: self.fleet.migrations.switch_over(source, migration))
         assert passed is not abort or trouble
-        self.fleet.end_migration(source, migration)
-        self.fleet.abort_arrival(destination, uuid)
+        self.fleet.migrations.end(source, migration)
+        self.fleet.migrations.abort_arrival(destination, uuid)
         assert self.host_of(uuid) is (destination if passed else source)
         assert self.host_of(uuid).guests[uuid] is guest
 
@@ -377,7 +377,7 @@ class FleetMachine(RuleBasedStateMachine):
             self.going = {uuid: destination for uuid, destination in self.going.items() if destination is not dying}
             for migration in [one for one in self.migrations() if one.destination == host]:
                 migration.abort()
-                self.fleet.end_migration(self.fleet.hypervisor(migration.source), migration)
+                self.fleet.migrations.end(self.fleet.hypervisor(migration.source), migration)
 
     def migrations(self):
         return [migration for host in self.fleet.hosts.values() for migration in host.migrations.values()]
@@ -396,7 +396,7 @@ class FleetMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.dead())
     def restart(self):
         for uuid, destination in self.going.items():
-            self.fleet.abort_arrival(destination, uuid)
+            self.fleet.migrations.abort_arrival(destination, uuid)
         before = {name: kept(host) for name, host in self.fleet.hosts.items()}
         self.fleet.close()
         self.open()

@@ -91,7 +91,7 @@ class EventfulMachine(FleetMachine):
     @some(lambda self: self.under_way())
     def force(self, uuid, trouble):
         source = next(host for host in self.fleet.hosts.values() if uuid in host.migrations)
-        self.attempt(trouble, lambda: self.fleet.force_migration(source, uuid))
+        self.attempt(trouble, lambda: self.fleet.migrations.force(source, uuid))
 
     def host_state(self, host):
         settings = {"shares": host.shares, "images": host.cached_images, "switches": (host.enabled, host.maintenance)}
@@ -106,11 +106,11 @@ class EventfulMachine(FleetMachine):
             if destination.down or guest.state is not State.RUNNING:
                 continue
             try:
-                self.fleet.prepare_migration(destination, guest.spec, make_nics(uuid, 1), [volume(3)])
+                self.fleet.migrations.prepare(destination, guest.spec, make_nics(uuid, 1), [volume(3)])
             except InsufficientCapacity:
                 continue
-            self.fleet.begin_migration(source, uuid, destination.name, block=True)
-            self.fleet.force_migration(source, uuid)
+            self.fleet.migrations.begin(source, uuid, destination.name, block=True)
+            self.fleet.migrations.force(source, uuid)
             return
 
     def check_story(self):
@@ -167,10 +167,10 @@ class TestReplay:
     def test_hosts_may_have_other_names(self, fleet):
         source, destination = fleet.hosts.values()
         source.spawn(make_spec(G))
-        fleet.prepare_migration(destination, source.guests[G].spec, {})
-        migration = fleet.begin_migration(source, G, "b")
-        fleet.switch_over(source, migration)
-        fleet.end_migration(source, migration)
+        fleet.migrations.prepare(destination, source.guests[G].spec, {})
+        migration = fleet.migrations.begin(source, G, "b")
+        fleet.migrations.switch_over(source, migration)
+        fleet.migrations.end(source, migration)
         other = Fleet(ManualClock(), seed=7)
         for name in "xy":
             other.add(Hypervisor(name))
@@ -181,9 +181,9 @@ class TestReplay:
         here, there = Fleet(fleet.clock, seed=7), Fleet(fleet.clock, seed=7)
         source, destination = here.add(Hypervisor("a")), there.add(Hypervisor("b"))
         source.spawn(make_spec(G))
-        there.prepare_migration(destination, source.guests[G].spec, nics(1))
-        here.switch_over(source, here.begin_migration(source, G, "b"))
-        there.finish_arrival(destination, make_spec(G), paused=True)
+        there.migrations.prepare(destination, source.guests[G].spec, nics(1))
+        here.migrations.switch_over(source, here.migrations.begin(source, G, "b"))
+        there.migrations.finish_arrival(destination, make_spec(G), paused=True)
         first, second = here.journal.events(), there.journal.events()
         story = [first[0], *second[:3], *first[1:], *second[3:]]
         replay(story, fleet)

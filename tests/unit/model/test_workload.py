@@ -216,7 +216,7 @@ class TestMigration:
         host = fleet.add(Hypervisor("a"))
         fleet.add(Hypervisor("b"))
         host.spawn(guest("batch", memory_mb=8192))
-        assert fleet.begin_migration(host, "uuid-1", "b").duration_s == math.inf
+        assert fleet.migrations.begin(host, "uuid-1", "b").duration_s == math.inf
         host.migrations.clear()
         host.change("uuid-1", "pause")
-        assert fleet.begin_migration(host, "uuid-1", "b").duration_s == pytest.approx(819.2)
+        assert fleet.migrations.begin(host, "uuid-1", "b").duration_s == pytest.approx(819.2)

@@ -41,6 +41,8 @@ def test_default_state_follows_the_environment(monkeypatch: pytest.MonkeyPatch, 
         ({"port": -1}, "port"),
         ({"port": 65536}, "port"),
         ({"options": {"debug": "true"}}, "options"),
+        ({"cinder_url": "http://127.0.0.1:8776"}, "cinder_url"),
+        ({"cinder_url": "file:///volume/v3"}, "cinder_url"),
     ],
 )
 def test_spec_refuses_and_names_the_field(values: dict[str, object], field: str) -> None:
@@ -55,7 +57,14 @@ def test_spec_refuses_and_names_the_field(values: dict[str, object], field: str)
     fallback=st.booleans(),
 )
 def test_spec_survives_json(hosts: list[str], port: int, fallback: bool) -> None:
-    spec = SandboxSpec(state=Path("/s"), hosts=tuple(hosts), port=port, fallback_null=fallback, options={"a/b": "c"})
+    spec = SandboxSpec(
+        state=Path("/s"),
+        hosts=tuple(hosts),
+        port=port,
+        fallback_null=fallback,
+        options={"a/b": "c"},
+        cinder_url="http://cinder:8776/v3",
+    )
     assert SandboxSpec.from_json(spec.to_json()) == spec
 
 

@@ -195,6 +195,8 @@ class MemoryProber:
 
     cloud: Cloud
     lost_in_migration: int = 0
+    stationary: Echoes = field(default_factory=lambda: echoes("10.20.0.9", 20, [0.05] * 20))
+    watched: list[str] = field(default_factory=list)
     deaf: bool = False
 
     def _server(self, address: str) -> Any:
@@ -216,8 +218,10 @@ class MemoryProber:
 
     @contextmanager
     def watch(self, instance: str, address: str, *, interval_s: float, timeout_s: float):
-        lost = self.lost_in_migration
-        yield SimpleNamespace(stop=lambda: echoes(address, 20 + lost, [0.05] * 10 + [0.06] * 10))
+        self.watched.append(address)
+        moving = echoes(address, 20 + self.lost_in_migration, [0.05] * 10 + [0.06] * 10)
+        found = self.stationary if len(self.watched) == 1 else moving
+        yield SimpleNamespace(stop=lambda: found)
 
 
 @dataclass

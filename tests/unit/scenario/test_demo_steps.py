@@ -9,6 +9,7 @@ from rich.console import Console
 from nova_fakes.exceptions import SandboxError
 from nova_fakes.scenario.demo import demo_steps, run_demo
 from nova_fakes.scenario.narration import Narration
+from nova_fakes.scenario.probes import Echoes
 from nova_fakes.scenario.report import render, to_mapping
 from nova_fakes.scenario.steps import Outcome
 
@@ -68,6 +69,24 @@ def test_lost_ping_in_the_migration_fails_one_step_alone(stage):
     assert [key for key, outcome in outcomes(result).items() if outcome is Outcome.FAILED] == ["seamless"]
     assert "3 of 23" in details(result)["seamless"]
     assert not result.ok
+
+
+@pytest.mark.parametrize(
+    ("rtts_ms", "outcome"),
+    [([0.05] * 19 + [9.0], Outcome.FAILED), ([0.05] * 19 + [10.1], Outcome.OK), ([0.05] * 19, Outcome.OK)],
+    ids=["quick", "slow", "lossy"],
+)
+def test_a_move_may_take_what_the_machine_takes_besides(stage, rtts_ms, outcome):
+    stage.prober.lost_in_migration = 3
+    stage.prober.stationary = Echoes.from_mapping({"address": "10.20.0.9", "sent": 20, "rtts_ms": rtts_ms})
+    assert outcomes(run_demo(stage, Silent()))["seamless"] is outcome
+
+
+@pytest.mark.parametrize(("servers", "stays"), [(2, 0), (3, 2), (4, 2)])
+def test_the_server_that_stays_is_another_one_where_there_is_one(make_stage, servers, stays):
+    stage = make_stage(servers=servers)
+    run_demo(stage, Silent())
+    assert stage.prober.watched == [stage.servers[number].address(4) for number in (stays, 1)]
 
 
 def test_deaf_network_is_found_in_every_place(stage):

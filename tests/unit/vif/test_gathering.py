@@ -5,7 +5,9 @@ import threading
 import pytest
 
 from nova_fakes.exceptions import RealizerError
-from nova_fakes.virt.vif.gathering import BURST_LIMIT, GatheringWorker
+from nova_fakes.virt.vif.gathering import GatheringWorker
+
+LIMIT = 64
 
 
 class Gathered:
@@ -15,7 +17,7 @@ class Gathered:
         self.bursts = []
         self.fail = set()
         self.stages = 0
-        self.worker = GatheringWorker("test", self.commit, self.after)
+        self.worker = GatheringWorker("test", self.commit, self.after, limit=LIMIT)
 
     def commit(self, operations):
         self.bursts.append(list(operations))
@@ -104,8 +106,8 @@ def test_a_job_may_yield_again_or_not_at_all(gathered):
 
 
 def test_a_burst_has_a_limit(gathered):
-    gathered.held([(f"i{n}", steps([], "", n)) for n in range(BURST_LIMIT + 1)])
-    assert [len(burst) for burst in gathered.bursts] == [BURST_LIMIT, 1]
+    gathered.held([(f"i{n}", steps([], "", n)) for n in range(LIMIT + 1)])
+    assert [len(burst) for burst in gathered.bursts] == [LIMIT, 1]
 
 
 def test_what_enters_a_namespace_leaves_it_after_each_stage(gathered):
@@ -142,3 +144,48 @@ def test_it_is_told_when_there_is_nothing_more_to_do():
     worker.gather("1", steps([], "job", "a"))
     worker.close()
     assert idle == [True]
+
+
+def test_calls_together_share_bursts_and_go_on_one_after_the_other(gathered):
+    log = []
+
+    def call(name):
+        gathered.worker.gather(name, steps(log, name, f"{name}1", f"{name}2"))
+        log.append(f"{name} returns")
+        return name
+
+    assert gathered.worker.together([lambda n=n: call(n) for n in ("a", "b")]) == ["a", "b"]
+    assert gathered.bursts == [["a1", "b1"], ["a2", "b2"]]
+    assert log == ["a done", "b done", "a returns", "b returns"]
+
+
+def test_of_calls_together_one_that_fails_stops_no_other(gathered):
+    gathered.fail = {"a"}
+    names = ("a", "b")
+    calls = [lambda n=n: gathered.worker.gather(n, steps([], n, n)) for n in names]
+    failed, fine, raised = gathered.worker.together([*calls, lambda: 1 // 0])
+    assert (str(failed), fine, type(raised)) == ("a failed", None, ZeroDivisionError)
+    assert gathered.bursts == [["a", "b"]]
+
+
+def test_what_is_called_after_something_gathered_finds_it_done(gathered):
+    log = []
+    seen = []
+    calls = [
+        lambda: gathered.worker.gather("i", steps(log, "first", 1, 2)),
+        lambda: gathered.worker.gather("i", steps(log, "second", 3)),
+        lambda: gathered.worker.call(lambda: seen.extend(log)),
+    ]
+    assert gathered.worker.together(calls) == [None, None, None]
+    assert seen == ["first done", "second done"]
+
+
+def test_calls_together_within_others_together(gathered):
+    def inner(n):
+        return gathered.worker.gather(f"i{n}", steps([], "", n))
+
+    def outer():
+        return gathered.worker.together([lambda n=n: inner(n) for n in (2, 3)])
+
+    assert gathered.worker.together([lambda: inner(1), outer]) == [None, [None, None]]
+    assert gathered.bursts == [[1], [2, 3]]

@@ -13,7 +13,8 @@ from test_vif_plan import V4, V6, vif
 
 from nova_fakes.virt.vif import ovs_plan, plan
 from nova_fakes.virt.vif.acceptance import ORDINARY_TYPES, VIF_TYPES, Acceptance
-from nova_fakes.virt.vif.base import Route, Subnet
+from nova_fakes.virt.vif.base import IPV6_MODES, Route, Subnet
+from nova_fakes.virt.vif.steps import AskForLeases
 
 PLANS = Path(__file__).parent / "plans"
 ISOLATED = Subnet("10.1.0.0/24", None, ("10.1.0.5",), (Route("192.0.2.0/24", "10.1.0.9"),), dhcp_server="10.1.0.2")
@@ -22,6 +23,10 @@ SHAPES = {
     "hybrid": vif(1, V4, V6, bridge="br-int", details={"ovs_hybrid_plug": True}),
     "isolated": vif(1, ISOLATED, bridge="br-int"),
     "dhcp": vif(1, V4, V6, bridge="br-int", addressing="dhcp"),
+    **{
+        mode: vif(1, V4, dataclasses.replace(V6, ipv6_mode=mode), bridge="br-int", addressing="dhcp")
+        for mode in IPV6_MODES
+    },
 }
 
 
@@ -45,6 +50,8 @@ def shown(operation):
         yield f"  {interface.name} mtu {interface.vif.mtu} {interface.vif.address} outside {interface.vif.devname}"
         if isinstance(operation, plan.ConfigureGuest):
             yield from details(interface)
+        if isinstance(operation, AskForLeases):
+            yield f"    by {', '.join(interface.asks)}"
     for port in fields.get("ports", ()):
         named = {item.name: getattr(port, item.name) for item in dataclasses.fields(port)}
         yield "  " + " ".join(f"{name}={value}" for name, value in named.items())

@@ -192,3 +192,21 @@ def test_cleanup_spares_a_file_in_a_namespaces_place(path, tmp_path):
         assert precious.read_text() == "data"
         assert not empty.exists()
         assert len(done.kept) == 1
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("theirs")
+    (tmp_path / "ledger").symlink_to(tmp_path / "precious")
+    with pytest.raises(InvalidInput, match="symbolic link"):
+        Ledger(tmp_path / "ledger")
+    assert (tmp_path / "precious").read_text() == "theirs"
+
+
+def test_a_link_in_the_place_of_its_next_file_is_not_followed(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.add("file", "/somewhere")
+    (tmp_path / "precious").write_text("theirs")
+    (tmp_path / "ledger.new").symlink_to(tmp_path / "precious")
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert [entry.name for entry in ledger.entries()] == ["/somewhere"]
+    assert (tmp_path / "precious").read_text() == "theirs"

@@ -5,7 +5,7 @@ import pytest
 from test_vif_plan import V4, vif
 
 from nova_fakes.exceptions import InvalidInput, RealizerError, UnknownRealizer
-from nova_fakes.virt.vif import netlink, plan, registry
+from nova_fakes.virt.vif import plan, registry, rtnetlink
 from nova_fakes.virt.vif.announcement import frames
 from nova_fakes.virt.vif.base import Realizer, Subnet
 from nova_fakes.virt.vif.null import NullRealizer
@@ -66,8 +66,8 @@ def test_has_nothing_real():
 
 
 def test_filling_a_template_patches_every_place_and_no_other():
-    one = netlink.ADDRESS4.fill(index=7, address=b"\x0a\x00\x00\x01", prefix_length=24).data
-    two = netlink.ADDRESS4.fill(index=7, address=b"\x0a\x00\x00\x02", prefix_length=24).data
+    one = rtnetlink.ADDRESS4.fill(index=7, address=b"\x0a\x00\x00\x01", prefix_length=24).data
+    two = rtnetlink.ADDRESS4.fill(index=7, address=b"\x0a\x00\x00\x02", prefix_length=24).data
     assert [i for i in range(len(one)) if one[i] != two[i]] == [
         i for i in range(len(one)) if one[i : i + 1] == b"\x01" and two[i : i + 1] == b"\x02"
     ]

@@ -10,6 +10,7 @@ from nova_fakes.virt.fleet import Fleet
 from nova_fakes.virt.guest import GuestSpec
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.volume.errors import DeviceGone, ReadOnly
+from nova_fakes.volume.file_disk import make_sparse
 from nova_fakes.volume.medium import CHUNK_BYTES
 from nova_fakes.volume.pool import GIB
 
@@ -85,6 +86,37 @@ def test_swap_copies_every_byte(host, store):
     assert disk.read(0, 3 * CHUNK_BYTES) == b"x" * 3 * CHUNK_BYTES
     disk.write(0, b"after")
     assert new.disk.read(0, 6) == b"afterx"
+
+
+def _local(path, device, size_bytes=4 * CHUNK_BYTES, mode="rw"):
+    make_sparse(path, size_bytes)
+    data = {"device_path": str(path), "access_mode": mode, "volume_id": path.name}
+    return Volume(device, {"driver_volume_type": "local", "data": data})
+
+
+def test_file_that_another_service_names_is_read_and_written(host, tmp_path):
+    host.fleet.volume_store = None
+    host.attach_volume(UUID, _local(tmp_path / "one", "vdb"))
+    disk = host.guest_disk(UUID, "vdb")
+    disk.write(CHUNK_BYTES, b"from the guest")
+    assert (tmp_path / "one").read_bytes()[CHUNK_BYTES : CHUNK_BYTES + 14] == b"from the guest"
+    assert (disk.size_bytes, disk.read(CHUNK_BYTES, 4)) == (4 * CHUNK_BYTES, b"from")
+    host.swap_volume(UUID, _local(tmp_path / "other", "vdb"))
+    (tmp_path / "one").unlink()
+    assert disk.read(CHUNK_BYTES, 14) == b"from the guest"
+    disk.discard(CHUNK_BYTES, 4)
+    disk.flush()
+    assert disk.read(CHUNK_BYTES, 8) == b"\0\0\0\0 the"
+    assert sum(length for _offset, length in disk.extents()) >= 1
+    (tmp_path / "other").unlink()
+    with pytest.raises(DeviceGone, match="no more"):
+        disk.read(0, 1)
+
+
+def test_file_that_is_attached_for_reading_is_not_written_to(host, tmp_path):
+    host.attach_volume(UUID, _local(tmp_path / "one", "vdb", mode="ro"))
+    with pytest.raises(ReadOnly):
+        host.guest_disk(UUID, "vdb").write(0, b"x")
 
 
 @pytest.mark.parametrize("operation", ["swap_volume.copy", "swap_volume"])

@@ -11,6 +11,7 @@ import pytest
 from killed_writer import SIZE, Story, picture
 
 from nova_fakes.exceptions import InvalidInput
+from nova_fakes.rabbit.sqlite_store import SqliteStore
 from nova_fakes.volume.errors import StoreUnwritable
 from nova_fakes.volume.medium import CHUNK_BYTES
 from nova_fakes.volume.pool import GIB, Pool
@@ -64,6 +65,25 @@ def test_file_holds_no_bytes_that_nobody_has(tmp_path):
     store.close()
 
 
+def test_what_was_taken_over_is_found_again(tmp_path):
+    pools = [Pool(name="a"), Pool(name="b")]
+    store = VolumeStore(pools, path=tmp_path / "store")
+    volume, other = store.create_volume(SIZE, pool="a"), store.create_volume(SIZE, pool="b")
+    volume.disk.write(0, b"x" * SIZE)
+    attachment = store.attach(other.id, "server")
+    device = store.open(attachment.id)
+    device.write(0, b"y" * SIZE)
+    store.take_over(volume.id, other.id)
+    device.write(SIZE - 1, b"z")
+    assert _chunks(store) == SIZE // CHUNK_BYTES
+    store.close()
+    again = VolumeStore([Pool(name="a"), Pool(name="b")], path=tmp_path / "store")
+    assert list(again.volumes) == [volume.id]
+    assert again.open(attachment.id).read(SIZE - 2, 2) == b"yz"
+    assert (again.pools["a"].provisioned_bytes, again.pools["b"].provisioned_bytes) == (0, SIZE)
+    again.close()
+
+
 def _chunks(store):
     return store._database._file.execute("SELECT count(*) FROM chunks").fetchone()[0]
 
@@ -72,6 +92,7 @@ def test_unwritable_file_changes_nothing(tmp_path):
     store = VolumeStore(path=tmp_path / "store")
     volume = store.create_volume(GIB)
     volume.disk.write(0, b"before")
+    other = store.create_volume(GIB)
     store._database._file.execute("PRAGMA query_only = ON")
     for act in (
         lambda: volume.disk.write(0, b"after!"),
@@ -80,22 +101,24 @@ def test_unwritable_file_changes_nothing(tmp_path):
         lambda: store.create_snapshot(volume.id),
         lambda: store.extend_volume(volume.id, 2 * GIB),
         lambda: store.attach(volume.id),
+        lambda: store.take_over(volume.id, other.id),
         lambda: store.delete_volume(volume.id),
     ):
         with pytest.raises(StoreUnwritable, match="readonly"):
             act()
     assert volume.disk.read(0, 6) == b"before"
-    assert (list(store.volumes), store.snapshots, store.attachments) == ([volume.id], {}, {})
+    assert (list(store.volumes), store.snapshots, store.attachments) == ([volume.id, other.id], {}, {})
     assert (volume.status, volume.size_bytes, volume.disk.size_bytes) == ("available", GIB, GIB)
     store._database._file.execute("PRAGMA query_only = OFF")
     store.delete_volume(volume.id)
+    store.delete_volume(other.id)
     assert store.pools["fake"].provisioned_bytes == 0
     store.close()
 
 
 def test_two_processes_do_not_share_a_file(tmp_path):
     store = VolumeStore(path=tmp_path / "store")
-    with pytest.raises(InvalidInput, match="locked"):
+    with pytest.raises(InvalidInput, match="another process uses it"):
         VolumeStore(path=tmp_path / "store")
     store.close()
     (tmp_path / "text").write_text("this is no database, but a text that is long enough to be taken for one")
@@ -133,5 +156,13 @@ def test_killed_writer_leaves_whole_operations(tmp_path, seed):
 def test_file_of_another_format_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "store") as file:
         file.execute("CREATE TABLE records (something TEXT)")
-    with pytest.raises(InvalidInput, match="format 0"):
+    with pytest.raises(InvalidInput, match="another program"):
         VolumeStore(path=tmp_path / "store")
+
+
+def test_file_of_another_fake_is_refused(tmp_path):
+    path = tmp_path / "kept"
+    with SqliteStore(path):
+        pass
+    with pytest.raises(InvalidInput, match="holds no volume store"):
+        VolumeStore(path=path)

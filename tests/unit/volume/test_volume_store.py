@@ -141,6 +141,36 @@ def test_migration_that_fails_midway_leaves_everything_where_it_was(store):
     assert store.pool("slow").provisioned_bytes == store.pool("slow").meter.used_bytes == 0
 
 
+def test_volume_takes_over_place_bytes_and_attachments_of_another(store):
+    volume = _written(store, b"old")
+    other = store.create_volume(2 * GIB, pool="slow")
+    attachment = store.attach(other.id, "server")
+    device = store.open(attachment.id)
+    device.write(0, b"new")
+    store.take_over(volume.id, other.id)
+    assert (volume.pool, volume.size_bytes, volume.status) == ("slow", 2 * GIB, "in-use")
+    assert store.attachments_of(volume.id) == [attachment]
+    assert other.id not in store.volumes
+    device.write(1, b"E")
+    assert (volume.disk.read(0, 4), device.read(0, 4)) == (b"nEw\0", b"nEw\0")
+    assert store.pool("fast").meter.used_bytes == store.pool("fast").provisioned_bytes == 0
+    store.detach(attachment.id)
+    store.delete_volume(volume.id)
+    assert store.pool("slow").meter.used_bytes == store.pool("slow").provisioned_bytes == 0
+
+
+def test_volume_in_use_takes_nothing_over(store):
+    volume, other = _written(store, b"old"), store.create_volume(GIB)
+    snapshot = store.create_snapshot(other.id)
+    with pytest.raises(errors.VolumeBusy, match="snapshots"):
+        store.take_over(volume.id, other.id)
+    store.delete_snapshot(snapshot.id)
+    attachment = store.attach(volume.id, "server")
+    with pytest.raises(errors.VolumeBusy, match="attached"):
+        store.take_over(volume.id, other.id)
+    assert store.open(attachment.id).read(0, 3) == b"old"
+
+
 @pytest.mark.parametrize(
     ("operation", "act"),
     [

@@ -1,0 +1,110 @@
+"""Routes of transfers, under the name that they have had since 3.55 and under the older one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+
+from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.records import Transfer
+from nova_fakes.api.volume.refusals import not_found
+from nova_fakes.api.volume.request import Request, empty, route
+from nova_fakes.api.volume.schema import boolean
+from nova_fakes.api.volume.views import moment
+from nova_fakes.api.wsgi import reply
+
+__all__ = ["PREFIXES", "register"]
+
+PREFIXES = ("/os-volume-transfer", "/volume-transfers")
+FIELDS = {
+    "id": lambda transfer: transfer.id,
+    "name": lambda transfer: transfer.name,
+    "volume_id": lambda transfer: transfer.volume_id,
+    "created_at": lambda transfer: transfer.created_at,
+}
+
+
+def register(app: flask.Flask) -> None:
+    """Add the routes to the application."""
+    for prefix in PREFIXES:
+        route(app, "GET", prefix, _index)
+        route(app, "GET", f"{prefix}/detail", _detail)
+        route(app, "POST", prefix, _create)
+        route(app, "GET", f"{prefix}/<transfer_id>", _show)
+        route(app, "DELETE", f"{prefix}/<transfer_id>", _delete)
+        route(app, "POST", f"{prefix}/<transfer_id>/accept", _accept)
+
+
+def _summary(request: Request, transfer: Transfer) -> dict[str, Any]:
+    return {
+        "id": transfer.id,
+        "volume_id": transfer.volume_id,
+        "name": transfer.name,
+        "links": [
+            {"rel": "self", "href": f"{request.base}/v3/{request.token.project_id}/volume-transfers/{transfer.id}"},
+            {"rel": "bookmark", "href": f"{request.base}/{request.token.project_id}/volume-transfers/{transfer.id}"},
+        ],
+    }
+
+
+def _view(request: Request, transfer: Transfer) -> dict[str, Any]:
+    view = {**_summary(request, transfer), "created_at": moment(transfer.created_at)}
+    if request.version >= (3, 55):
+        view["no_snapshots"] = transfer.no_snapshots
+    if request.version >= (3, 57):
+        view |= {
+            "source_project_id": transfer.source_project_id,
+            "destination_project_id": None,
+            "accepted": False,
+        }
+    return view
+
+
+def _page(request: Request) -> list[Transfer]:
+    transfers = request.service.transfers.visible(request.token, all_projects=flag("all_tenants"))
+    found, _more, _total = page(
+        transfers,
+        request.token,
+        request.version,
+        fields=FIELDS,
+        public=tuple(FIELDS),
+        missing=lambda marker: not_found("Transfer", marker),
+    )
+    return list(found)
+
+
+def _index(request: Request) -> flask.Response:
+    return reply({"transfers": [_summary(request, one) for one in _page(request)]})
+
+
+def _detail(request: Request) -> flask.Response:
+    return reply({"transfers": [_view(request, one) for one in _page(request)]})
+
+
+def _create(request: Request) -> flask.Response:
+    strict = request.version >= (3, 55)
+    body = request.body("transfer create strict" if strict else "transfer create")["transfer"]
+    transfer, key = request.service.transfers.create(
+        request.token,
+        body["volume_id"],
+        name=(body.get("name") or "").strip() or None,
+        no_snapshots=strict and boolean(body.get("no_snapshots")),
+    )
+    return reply({"transfer": {**_view(request, transfer), "auth_key": key}}, 202)
+
+
+def _show(request: Request, transfer_id: str) -> flask.Response:
+    return reply({"transfer": _view(request, request.service.transfers.get(request.token, transfer_id))})
+
+
+def _delete(request: Request, transfer_id: str) -> flask.Response:
+    request.service.transfers.delete(request.token, transfer_id)
+    return empty()
+
+
+def _accept(request: Request, transfer_id: str) -> flask.Response:
+    key = request.body("transfer accept")["accept"]["auth_key"]
+    return reply(
+        {"transfer": _summary(request, request.service.transfers.accept(request.token, transfer_id, key))}, 202
+    )

@@ -1,0 +1,100 @@
+"""A whole nova as a fixture: two at once, servers that ping, and nothing left."""
+
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fixtures
+import pytest
+import requests
+import testtools
+
+from nova_fakes.exceptions import SandboxError
+from nova_fakes.fixtures import NovaFixture
+from nova_fakes.virt.vif import namespaces
+
+
+def everything() -> set[str]:
+    """What is there that a sandbox may make outside its process: files, namespaces, devices; and our own threads."""
+    tasks = Path("/proc/self/task").iterdir()
+    found = {f"child {one}" for task in tasks for one in (task / "children").read_text().split()}
+    for directory in map(Path, (tempfile.gettempdir(), namespaces.RUN_NETNS)):
+        found |= set(map(str, directory.iterdir())) if directory.is_dir() else set()
+    found |= {f"device {name}" for _, name in socket.if_nameindex()}
+    return found | {f"thread {thread.name}" for thread in threading.enumerate()}
+
+
+def start(fixture: NovaFixture) -> NovaFixture:
+    fixture.setUp()
+    return fixture
+
+
+@pytest.fixture(scope="module")
+def pair(realizer: str) -> Iterator[tuple[NovaFixture, NovaFixture]]:
+    """Two novas, the second without interfaces; afterwards nothing of them is left."""
+    before = everything()
+    made = NovaFixture(realizer=realizer), NovaFixture(("alone",))
+    try:
+        with ThreadPoolExecutor(len(made)) as pool:
+            one, other = pool.map(start, made)
+        yield one, other
+    finally:
+        for fixture in made:
+            fixture.cleanUp()
+    assert everything() - before == set()
+    for fixture in made:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(fixture.url, timeout=10)
+
+
+def test_two_know_nothing_of_each_other(pair: tuple[NovaFixture, NovaFixture]) -> None:
+    hosts = [sorted(one.name for one in nova.connect().compute.hypervisors()) for nova in pair]
+    assert hosts == [["compute-1", "compute-2"], ["alone"]]
+    assert pair[0].url != pair[1].url
+
+
+def test_servers_on_two_hosts_ping(pair: tuple[NovaFixture, NovaFixture], needs_packets: None) -> None:
+    nova, _ = pair
+    cloud = nova.connect()
+    wanted = {"image_id": cloud.image.find_image("nova-fakes").id, "networks": "auto"}
+    wanted["flavor_id"] = cloud.compute.find_flavor("m1.nano").id
+    servers = [cloud.compute.create_server(name=host, host=host, **wanted) for host in ("compute-1", "compute-2")]
+    first, second = (cloud.compute.wait_for_server(server, wait=300) for server in servers)
+    assert (first.compute_host, second.compute_host) == ("compute-1", "compute-2")
+    for port in second.addresses["private"]:
+        assert "1 received" in nova.run(first.id, "ping", "-c1", "-W30", port["addr"]).stdout
+    with pytest.raises(subprocess.CalledProcessError):
+        nova.run(first.id, "false")
+
+
+class Failing(testtools.TestCase):
+    __test__ = False  # for pytest, which is not to run it
+    nova: NovaFixture
+
+    def test_it(self) -> None:
+        for name, content in self.nova.getDetails().items():
+            self.addDetail(name, content)
+        self.fail("as it must")
+
+
+def test_a_failure_shows_the_logs(pair: tuple[NovaFixture, NovaFixture]) -> None:
+    Failing.nova = pair[1]
+    result = testtools.TestResult()
+    Failing("test_it").run(result)
+    ((_, text),) = result.failures
+    for name in ("daemon", "nova-api", "nova-compute", "nova-conductor", "nova-scheduler", "placement"):
+        assert f"log of {name}" in text
+    assert "Compute node record created for alone" in text
+
+
+def test_one_that_does_not_come_up_leaves_nothing() -> None:
+    before = everything()
+    with pytest.raises(fixtures.MultipleExceptions) as raised:
+        NovaFixture(options={"DEFAULT/transport_url": "nonsense://"}).setUp()
+    assert raised.value.args[0][0] is SandboxError
+    assert "nonsense" in str(raised.value.args[0][1])
+    assert everything() - before == set()
