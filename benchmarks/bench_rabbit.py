@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -306,16 +307,58 @@ def compare(name: str, fake: Broker, real: Broker | None, scale: float, rounds: 
     ]
 
 
+def publication(queue: str) -> bytes:
+    """Return basic.publish with its header and body, as octets for channel 1."""
+    method = struct.pack(">HHHBB", 60, 40, 0, 0, len(queue)) + queue.encode() + b"\0"
+    payloads = (1, method), (2, struct.pack(">HHQH", 60, 0, len(BODY), 0)), (3, BODY)
+    return b"".join(struct.pack(">BHI", kind, 1, len(payload)) + payload + b"\xce" for kind, payload in payloads)
+
+
+def crowd(broker: Broker, messages: int, connections: int) -> list[dict[str, Any]]:
+    """Let that many messages wait and that many clients be connected at once; return what each takes."""
+    connection = broker.connect()
+    channel = connection.channel(1)
+    channel.queue_declare("crowd", auto_delete=False)
+    octets = publication("crowd") * 100
+    before_kib, cpu_s = broker.resident_kib(), broker.cpu_s()
+    for _ in range(messages // 100):
+        connection.transport.sock.sendall(octets)
+    barrier(channel, "crowd", messages)
+    waiting_kib, cpu_s = broker.resident_kib(), broker.cpu_s() - cpu_s
+    clients = [broker.connect() for _ in range(connections)]
+    connected_kib = broker.resident_kib()
+    for client in clients[:: max(connections // 100, 1)]:  # all are served still
+        assert client.channel().queue_declare("crowd", passive=True).message_count == messages
+    for client in clients:
+        client.transport.sock.close()
+    return [
+        figure(
+            f"rabbit: {messages:,} messages of 1 KiB wait",
+            "bytes/message",
+            (waiting_kib - before_kib) * 1024 / messages,
+            None,
+        ),
+        figure(f"rabbit: {messages:,} messages come in, broker's CPU", "us/message", cpu_s / messages * 1e6, None),
+        figure(
+            f"rabbit: {connections:,} connections", "KiB/connection", (connected_kib - waiting_kib) / connections, None
+        ),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer messages, one round")
     parser.add_argument("--only", help="the cases whose names contain this")
     parser.add_argument("--alone", action="store_true", help="without a real RabbitMQ")
+    parser.add_argument("--crowd", action="store_true", help="a million waiting messages, 10,000 clients; nothing else")
     options = parser.parse_args()
     figures: list[dict[str, Any]] = []
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         fake = stack.enter_context(ours(directory))
+        if options.crowd:
+            json.dump(crowd(fake, *((10_000, 100) if options.quick else (1_000_000, 10_000))), sys.stdout, indent=1)
+            return
         real = None if options.alone else stack.enter_context(peer(directory))
         figures.append(figure("rabbit: start to first connection", "s", fake.start_s, real.start_s if real else None))
         for name in CASES:

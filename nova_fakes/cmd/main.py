@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 
 import click
 
 import nova_fakes
 from nova_fakes.cmd import exits
-from nova_fakes.cmd.agent import agent, replay
-from nova_fakes.cmd.api import api
-from nova_fakes.cmd.demo import demo
-from nova_fakes.cmd.doctor import doctor
-from nova_fakes.cmd.events import events
-from nova_fakes.cmd.fault import fault
-from nova_fakes.cmd.guest import guest
-from nova_fakes.cmd.host import host
-from nova_fakes.cmd.inside import execute, ping
-from nova_fakes.cmd.ldap import ldap
-from nova_fakes.cmd.lifecycle import cleanup, down, up
-from nova_fakes.cmd.logs import logs
-from nova_fakes.cmd.rabbit import rabbit
-from nova_fakes.cmd.status import env, status
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.scenario.sandboxes import Sandboxes
 
 __all__ = ["cli", "main"]
 
+#: The commands in the order in which a newcomer needs them, each with its module and what it is called there.
+_COMMANDS = {
+    "demo": ("demo", "demo"),
+    "up": ("lifecycle", "up"),
+    "status": ("status", "status"),
+    "env": ("status", "env"),
+    "logs": ("logs", "logs"),
+    "exec": ("inside", "execute"),
+    "ping": ("inside", "ping"),
+    "host": ("host", "host"),
+    "guest": ("guest", "guest"),
+    "fault": ("fault", "fault"),
+    "events": ("events", "events"),
+    "down": ("lifecycle", "down"),
+    "cleanup": ("lifecycle", "cleanup"),
+    "doctor": ("doctor", "doctor"),
+    "agent": ("agent", "agent"),
+    "replay": ("agent", "replay"),
+    "ldap": ("ldap", "ldap"),
+    "rabbit": ("rabbit", "rabbit"),
+    "api": ("api", "api"),
+}
 
-class OrderedGroup(click.Group):
-    """A group that lists its commands in the order in which a newcomer needs them."""
+
+class Commands(click.Group):
+    """A group that imports a command's module when the command is asked for: who serves a broker needs no other."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names as they were added."""
-        return list(self.commands)
+        """Return the names in their order."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None where there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"nova_fakes.cmd.{module}"), name)
+        return command
 
 
 @click.group(
-    cls=OrderedGroup,
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no sandbox runs, 4 no such host or instance, "
@@ -51,15 +69,6 @@ def cli() -> None:
     A real nova and a real placement, whose servers are network namespaces that answer ping. Begin with
     `nova-fakes demo`, or with `nova-fakes up` followed by `eval "$(nova-fakes env)"` and the openstack client.
     """
-
-
-_COMMANDS = (
-    demo, up, status, env, logs, execute, ping, host, guest, fault, events, down, cleanup, doctor, agent, replay, ldap,
-    rabbit,
-    api,
-)  # fmt: skip
-for command in _COMMANDS:
-    cli.add_command(command)
 
 
 def main(argv: Sequence[str] | None = None, sandboxes: Sandboxes | None = None) -> int:

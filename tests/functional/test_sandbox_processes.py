@@ -143,10 +143,7 @@ def test_a_host_goes_down_with_its_guests_and_hangs_without_them(state: Path) ->
     wait_for("nova to see the host down", lambda: not is_up(cloud, "compute-1"))
     client.host_up("compute-1")
     wait_for("nova to see the host up", lambda: is_up(cloud, "compute-1"))
-    wait_for("nova to see the server off", lambda: look(client, one).status == "SHUTOFF")
-    cloud.compute.start_server(one)
-    wait_for("the server to run", lambda: look(client, one).status == "ACTIVE")
-    assert answers(client, two, one)
+    wait_for("the server to run again", lambda: namespaces(client)[one.id] is not None and answers(client, two, one))
 
     for refused in (
         lambda: client.guest_crash(one.id),

@@ -75,7 +75,6 @@ def test_a_death_after_a_long_life_is_the_first_again(program: Supervised, clock
     die(program, clock, [2.0])
     wait_for("the program", lambda: program.pid is not None)
     clock.advance(60)
-    works.unlink()
     assert program.pid is not None
     os.kill(program.pid, signal.SIGKILL)
     die(program, clock, [0.5])

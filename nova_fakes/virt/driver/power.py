@@ -43,7 +43,9 @@ class PowerMethods(LifecycleMethods):
         if share_info:
             self._tell_of_devices(context, instance)
 
-    def _boot(self, instance: Any, operation: str, network_info: Any, block_device_info: Any) -> None:
+    def _boot(
+        self, instance: Any, operation: str, network_info: Any, block_device_info: Any, *, waits: bool = True
+    ) -> None:
         host = self._hypervisor
         nics = self._nics(network_info) if network_info is not None else None
         known = nics if nics is not None else {}
@@ -52,7 +54,7 @@ class PowerMethods(LifecycleMethods):
             operation,
             nics,
             volumes_from(block_device_info) if block_device_info else None,
-            self._plugging(instance, known) if known else None,
+            self._plugging(instance, known) if known and waits else None,
         )
 
     @translated(failing_with(exception.InstanceRebootFailure))
@@ -127,7 +129,11 @@ class PowerMethods(LifecycleMethods):
         guest = self._hypervisor.guests.get(instance.uuid)
         if guest is not None and guest.state in (State.RUNNING, State.PAUSED, State.SUSPENDED):
             return
-        self.reboot(context, instance, network_info, "HARD", block_device_info)
+        if guest is None:
+            self.reboot(context, instance, network_info, "HARD", block_device_info)
+        else:
+            # The nova-compute that is starting hears no events yet; libvirt's driver does not wait here either.
+            self._boot(instance, "hard_reboot", network_info, block_device_info, waits=False)
 
     @translated(failing_with(exception.InstanceRescueFailure))
     def rescue(

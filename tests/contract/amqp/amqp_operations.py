@@ -26,10 +26,24 @@ QUEUE_ARGUMENTS: tuple[dict[str, Any], ...] = (
     {"x-dead-letter-exchange": "@x0"},
     {"x-max-length": 1, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "@q1"},
     {"x-max-length": 1, "x-overflow": "reject-publish-dlx", "x-dead-letter-exchange": "@x1"},
+    {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "@q2", "x-max-priority": 2},
+    {"x-max-length": 2, "x-max-priority": 2},
+    {"x-max-length": 0},
+    {"x-single-active-consumer": True, "x-max-length": 3},
+    {"x-expires": 100_000},
     {"x-message-ttl": -1},
     {"x-max-priority": 300},
     {"x-overflow": "nowhere"},
 )
+EXCHANGE_ARGUMENTS: tuple[dict[str, Any], ...] = (
+    *({},) * 6, {"alternate-exchange": "@x1"}, {"alternate-exchange": "@x2"}, {"alternate-exchange": ""},
+    {"alternate-exchange": 5},
+)  # fmt: skip
+#: What is wrong wherever it is said.
+MISUSES = (
+    "type", "reserved_queue", "reserved_exchange", "publish", "consume", "tag", "prefetch_size", "recover", "flow",
+    "commit", "default_bind", "default_declare", "user", "expiration",
+)  # fmt: skip
 WAIT_S = 5.0
 
 Step = tuple[str, dict[str, Any]]
@@ -43,7 +57,7 @@ def sequence(seed: int, length: int) -> list[Step]:
     kinds = (
         (_declare_queue, 3), (_declare_exchange, 2), (_bind, 4), (_publish, 12), (_get, 8), (_answer, 8), (_consume, 3),
         (_cancel, 1), (_delete_queue, 1), (_delete_exchange, 1), (_bind_exchange, 2), (_unbind, 1), (_purge, 1),
-        (_recover, 1), (_count, 2),
+        (_recover, 1), (_count, 2), (_transaction, 2), (_look, 1), (_unbind_exchange, 1), (_ask, 1), (_misuse, 1),
     )  # fmt: skip
     makers, weights = zip(*kinds, strict=True)
     return steps + [maker(chance) for maker in chance.choices(makers, weights, k=length)]
@@ -64,7 +78,8 @@ def _declare_exchange(chance: random.Random) -> Step:
         "exchange": chance.choice(EXCHANGES),
         "type": chance.choice(("direct", "topic", "fanout", "headers")),
         "auto_delete": chance.random() < 0.2,
-        "arguments": {"alternate-exchange": "@x1"} if chance.random() < 0.2 else {},
+        "durable": chance.random() < 0.1,
+        "arguments": chance.choice(EXCHANGE_ARGUMENTS),
     }
 
 
@@ -87,6 +102,32 @@ def _bind_exchange(chance: random.Random) -> Step:
         "source": chance.choice(EXCHANGES),
         "routing_key": chance.choice(PATTERNS),
     }
+
+
+def _unbind_exchange(chance: random.Random) -> Step:
+    return "unbind_exchange", _bind_exchange(chance)[1]
+
+
+def _transaction(chance: random.Random) -> Step:
+    return "transaction", {
+        "queue": chance.choice(QUEUES),
+        "bodies": [f"{chance.randrange(1000)}" for _ in range(chance.randrange(3))],
+        "gets": chance.randrange(3),
+        "answer": chance.choice(("ack", "requeue", "discard", "none")),
+        "commits": chance.random() < 0.6,
+    }
+
+
+def _look(chance: random.Random) -> Step:
+    return "look", {"exchange": chance.choice(EXCHANGES)}
+
+
+def _ask(chance: random.Random) -> Step:
+    return "ask", {"answers": chance.randrange(3)}
+
+
+def _misuse(chance: random.Random) -> Step:
+    return "misuse", {"what": chance.choice(MISUSES)}
 
 
 def _publish(chance: random.Random) -> Step:
@@ -119,6 +160,7 @@ def _consume(chance: random.Random) -> Step:
         "prefetch": chance.choice((0, 1, 2)),
         "no_ack": chance.random() < 0.3,
         "exclusive": chance.random() < 0.1,
+        "priority": chance.choice((None, None, 0, 5, -1)),
     }
 
 
@@ -127,7 +169,11 @@ def _cancel(chance: random.Random) -> Step:
 
 
 def _delete_queue(chance: random.Random) -> Step:
-    return "delete_queue", {"queue": chance.choice(QUEUES), "if_unused": chance.random() < 0.3}
+    return "delete_queue", {
+        "queue": chance.choice(QUEUES),
+        "if_unused": chance.random() < 0.3,
+        "if_empty": chance.random() < 0.2,
+    }
 
 
 def _delete_exchange(chance: random.Random) -> Step:
@@ -262,6 +308,94 @@ class Player:
     def _bind_exchange(self, destination: str, source: str, routing_key: str) -> Any:
         self._channel.exchange_bind(self._prefix + destination, self._prefix + source, routing_key)
 
+    def _unbind_exchange(self, destination: str, source: str, routing_key: str) -> Any:
+        self._channel.exchange_unbind(self._prefix + destination, self._prefix + source, routing_key)
+
+    def _look(self, exchange: str) -> Any:
+        self._channel.exchange_declare(self._prefix + exchange, "direct", passive=True)
+
+    def _transaction(self, queue: str, bodies: list[str], gets: int, answer: str, commits: bool) -> Any:
+        """Publish, get and answer on a channel of its own, which then ends."""
+        name = self._prefix + queue
+        with amqp.Connection(f"127.0.0.1:{self._port}") as connection:
+            channel = connection.channel()
+            channel.tx_select()
+            for body in bodies:
+                channel.basic_publish(amqp.Message(body), "", name)
+            got = [message for message in [channel.basic_get(name) for _ in range(gets)] if message is not None]
+            for message in got:
+                if answer == "ack":
+                    channel.basic_ack(message.delivery_tag)
+                elif answer != "none":
+                    channel.basic_reject(message.delivery_tag, answer == "requeue")
+            (channel.tx_commit if commits else channel.tx_rollback)()
+            return [self._shown(message) for message in got]
+
+    def _ask(self, answers: int) -> Any:
+        """Ask by direct reply-to, and answer by what the question says."""
+        came: list[Any] = []
+        with amqp.Connection(f"127.0.0.1:{self._port}") as connection:
+            channel = connection.channel()
+            channel.basic_consume("amq.rabbitmq.reply-to", "asker", no_ack=True, callback=came.append)
+            for number in range(answers):
+                channel.basic_publish(amqp.Message(f"{number}"), "", self._address(channel))
+            while len(came) < answers:
+                connection.drain_events(timeout=WAIT_S)
+            return [(message.body, message.delivery_info["exchange"]) for message in came]
+
+    @staticmethod
+    def _address(channel: Any) -> str:
+        """Return where an answer to the channel goes, as a question in a queue of its own tells."""
+        queue = channel.queue_declare(exclusive=True).queue
+        channel.basic_publish(amqp.Message("ask", reply_to="amq.rabbitmq.reply-to"), "", queue)
+        while (message := channel.basic_get(queue, no_ack=True)) is None:
+            time.sleep(0.01)
+        return str(message.properties["reply_to"])
+
+    def _misuse(self, what: str) -> Any:
+        """Do something that is wrong, on a connection of its own: whatever it was worth ends with that."""
+        with amqp.Connection(f"127.0.0.1:{self._port}") as connection:
+            channel = connection.channel()
+            try:
+                self._wrong(channel, what)
+                channel.flow(True)
+            except AMQPError as error:
+                return error.reply_code, error.reply_text, error.method_name
+        return None
+
+    def _wrong(self, channel: Any, what: str) -> None:
+        missing = self._prefix + "missing"
+        message = amqp.Message("x")
+        match what:
+            case "type":
+                channel.exchange_declare(missing, "strange")
+            case "reserved_queue":
+                channel.queue_declare("amq.own")
+            case "reserved_exchange":
+                channel.exchange_declare("amq.own", "direct")
+            case "publish":
+                channel.basic_publish(message, missing)
+            case "consume":
+                channel.basic_consume(missing)
+            case "tag":
+                channel.basic_ack(7, multiple=True)
+            case "prefetch_size":
+                channel.basic_qos(5, 1, False)
+            case "recover":
+                channel.basic_recover(requeue=False)
+            case "flow":
+                channel.flow(False)
+            case "commit":
+                channel.tx_commit()
+            case "default_bind":
+                channel.exchange_bind("amq.direct", "")
+            case "default_declare":
+                channel.exchange_declare("", "direct", durable=True)
+            case "user":
+                channel.basic_publish(amqp.Message("x", user_id="somebody"), "", missing)
+            case "expiration":
+                channel.basic_publish(amqp.Message("x", expiration="soon"), "", missing)
+
     def _publish(
         self, exchange: str, routing_key: str, mandatory: bool, body: str, priority: int | None, headers: dict[str, Any]
     ) -> Any:
@@ -300,7 +434,7 @@ class Player:
         else:
             self._channel.basic_reject(self._tag(index, False), requeue)
 
-    def _consume(self, queue: str, tag: str, prefetch: int, no_ack: bool, exclusive: bool) -> Any:
+    def _consume(self, queue: str, tag: str, prefetch: int, no_ack: bool, exclusive: bool, priority: int | None) -> Any:
         self._channel.basic_qos(0, prefetch, False)
         (self._no_ack.add if no_ack else self._no_ack.discard)(tag)
         self._channel.basic_consume(
@@ -308,6 +442,7 @@ class Player:
             tag,
             no_ack=no_ack,
             exclusive=exclusive,
+            arguments={} if priority is None else {"x-priority": priority},
             callback=self._delivered,
             on_cancel=lambda lost: self._events.append(("cancelled", lost)),
         )
@@ -315,8 +450,8 @@ class Player:
     def _cancel(self, tag: str) -> Any:
         self._channel.basic_cancel(tag)
 
-    def _delete_queue(self, queue: str, if_unused: bool) -> Any:
-        return self._channel.queue_delete(self._prefix + queue, if_unused=if_unused)
+    def _delete_queue(self, queue: str, if_unused: bool, if_empty: bool) -> Any:
+        return self._channel.queue_delete(self._prefix + queue, if_unused=if_unused, if_empty=if_empty)
 
     def _delete_exchange(self, exchange: str, if_unused: bool) -> Any:
         self._channel.exchange_delete(self._prefix + exchange, if_unused=if_unused)

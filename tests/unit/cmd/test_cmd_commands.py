@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from nova_fakes import exceptions
 from nova_fakes.cmd import exits
 from nova_fakes.cmd.main import cli
 
+NAMES = cli.list_commands(click.Context(cli))
 # The instances of the recording client in conftest.py.
 WEB = "11111111-1111-4111-8111-111111111111"
 TWINS = ("22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333")
@@ -19,12 +21,12 @@ TWINS = ("22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333
 def test_help_lists_every_command_and_the_exit_codes(run):
     ran = run("--help")
     assert ran.code == 0
-    for name in cli.commands:
+    for name in NAMES:
         assert f"  {name}" in ran.out
     assert "3 no sandbox runs" in " ".join(ran.out.split())
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_help(run, name):
     ran = run(name, "--help")
     assert ran.code == 0

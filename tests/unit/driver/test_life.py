@@ -192,6 +192,17 @@ def act(driver, instance, vifs, name):
     }[name]()
 
 
+def test_a_nova_compute_that_starts_waits_for_no_port(driver):
+    instance, vifs = make_instance(), [make_vif(active=False)]
+    spawn(driver, instance, vifs)
+    driver.power_off(instance)
+    driver.virtapi.waited.clear()
+    driver.resume_state_on_host_boot(None, instance, vifs, None)
+    assert driver.virtapi.waited == []
+    driver.reboot(None, instance, vifs, "HARD")
+    assert len(driver.virtapi.waited) == 1
+
+
 @pytest.mark.parametrize(("names", "expected"), CHANGES)
 def test_power_states_and_links_follow(driver, names, expected):
     instance, vifs = make_instance(), [make_vif()]
