@@ -105,17 +105,18 @@ def queue_type(arguments: Table) -> str:
     return str(arguments["x-queue-type"][1]) if "x-queue-type" in arguments else "classic"
 
 
-def check_queue(where: str, arguments: Table) -> None:
+def check_queue(where: str, arguments: Table, *, exclusive: bool = False) -> None:
     """Refuse what no queue of its type can be declared with.
 
     :param where: "queue 'q' in vhost '/'"
+    :param exclusive: it is, and so has no master to be located
     """
     _check_values(where, arguments, ("x-queue-type",))
     kind = queue_type(arguments)
     _check_values(where, arguments, tuple(name for name in _CHECKS if name in QUEUE_ARGUMENTS[kind]))
     _check_names(where, kind, arguments, QUEUE_ARGUMENTS)
     locator = arguments.get("x-queue-master-locator")
-    if locator is not None and kind == "classic" and locator[1] not in _MASTER_LOCATORS:
+    if locator is not None and not exclusive and kind == "classic" and locator[1] not in _MASTER_LOCATORS:
         # RabbitMQ looks for a module of that name, and crashes where there is none.
         raise internal_error()
     segment = arguments.get("x-stream-max-segment-size-bytes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from nova_fakes.rabbit.arguments import queue_type
-from nova_fakes.rabbit.errors import SoftError
+from nova_fakes.rabbit.errors import SoftError, internal_error
 from nova_fakes.rabbit.exchange import ALTERNATE, Exchange
 from nova_fakes.rabbit.queue import Queue
 from nova_fakes.rabbit.reply_to import REPLY_TO
@@ -169,8 +169,11 @@ class Declarations:
 
     def _new_queue_name(self, name: str, arguments: Table) -> str:
         if not name:
-            if arguments.get("x-queue-type", ("S", "classic"))[1] not in ("quorum", "stream"):
+            kind = queue_type(arguments)
+            if kind == "classic":
                 return self.broker.unique_name("amq.gen")
+            if kind not in ("quorum", "stream"):
+                raise internal_error()  # RabbitMQ looks up what the type forbids before it checks the type
             text = f"Cannot declare a server-named queue for type rabbit_{queue_type(arguments)}_queue"
             raise SoftError("PRECONDITION_FAILED", text)
         if name.startswith("amq."):

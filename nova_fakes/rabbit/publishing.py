@@ -37,6 +37,7 @@ class Publishing(Declarations):
         self.reply_name: str | None = None
         self._writable: set[str] = set()
         self._exchanges = self.vhost.exchanges
+        self._has_returned = False
 
     def confirm_select(self) -> None:
         """Have published messages confirmed from now on (confirm.select)."""
@@ -109,6 +110,9 @@ class Publishing(Declarations):
             message = _without_bcc(message)
         if not queues:
             if mandatory:
+                if self._has_returned:
+                    self.flush_confirms()  # RabbitMQ confirms each at once that no queue has to take
+                self._has_returned = True
                 self.receiver.returned(message, CODES["NO_ROUTE"], "NO_ROUTE")
             return True
         if len(queues) == 1:
@@ -134,6 +138,7 @@ class Publishing(Declarations):
 
     def flush_confirms(self) -> None:
         """Answer what has been settled since the last time; the broker calls it at the end of a turn."""
+        self._has_returned = False
         if self.confirms is not None:
             self.confirms.flush(self.receiver.acked, self.receiver.nacked)
 

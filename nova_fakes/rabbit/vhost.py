@@ -151,7 +151,7 @@ class VirtualHost:
         if exchange is not None and exchange[0] != "S":
             text = f"invalid type '{TYPE_NAMES[exchange[0]]}' for arg 'x-dead-letter-exchange' in {where}"
             raise SoftError("PRECONDITION_FAILED", text)
-        check_queue(where, arguments)
+        check_queue(where, arguments, exclusive=owner is not None)
         kind = queue_type(arguments)
         if kind != "classic":
             _check_replicated(where, durable, auto_delete, owner)
