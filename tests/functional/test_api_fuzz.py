@@ -66,8 +66,21 @@ def network_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
     sub = made(stack, "network", "/v2.0/subnets", {"subnet": subnet}, "subnet", "id")
     port = made(stack, "network", "/v2.0/ports", {"port": {"network_id": net}}, "port", "id")
     router = made(stack, "network", "/v2.0/routers", {"router": {}}, "router", "id")
+    policy = made(stack, "network", "/v2.0/qos/policies", {"policy": {"name": "x"}}, "policy", "id")
+    rule = {"minimum_bandwidth_rule": {"min_kbps": 1}}
+    rules = f"/v2.0/qos/policies/{policy}/minimum_bandwidth_rules"
+    rule_id = made(stack, "network", rules, rule, "minimum_bandwidth_rule", "id")
+    public = made(stack, "network", "/v2.0/networks", {"network": {"router:external": True}}, "network", "id")
+    made(stack, "network", "/v2.0/subnets", {"subnet": {**subnet, "network_id": public}})
+    asked = {"floating_network_id": public}
+    floating = made(stack, "network", "/v2.0/floatingips", {"floatingip": asked}, "floatingip", "id")
     return {
-        "record_id": [net, sub, port, router],
+        "record_id": [net, sub, port, router, rule_id, policy],
+        "parent_id": [policy, floating],
+        "qos_policy_id": [policy],
+        "internal_port_id": [port],
+        "network_id": [net],
+        "name": ["minimum_bandwidth"],
         "port_id": [port],
         "router_id": [router],
         "trunk_id": [port],

@@ -78,7 +78,7 @@ def test_lists_come_in_pages_and_hide_bindings_from_users(url: str) -> None:
         ("/v2.0/nothing", "member", 404, "HTTPNotFound"),
         ("/v2.0/ports/none", "member", 404, "PortNotFound"),
         ("/v2.0/ports?colour=red", "member", 400, "HTTPBadRequest"),
-        ("/v2.0/segments", "member", 404, "HTTPNotFound"),
+        ("/v2.0/metering/metering-labels", "member", 404, "HTTPNotFound"),
     ],
 )
 def test_refusals_have_neutrons_body(url: str, path: str, token: str, status: int, kind: str) -> None:

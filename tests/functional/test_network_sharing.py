@@ -1,4 +1,4 @@
-"""Subnet pools, trunks, host names and policies of the network fake, as openstacksdk sees them, without a socket."""
+"""Subnet pools, trunks, names, policies, segments and more of the network fake, as openstacksdk sees them."""
 
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -218,3 +218,117 @@ def test_host_names_of_ports(demo, ports) -> None:
         with pytest.raises(exceptions.BadRequestException):
             demo.network.update_port(ports[0], **wrong)
     assert demo.network.create_network(name="d", dns_domain="my.org.").dns_domain == "my.org."
+
+
+def test_a_port_asks_placement_for_its_minimum_bandwidth(admin, demo, ports) -> None:
+    port = ports[0]
+    policy = admin.network.create_qos_policy(name="q", is_shared=True)
+    least = admin.network.create_qos_minimum_bandwidth_rule(policy, min_kbps=1000, direction="egress")
+    admin.network.create_qos_bandwidth_limit_rule(policy, max_kbps=2000, max_burst_kbps=200)
+    admin.network.create_qos_dscp_marking_rule(policy, dscp_mark=26)
+    demo.network.update_port(port, qos_policy_id=policy.id)
+    assert demo.network.get_port(port.id).resource_request is None
+    asked = admin.network.get_port(port.id).resource_request
+    (group,) = asked["request_groups"]
+    assert asked["same_subtree"] == [group["id"]]
+    assert group["resources"] == {"NET_BW_EGR_KILOBIT_PER_SEC": 1000}
+    assert group["required"] == ["CUSTOM_NETWORK_TUNNEL_PROVIDER", "CUSTOM_VNIC_TYPE_NORMAL"]
+    for wrong in ({"min_kbps": 3000}, {"min_kbps": 1, "direction": "egress"}):
+        with pytest.raises(exceptions.ConflictException):
+            admin.network.create_qos_minimum_bandwidth_rule(policy, **wrong)
+    with pytest.raises(exceptions.BadRequestException):
+        admin.network.update_qos_dscp_marking_rule(
+            next(admin.network.qos_dscp_marking_rules(policy)), policy, dscp_mark=1
+        )
+    with pytest.raises(exceptions.ConflictException, match=f"used by port {port.id}"):
+        admin.network.delete_qos_policy(policy)
+    with pytest.raises(exceptions.ForbiddenException):
+        demo.network.create_qos_policy(name="own")
+    admin.network.update_port(port, device_owner="compute:nova", device_id="x")
+    for change in (
+        lambda: admin.network.delete_qos_minimum_bandwidth_rule(least, policy),
+        lambda: admin.network.update_port(port, qos_policy_id=None),
+    ):
+        with pytest.raises(exceptions.HttpException, match="Placement"):
+            change()
+    demo.network.delete_port(port)
+    assert {rule["type"] for rule in admin.network.get_qos_policy(policy).rules} == {
+        "bandwidth_limit",
+        "dscp_marking",
+        "minimum_bandwidth",
+    }
+    admin.network.delete_qos_policy(policy)
+    assert "minimum_bandwidth" in {one.type for one in demo.network.qos_rule_types()}
+
+
+def test_the_policy_of_a_network_holds_for_its_ports(admin, demo) -> None:
+    policy = admin.network.create_qos_policy(name="q", is_shared=True)
+    admin.network.create_qos_minimum_packet_rate_rule(policy, min_kpps=5, direction="any")
+    network = admin.network.create_network(
+        name="n", provider_network_type="vlan", provider_physical_network="phys-1", provider_segmentation_id=7
+    )
+    port = admin.network.create_port(network_id=network.id)
+    admin.network.update_network(network, qos_policy_id=policy.id)
+    shown = admin.network.get_port(port.id)
+    assert (shown.qos_policy_id, shown.qos_network_policy_id) == (None, policy.id)
+    (group,) = shown.resource_request["request_groups"]
+    assert group["resources"] == {"NET_PACKET_RATE_KILOPACKET_PER_SEC": 5}
+    own = admin.network.create_qos_policy(name="own")
+    admin.network.create_qos_minimum_bandwidth_rule(own, min_kbps=5, direction="ingress")
+    (group,) = admin.network.update_port(port, qos_policy_id=own.id).resource_request["request_groups"]
+    assert group["required"] == ["CUSTOM_PHYSNET_PHYS_1", "CUSTOM_VNIC_TYPE_NORMAL"]
+
+
+def test_single_ports_of_a_floating_ip(admin, demo, ports) -> None:
+    public = admin.network.create_network(name="public", is_router_external=True)
+    admin.network.create_subnet(network_id=public.id, cidr="203.0.113.0/24", ip_version=4)
+    floating = demo.network.create_ip(floating_network_id=public.id)
+    one, two, _ = ports
+    asked = {"internal_port_id": one.id, "internal_port": 22, "external_port": 2222, "protocol": "tcp"}
+    with pytest.raises(exceptions.BadRequestException, match="not reachable"):
+        demo.network.create_port_forwarding(floatingip_id=floating.id, **asked)
+    router = demo.network.create_router(external_gateway_info={"network_id": public.id})
+    demo.network.add_interface_to_router(router, subnet=one.fixed_ips[0]["subnet_id"])
+    made = demo.network.create_port_forwarding(floatingip_id=floating.id, **asked)
+    assert made.internal_ip_address == one.fixed_ips[0]["ip_address"]
+    with pytest.raises(exceptions.BadRequestException, match="collision"):
+        demo.network.create_port_forwarding(floatingip_id=floating.id, **{**asked, "internal_port_id": two.id})
+    shown = demo.network.get_ip(floating.id)
+    assert [row["external_port"] for row in shown.to_dict()["port_forwardings"]] == [2222]
+    with pytest.raises(exceptions.ConflictException, match="in use by Port Forwarding"):
+        demo.network.update_ip(floating, port_id=two.id)
+    with pytest.raises(exceptions.NotFoundException):
+        admin.network.get_port_forwarding(made.id, two.id)
+    demo.network.update_port_forwarding(made.id, floating.id, external_port=2200)
+    demo.network.delete_port(one)
+    assert list(demo.network.port_forwardings(floating)) == []
+    assert demo.network.get_ip(floating.id).router_id is None
+
+
+def test_what_a_network_is_made_of(stack, admin, demo) -> None:
+    scope = admin.network.create_address_scope(name="s", ip_version=4)
+    pool = admin.network.create_subnet_pool(
+        name="p", prefixes=["10.8.0.0/16"], default_prefixlen=24, address_scope_id=scope.id
+    )
+    network = admin.network.create_network(name="n")
+    admin.network.create_subnet(network_id=network.id, ip_version=4, subnet_pool_id=pool.id)
+    shown = admin.network.get_network(network.id)
+    assert (shown.ipv4_address_scope_id, shown.ipv6_address_scope_id) == (scope.id, None)
+    assert shown.availability_zones == ["nova"]
+    (first,) = admin.network.segments(network_id=network.id)
+    assert first.network_type == "vxlan"
+    second = admin.network.create_segment(
+        network_id=network.id, network_type="vlan", physical_network="phys", segmentation_id=9
+    )
+    subnet = admin.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.9.0.0/24", segment_id=second.id)
+    with pytest.raises(exceptions.ConflictException, match="still associated"):
+        admin.network.delete_segment(second)
+    assert list(demo.network.segments()) == []
+    assert stack.network is not None
+    state = stack.network.dump()
+    del state["segments"]
+    stack.network.load(state)
+    assert len(list(admin.network.segments(network_id=network.id))) == 1
+    assert admin.network.get_subnet(subnet.id).segment_id == second.id
+    assert {one.resource for one in demo.network.availability_zones()} == {"network", "router"}
+    assert [one.name for one in demo.network.service_providers()] == ["single_node"]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import flask
 
 from nova_fakes.api.auth import TokenValidator, authenticate
-from nova_fakes.api.network.caller import Caller
+from nova_fakes.api.network.body import arguments, asked, caller, fields, wrapped
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.description import description
 from nova_fakes.api.network.extensions import EXTENSIONS
+from nova_fakes.api.network.nested import Nested
+from nova_fakes.api.network.nested_routes import add_nested
 from nova_fakes.api.network.query import Page, Query
+from nova_fakes.api.network.record_routes import add_records
 from nova_fakes.api.network.refusals import bad_request, not_found
 from nova_fakes.api.network.service import NetworkService
 from nova_fakes.api.network.table import Record
@@ -31,6 +34,7 @@ _KINDS: Final[Mapping[int, str]] = {
 }
 _TAGGED: Final = (
     "networks", "subnets", "ports", "routers", "floatingips", "security-groups", "subnetpools", "trunks",
+    "qos/policies", "segments",
 )  # fmt: skip
 
 
@@ -48,8 +52,12 @@ def create_app(service: NetworkService, tokens: TokenValidator) -> flask.Flask:
     _add_routers(app, service)
     _add_quotas(app, service)
     _add_trunks(app, service)
+    add_records(app)
     for collection in service.collections:
-        _add_collection(app, collection)
+        if isinstance(collection, Nested):
+            add_nested(app, collection)
+        else:
+            _add_collection(app, collection)
     publish(app, "network", "v2.0", description(service.collections))
     return app
 
@@ -61,31 +69,6 @@ def _render(error: ApiError) -> flask.Response:
     return reply({"NeutronError": {"type": kind, "message": error.message, "detail": ""}}, error.status)
 
 
-def _caller() -> Caller:
-    return Caller.from_token(flask.g.token)
-
-
-def _arguments() -> dict[str, list[str]]:
-    return dict(flask.request.args.lists())
-
-
-def _fields(record: Record, fields: frozenset[str]) -> Record:
-    return {name: value for name, value in record.items() if name in fields} if fields else record
-
-
-def _asked() -> frozenset[str]:
-    return frozenset(name for value in flask.request.args.getlist("fields") for name in value.split(",") if name)
-
-
-def _body(name: str) -> Record:
-    body = json_object()
-    if name not in body:
-        raise bad_request(f"Unable to find '{name}' in request body")
-    if not isinstance(body[name], dict):
-        raise bad_request(f"Object '{name}' contains invalid data")
-    return cast(Record, body[name])
-
-
 def _add_discovery(app: flask.Flask, service: NetworkService) -> None:
     def versions() -> flask.Response:
         link = {"rel": "self", "href": f"{base_url()}/v2.0/"}
@@ -93,7 +76,7 @@ def _add_discovery(app: flask.Flask, service: NetworkService) -> None:
 
     def resources() -> flask.Response:
         root = f"{base_url()}/v2.0"
-        paths = sorted(_path(collection) for collection in service.collections)
+        paths = sorted(one.path for one in service.collections if not isinstance(one, Nested))
         return reply(
             {
                 "resources": [
@@ -108,7 +91,7 @@ def _add_discovery(app: flask.Flask, service: NetworkService) -> None:
         )
 
     def extensions() -> flask.Response:
-        return reply({"extensions": [_fields(extension, _asked()) for extension in EXTENSIONS]})
+        return reply({"extensions": [fields(extension, asked()) for extension in EXTENSIONS]})
 
     def extension(alias: str) -> flask.Response:
         for known in EXTENSIONS:
@@ -122,17 +105,13 @@ def _add_discovery(app: flask.Flask, service: NetworkService) -> None:
     app.add_url_rule("/v2.0/extensions/<alias>", "extension", extension)
 
 
-def _path(collection: Collection) -> str:
-    return collection.plural.replace("_", "-")
-
-
 def _add_collection(app: flask.Flask, collection: Collection) -> None:
-    name, plural, path = collection.name, collection.plural, _path(collection)
+    name, plural, path = collection.name, collection.plural, collection.path
 
     def index() -> flask.Response:
-        query = Query.parse(_arguments(), collection.schema, collection.filters)
-        page = collection.list(_caller(), query)
-        body: Record = {plural: [_fields(record, query.fields) for record in page.records]}
+        query = Query.parse(arguments(), collection.schema, collection.filters)
+        page = collection.list(caller(), query)
+        body: Record = {plural: [fields(record, query.fields) for record in page.records]}
         links = _links(path, page, query)
         if links:
             body[f"{plural}_links"] = links
@@ -141,21 +120,21 @@ def _add_collection(app: flask.Flask, collection: Collection) -> None:
     def create() -> flask.Response:
         body = json_object()
         if plural not in body:
-            return reply({name: collection.create(_caller(), _body(name))}, 201)
+            return reply({name: collection.create(caller(), wrapped(name))}, 201)
         items = body[plural]
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise bad_request("Body contains invalid data")
         unwrapped = [item[name] if isinstance(item.get(name), dict) else item for item in items]
-        return reply({plural: collection.create_many(_caller(), unwrapped)}, 201)
+        return reply({plural: collection.create_many(caller(), unwrapped)}, 201)
 
     def show(record_id: str) -> flask.Response:
-        return reply({name: _fields(collection.get(_caller(), record_id), _asked())})
+        return reply({name: fields(collection.get(caller(), record_id), asked())})
 
     def update(record_id: str) -> flask.Response:
-        return reply({name: collection.update(_caller(), record_id, _body(name))})
+        return reply({name: collection.update(caller(), record_id, wrapped(name))})
 
     def delete(record_id: str) -> flask.Response:
-        collection.delete(_caller(), record_id)
+        collection.delete(caller(), record_id)
         return flask.Response(status=204)
 
     app.add_url_rule(f"/v2.0/{path}", f"{plural}_index", index, methods=["GET"])
@@ -184,7 +163,7 @@ def _links(path: str, page: Page, query: Query) -> list[dict[str, str]]:
 
 def _add_tags(app: flask.Flask, collection: Collection, url: str) -> None:
     def current(record_id: str) -> list[str]:
-        return list(collection.get(_caller(), record_id)["tags"])
+        return list(collection.get(caller(), record_id)["tags"])
 
     def sent() -> list[str]:
         tags = json_object().get("tags")
@@ -196,13 +175,13 @@ def _add_tags(app: flask.Flask, collection: Collection, url: str) -> None:
         return reply({"tags": current(record_id)})
 
     def replace(record_id: str) -> flask.Response:
-        return reply({"tags": collection.set_tags(_caller(), record_id, sent())})
+        return reply({"tags": collection.set_tags(caller(), record_id, sent())})
 
     def extend(record_id: str) -> flask.Response:
-        return reply({"tags": collection.set_tags(_caller(), record_id, current(record_id) + sent())}, 201)
+        return reply({"tags": collection.set_tags(caller(), record_id, current(record_id) + sent())}, 201)
 
     def clear(record_id: str) -> flask.Response:
-        collection.set_tags(_caller(), record_id, [])
+        collection.set_tags(caller(), record_id, [])
         return flask.Response(status=204)
 
     def require(record_id: str, tag: str) -> list[str]:
@@ -216,11 +195,11 @@ def _add_tags(app: flask.Flask, collection: Collection, url: str) -> None:
         return flask.Response(status=204)
 
     def add(record_id: str, tag: str) -> flask.Response:
-        collection.set_tags(_caller(), record_id, [*current(record_id), tag])
+        collection.set_tags(caller(), record_id, [*current(record_id), tag])
         return flask.Response(status=201)
 
     def remove(record_id: str, tag: str) -> flask.Response:
-        collection.set_tags(_caller(), record_id, [other for other in require(record_id, tag) if other != tag])
+        collection.set_tags(caller(), record_id, [other for other in require(record_id, tag) if other != tag])
         return flask.Response(status=204)
 
     prefix = f"{collection.plural}_tags"
@@ -237,28 +216,28 @@ def _add_bindings(app: flask.Flask, service: NetworkService) -> None:
     bindings = service.bindings
 
     def index(port_id: str) -> flask.Response:
-        arguments = {name: values for name, values in _arguments().items() if name != "fields"}
-        unknown = arguments.keys() - {"host", "vif_type", "vnic_type", "status"}
+        filters = {name: values for name, values in arguments().items() if name != "fields"}
+        unknown = filters.keys() - {"host", "vif_type", "vnic_type", "status"}
         if unknown:
             raise bad_request(f"{sorted(unknown)} is invalid attribute for filtering")
-        found = bindings.list(_caller(), port_id, arguments)
-        return reply({"bindings": [_fields(binding, _asked()) for binding in found]})
+        found = bindings.list(caller(), port_id, filters)
+        return reply({"bindings": [fields(binding, asked()) for binding in found]})
 
     def create(port_id: str) -> flask.Response:
-        return reply({"binding": bindings.create(_caller(), port_id, _body("binding"))}, 201)
+        return reply({"binding": bindings.create(caller(), port_id, wrapped("binding"))}, 201)
 
     def show(port_id: str, host: str) -> flask.Response:
-        return reply({"binding": _fields(bindings.get(_caller(), port_id, host), _asked())})
+        return reply({"binding": fields(bindings.get(caller(), port_id, host), asked())})
 
     def update(port_id: str, host: str) -> flask.Response:
-        return reply({"binding": bindings.update(_caller(), port_id, host, _body("binding"))})
+        return reply({"binding": bindings.update(caller(), port_id, host, wrapped("binding"))})
 
     def delete(port_id: str, host: str) -> flask.Response:
-        bindings.delete(_caller(), port_id, host)
+        bindings.delete(caller(), port_id, host)
         return flask.Response(status=204)
 
     def activate(port_id: str, host: str) -> flask.Response:
-        return reply(bindings.activate(_caller(), port_id, host))  # Neutron wraps this one in nothing
+        return reply(bindings.activate(caller(), port_id, host))  # Neutron wraps this one in nothing
 
     url = "/v2.0/ports/<port_id>/bindings"
     app.add_url_rule(url, "bindings_index", index, methods=["GET"])
@@ -271,10 +250,10 @@ def _add_bindings(app: flask.Flask, service: NetworkService) -> None:
 
 def _add_routers(app: flask.Flask, service: NetworkService) -> None:
     def add(router_id: str) -> flask.Response:
-        return reply(service.routers.add_interface(_caller(), router_id, json_object()))
+        return reply(service.routers.add_interface(caller(), router_id, json_object()))
 
     def remove(router_id: str) -> flask.Response:
-        return reply(service.routers.remove_interface(_caller(), router_id, json_object()))
+        return reply(service.routers.remove_interface(caller(), router_id, json_object()))
 
     url = "/v2.0/routers/<router_id>"
     app.add_url_rule(f"{url}/add_router_interface", "add_router_interface", add, methods=["PUT"])
@@ -283,13 +262,13 @@ def _add_routers(app: flask.Flask, service: NetworkService) -> None:
 
 def _add_trunks(app: flask.Flask, service: NetworkService) -> None:
     def index(trunk_id: str) -> flask.Response:
-        return reply(service.trunks.sub_ports(_caller(), trunk_id))
+        return reply(service.trunks.sub_ports(caller(), trunk_id))
 
     def add(trunk_id: str) -> flask.Response:
-        return reply(service.trunks.add(_caller(), trunk_id, json_object()))
+        return reply(service.trunks.add(caller(), trunk_id, json_object()))
 
     def remove(trunk_id: str) -> flask.Response:
-        return reply(service.trunks.remove(_caller(), trunk_id, json_object()))
+        return reply(service.trunks.remove(caller(), trunk_id, json_object()))
 
     url = "/v2.0/trunks/<trunk_id>"
     app.add_url_rule(f"{url}/get_subports", "get_subports", index, methods=["GET"])
@@ -301,28 +280,28 @@ def _add_quotas(app: flask.Flask, service: NetworkService) -> None:
     quotas = service.quotas
 
     def index() -> flask.Response:
-        return reply({"quotas": quotas.list(_caller())})
+        return reply({"quotas": quotas.list(caller())})
 
     def show(project_id: str) -> flask.Response:
         if project_id in ("tenant", "project"):  # asks who the caller is
-            own = _caller().project_id
+            own = caller().project_id
             return reply({project_id: {"project_id": own, "tenant_id": own}})
-        return reply({"quota": quotas.get(_caller(), project_id)})
+        return reply({"quota": quotas.get(caller(), project_id)})
 
     def defaults(project_id: str) -> flask.Response:
-        return reply({"quota": quotas.defaults(_caller(), project_id)})
+        return reply({"quota": quotas.defaults(caller(), project_id)})
 
     def details(project_id: str) -> flask.Response:
-        return reply({"quota": quotas.details(_caller(), project_id)})
+        return reply({"quota": quotas.details(caller(), project_id)})
 
     def update(project_id: str) -> flask.Response:
         body: dict[str, Any] = {
-            name: value for name, value in _body("quota").items() if name not in ("force", "check_limit")
+            name: value for name, value in wrapped("quota").items() if name not in ("force", "check_limit")
         }
-        return reply({"quota": quotas.update(_caller(), project_id, body)})
+        return reply({"quota": quotas.update(caller(), project_id, body)})
 
     def delete(project_id: str) -> flask.Response:
-        quotas.delete(_caller(), project_id)
+        quotas.delete(caller(), project_id)
         return flask.Response(status=204)
 
     url = "/v2.0/quotas"

@@ -32,7 +32,7 @@ class Collection(ABC):
         state: the service's tables.
     """
 
-    schema: ClassVar[Schema]
+    schema: Schema
     kind: ClassVar[str]
     """What the type of its 404 begins with ("Network")."""
     filters: ClassVar[tuple[str, ...]] = ()
@@ -51,6 +51,11 @@ class Collection(ABC):
     def plural(self) -> str:
         """Plural name, which wraps lists."""
         return f"{self.schema.name}s"
+
+    @property
+    def path(self) -> str:
+        """Path of the collection below the version's."""
+        return self.plural.replace("_", "-")
 
     @property
     @abstractmethod
@@ -220,12 +225,16 @@ class Collection(ABC):
         if limit >= 0 and self.state.usage(project_id, resource) >= limit:
             raise over_quota(resource)
 
+    @staticmethod
+    def _new_id() -> str:
+        return str(uuid.uuid4())
+
     def _record(self, wanted: Mapping[str, Any], **more: Any) -> Record:
         """Return a new record of `wanted`, with what every record has."""
         now = self.state.stamp()
         project = wanted["project_id"]
         return {
-            "id": str(uuid.uuid4()),
+            "id": self._new_id(),
             **wanted,
             "tenant_id": project,
             "tags": [],

@@ -15,6 +15,8 @@ __all__ = ["description"]
 
 #: What nearly every request may be refused with.
 REFUSED = (400, 401, 403, 404, 409, 503)
+#: Where servers may have claimed in placement what would change.
+_IN_PLACEMENT = ("/v2.0/ports", "/v2.0/networks", "/v2.0/qos/policies")
 _TEXT: Mapping[str, Any] = {"type": "string"}
 _LIMIT: Mapping[str, Any] = {"type": "integer", "minimum": -1}
 _PAGING: Mapping[str, Any] = {
@@ -53,7 +55,7 @@ _SUB_PORTS = {
 
 def description(collections: Sequence[Collection]) -> Any:
     """Return what describes the paths of these collections, as `nova_fakes.api.openapi.publish` wants it."""
-    by_path = {f"/v2.0/{one.plural.replace('_', '-')}": one for one in collections}
+    by_path = {f"/v2.0/{one.path}": one for one in collections}
     bodies: dict[tuple[str, str], Any] = {
         ("PUT", "/v2.0/quotas/<project_id>"): _wrapped("quota", dict.fromkeys(DEFAULT_QUOTAS, _LIMIT)),
         ("POST", "/v2.0/ports/<port_id>/bindings"): _wrapped("binding", _BINDING, ["host"]),
@@ -68,7 +70,7 @@ def description(collections: Sequence[Collection]) -> Any:
         status = _MADE[method]
         if collection is not None and last != "tags":
             if method in ("POST", "PUT"):
-                body = _body(collection.schema, new=method == "POST")
+                body = _body(collection.schema, getattr(collection, "parent_key", ""), new=method == "POST")
             elif method == "GET":
                 query = _filters(collection)
         elif last.startswith(("add_", "remove_")):
@@ -82,13 +84,15 @@ def description(collections: Sequence[Collection]) -> Any:
                     "required": ["tags"],
                     "properties": {"tags": {"type": "array", "items": {"type": "string", "maxLength": 255}}},
                 }
-        return Operation((status, *REFUSED), body=body, query=query)
+        refused = (*REFUSED, 501) if path.startswith(_IN_PLACEMENT) and method != "GET" else REFUSED
+        return Operation((status, *refused), body=body, query=query)
 
     return describe
 
 
-def _body(schema: Schema, *, new: bool) -> dict[str, Any]:
+def _body(schema: Schema, parent: str, *, new: bool) -> dict[str, Any]:
     allowed = {name: one for name, one in schema.attributes.items() if (one.post if new else one.put)}
+    allowed.pop(parent, None)
     properties = {name: schema_of(one.check) for name, one in allowed.items() if name != "tenant_id"}
     required = [name for name, one in allowed.items() if new and one.default is REQUIRED]
     return _wrapped(schema.name, properties, required)

@@ -10,6 +10,7 @@ from nova_fakes.api.network import events, values
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.ports import Ports
+from nova_fakes.api.network.qos_policies import QosPolicies
 from nova_fakes.api.network.query import Query
 from nova_fakes.api.network.refusals import bad_request, bad_resource, conflict, forbidden, not_found
 from nova_fakes.api.network.routers import Routers
@@ -30,6 +31,7 @@ class FloatingIPs(Collection):
         state: the service's tables.
         ports: the ports; one that is deleted loses its floating IPs.
         routers: the routers; one must lead from the fixed IP to the external network.
+        policies: the policies of quality of service.
     """
 
     kind = "FloatingIP"
@@ -44,11 +46,15 @@ class FloatingIPs(Collection):
             "router_id": Attribute(post=False, put=False),
             "status": Attribute(post=False, put=False),
             "port_details": Attribute(post=False, put=False, filters=False),
+            "port_forwardings": Attribute(post=False, put=False, filters=False),
+            "qos_policy_id": Attribute(values.optional(values.uuid_string), default=None),
+            "qos_network_policy_id": Attribute(post=False, put=False, filters=False),
         },
     )
 
-    def __init__(self, state: State, ports: Ports, routers: Routers) -> None:
+    def __init__(self, state: State, ports: Ports, routers: Routers, policies: QosPolicies) -> None:
         super().__init__(state)
+        self._policies = policies
         self._ports = ports
         self._routers = routers
         ports.on_delete.append(self._port_deleted)
@@ -67,7 +73,18 @@ class FloatingIPs(Collection):
         port = self.state.ports.get(record["port_id"]) if record["port_id"] else None
         names = ("name", "network_id", "mac_address", "admin_state_up", "status", "device_id", "device_owner")
         details = None if port is None else {name: port[name] for name in names}
-        return {**record, "port_details": details}
+        shown = ("protocol", "internal_ip_address", "internal_port", "external_port", "id", "internal_port_id")
+        network = self.state.networks.get(record["floating_network_id"]) or {}
+        return {
+            "qos_policy_id": None,
+            **record,
+            "qos_network_policy_id": network.get("qos_policy_id"),
+            "port_details": details,
+            "port_forwardings": [
+                {name: one[name] for name in shown}
+                for one in self.state.port_forwardings.find("floatingip_id", record["id"])
+            ],
+        }
 
     def _candidates(self, query: Query) -> Iterable[Record]:
         for name in ("port_id", "floating_ip_address", "floating_network_id"):
@@ -90,6 +107,7 @@ class FloatingIPs(Collection):
         address, subnet_id = values["floating_ip_address"], values.pop("subnet_id")
         if address is not None and not caller.is_privileged:
             raise forbidden("create_floatingip:floating_ip_address")
+        self._policies.change(caller, None, values["qos_policy_id"])
         self._enforce_quota(values["project_id"])
         found = self._association(caller, values, None, network["id"])
         record = self._record(
@@ -101,8 +119,12 @@ class FloatingIPs(Collection):
         return self.table.insert(record)
 
     def _update(self, caller: Caller, old: Record, values: Record) -> Record:
+        if "qos_policy_id" in values:
+            self._policies.change(caller, old.get("qos_policy_id"), values["qos_policy_id"])
         if not values.keys() & {"port_id", "fixed_ip_address"}:
             return self.state.update(self.table, old["id"], values)
+        if self.state.port_forwardings.count("floatingip_id", old["id"]):
+            raise conflict("FipInUseByPortForwarding", f"Floating IP {old['id']} in use by Port Forwarding resources.")
         wanted = {"port_id": old["port_id"], "fixed_ip_address": None, **values}
         if "port_id" not in values and values.get("fixed_ip_address") is None:
             wanted["fixed_ip_address"] = old["fixed_ip_address"]
@@ -116,6 +138,8 @@ class FloatingIPs(Collection):
         return new
 
     def _delete(self, caller: Caller, record: Record) -> None:
+        for one in self.state.port_forwardings.find("floatingip_id", record["id"]):
+            self.state.port_forwardings.delete(one["id"])
         self.table.delete(record["id"])
         for port in self.state.ports.find("device_id", record["id"]):
             if port["device_owner"] == OWNER:
@@ -148,6 +172,11 @@ class FloatingIPs(Collection):
                 raise bad_resource("floatingip", "fixed_ip_address cannot be specified without a port_id")
             return {"port_id": None, "fixed_ip_address": None, "router_id": None}
         port = self._ports.find(caller, port_id)
+        if self.state.port_forwardings.count("internal_port_id", port_id):
+            raise bad_request(
+                f"Cannot associate floating IP to port {port_id} because it already has a Port Forwarding binding.",
+                "PortHasPortForwarding",
+            )
         entries = [entry for entry in port["fixed_ips"] if "." in entry["ip_address"]]
         if address is not None:
             entries = [entry for entry in entries if entry["ip_address"] == address]

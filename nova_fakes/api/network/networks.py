@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from nova_fakes.api.network import values
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.ports import Ports
+from nova_fakes.api.network.qos_policies import QosPolicies
 from nova_fakes.api.network.refusals import conflict, invalid_input
 from nova_fakes.api.network.schema import Attribute, Schema
 from nova_fakes.api.network.security_groups import SecurityGroups
+from nova_fakes.api.network.segments import TYPES, Segments, segment_number
 from nova_fakes.api.network.state import State
 from nova_fakes.api.network.table import Record, Table
+from nova_fakes.api.network.zones import HINTS, ZONES
 
 __all__ = ["Networks"]
 
-_TYPES: Final = ("flat", "local", "vlan", "vxlan")
 _AUTO_DELETED: Final = ("network:dhcp", "network:distributed")
 _LEADING_OUT: Final = ("network:router_gateway", "network:floatingip")
 _MTU_MIN, _MTU_MAX = 68, 65535
-
-
-def _segment(value: Any) -> int | None:
-    return None if value is None else int(values.integer(1, 2**24 - 1)(value))
 
 
 class Networks(Collection):
@@ -33,6 +32,8 @@ class Networks(Collection):
         state: the service's tables.
         ports: the ports, some of which go with their network.
         groups: the security groups; a project gets its default one with its first network.
+        segments: the segments; a network has one from its beginning.
+        policies: the policies of quality of service.
     """
 
     kind = "Network"
@@ -46,22 +47,31 @@ class Networks(Collection):
             "mtu": Attribute(values.integer(0, _MTU_MAX), default=0),
             "port_security_enabled": Attribute(values.boolean, default=True),
             "provider:network_type": Attribute(
-                values.optional(values.one_of(_TYPES)), guarded=True, hidden=True, put=False
+                values.optional(values.one_of(TYPES)), guarded=True, hidden=True, put=False
             ),
             "provider:physical_network": Attribute(
                 values.optional(values.string()), guarded=True, hidden=True, put=False
             ),
-            "provider:segmentation_id": Attribute(_segment, guarded=True, hidden=True, put=False),
+            "provider:segmentation_id": Attribute(segment_number, guarded=True, hidden=True, put=False),
             "dns_domain": Attribute(values.dns_domain, default="", filters=False),
+            "qos_policy_id": Attribute(values.optional(values.uuid_string)),
+            "availability_zone_hints": Attribute(HINTS, default=[], put=False, filters=False),
+            "availability_zones": Attribute(post=False, put=False, filters=False),
+            "ipv4_address_scope": Attribute(post=False, put=False, filters=False),
+            "ipv6_address_scope": Attribute(post=False, put=False, filters=False),
             "status": Attribute(post=False, put=False),
             "subnets": Attribute(post=False, put=False, filters=False),
         },
     )
 
-    def __init__(self, state: State, ports: Ports, groups: SecurityGroups) -> None:
+    def __init__(
+        self, state: State, ports: Ports, groups: SecurityGroups, segments: Segments, policies: QosPolicies
+    ) -> None:
         super().__init__(state)
         self._ports = ports
         self._groups = groups
+        self._segments = segments
+        self._policies = policies
 
     @property
     def table(self) -> Table:
@@ -77,21 +87,36 @@ class Networks(Collection):
         )
 
     def view(self, caller: Caller, record: Record) -> Record:
-        """Return a network with the ids of its subnets."""
-        subnets = [subnet["id"] for subnet in self.state.subnets.find("network_id", record["id"])]
-        shared = self.state.is_shared(caller.project_id, record)
-        return {**super().view(caller, record), "subnets": subnets, "shared": shared}
+        """Return a network with the ids of its subnets, and the address scopes that they are in."""
+        subnets = self.state.subnets.find("network_id", record["id"])
+        return {
+            "qos_policy_id": None,
+            "availability_zone_hints": [],
+            **super().view(caller, record),
+            "availability_zones": list(ZONES),
+            "ipv4_address_scope": self._address_scope(subnets, 4),
+            "ipv6_address_scope": self._address_scope(subnets, 6),
+            "subnets": [subnet["id"] for subnet in subnets],
+            "shared": self.state.is_shared(caller.project_id, record),
+        }
 
     def _create(self, caller: Caller, values: Record) -> Record:
         self._enforce_quota(values["project_id"])
         values["mtu"] = self._mtu(values["mtu"])
         values.update(self._provider(values))
+        policy_id = values.setdefault("qos_policy_id", self._policies.default(values["project_id"]))
+        self._policies.change(caller, None, policy_id)
         self._groups.default(values["project_id"])
-        return self.table.insert(self._record(values, status="ACTIVE"))
+        network = self.table.insert(self._record(values, status="ACTIVE"))
+        self._segments.begin(network)
+        return network
 
     def _update(self, caller: Caller, old: Record, values: Record) -> Record:
         if "mtu" in values:
             values["mtu"] = self._mtu(values["mtu"])
+        if "qos_policy_id" in values:
+            self._policies.change(caller, old.get("qos_policy_id"), values["qos_policy_id"])
+            self._ports.check_network_policy(old, values["qos_policy_id"])
         ports = self.state.ports.find("network_id", old["id"])
         if old["router:external"] and values.get("router:external") is False:
             leading_out = [port for port in ports if port["device_owner"] in _LEADING_OUT]
@@ -126,7 +151,16 @@ class Networks(Collection):
         for subnet in self.state.subnets.find("network_id", record["id"]):
             self.state.pools.pop(subnet["id"])
             self.state.subnets.delete(subnet["id"])
+        for segment in self.state.segments.find("network_id", record["id"]):
+            self.state.segments.delete(segment["id"])
         self.table.delete(record["id"])
+
+    def _address_scope(self, subnets: Iterable[Record], version: int) -> str | None:
+        """Return the address scope of the pool that subnets of one IP version are cut out of, or None."""
+        pools = (
+            self.state.subnetpools.get(one["subnetpool_id"] or "") for one in subnets if one["ip_version"] == version
+        )
+        return next((pool["address_scope_id"] for pool in pools if pool is not None), None)
 
     def _mtu(self, wanted: int) -> int:
         if wanted == 0:
@@ -144,39 +178,5 @@ class Networks(Collection):
             if physical is not None or segment is not None:
                 raise invalid_input("network_type required")
             kind = "vxlan"
-        if kind in ("flat", "vlan") and physical is None:
-            raise invalid_input(f"physical_network required for {kind} provider network")
-        if kind in ("local", "vxlan") and physical is not None:
-            raise invalid_input(f"provider:physical_network specified for {kind} network")
-        if kind in ("flat", "local") and segment is not None:
-            raise invalid_input(f"provider:segmentation_id specified for {kind} network")
-        if kind == "vlan" and (segment is None or segment > 4094):
-            raise invalid_input("segmentation_id out of range (1 through 4094)")
-        found = {
-            "provider:network_type": kind,
-            "provider:physical_network": physical,
-            "provider:segmentation_id": segment,
-        }
-        named = segment is not None or kind == "flat"
-        if named and any(all(network[name] == found[name] for name in found) for network in self.table):
-            raise self._segment_in_use(kind, physical, segment)
-        if kind == "vxlan" and segment is None:
-            used = {network["provider:segmentation_id"] for network in self.table}
-            while self.state.next_segment in used:
-                self.state.next_segment += 1
-            found["provider:segmentation_id"] = self.state.next_segment
-            self.state.next_segment += 1
-        return found
-
-    @staticmethod
-    def _segment_in_use(kind: str, physical: str | None, segment: int | None) -> Exception:
-        if kind == "flat":
-            return conflict(
-                "FlatNetworkInUse", f"Unable to create the flat network. Physical network {physical} is in use."
-            )
-        if kind == "vlan":
-            return conflict(
-                "VlanIdInUse",
-                f"Unable to create the network. The VLAN {segment} on physical network {physical} is in use.",
-            )
-        return conflict("TunnelIdInUse", f"Unable to create the network. The tunnel ID {segment} is in use.")
+        place = self._segments.take(kind, physical, segment)
+        return {f"provider:{name}": value for name, value in place.items()}

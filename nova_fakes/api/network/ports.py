@@ -12,8 +12,10 @@ from nova_fakes.api.network.bindings import UNBOUND, VNIC_TYPES, Bindings
 from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.dns import assignment
+from nova_fakes.api.network.qos_policies import QosPolicies
 from nova_fakes.api.network.query import Query
 from nova_fakes.api.network.refusals import bad_request, bad_resource, conflict, forbidden, not_found, refuse
+from nova_fakes.api.network.resource_request import request_of
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
 from nova_fakes.api.network.security_groups import SecurityGroups
 from nova_fakes.api.network.state import State
@@ -35,6 +37,7 @@ class Ports(Collection):
         state: the service's tables.
         groups: the security groups.
         bindings: the bindings.
+        policies: the policies of quality of service.
         notify_every_update: tell nova about every update of a server's port, as Neutron does
             (`notify_nova_on_port_data_changes`), not only about those that change what nova keeps a copy of. nova
             itself updates ports several times a boot.
@@ -65,13 +68,23 @@ class Ports(Collection):
             "dns_name": Attribute(values.dns_name, default=""),
             "dns_domain": Attribute(values.dns_domain, default="", filters=False),
             "dns_assignment": Attribute(post=False, put=False, filters=False),
+            "qos_policy_id": Attribute(values.optional(values.uuid_string), default=None),
+            "qos_network_policy_id": Attribute(post=False, put=False, filters=False),
+            "resource_request": Attribute(post=False, put=False, hidden=True, filters=False),
         },
     )
 
     def __init__(
-        self, state: State, groups: SecurityGroups, bindings: Bindings, *, notify_every_update: bool = False
+        self,
+        state: State,
+        groups: SecurityGroups,
+        bindings: Bindings,
+        policies: QosPolicies,
+        *,
+        notify_every_update: bool = False,
     ) -> None:
         super().__init__(state)
+        self._policies = policies
         self._groups = groups
         self._bindings = bindings
         self._every_update = notify_every_update
@@ -82,6 +95,8 @@ class Ports(Collection):
         """Called with a port that a caller wants to delete; what they raise refuses it."""
         self.details: list[Callable[[Record], Record]] = []
         """What they return of a port is shown with it."""
+        self.on_address: list[Callable[[Record], None]] = []
+        """Called with a port after its fixed IPs have changed."""
         self.matchers = {
             "fixed_ips": _match_fixed_ips,
             "ip_address": lambda port, wanted: any(entry["ip_address"] in wanted for entry in port["fixed_ips"]),
@@ -104,7 +119,15 @@ class Ports(Collection):
 
     def view(self, caller: Caller, record: Record) -> Record:
         """Return a port with the names of its addresses, and with what hangs on it."""
-        shown = {**super().view(caller, record), "dns_assignment": assignment(record)}
+        policy_id, network_policy_id = self._policies_of(record)
+        shown = {
+            **super().view(caller, record),
+            "dns_assignment": assignment(record),
+            "qos_policy_id": policy_id,
+            "qos_network_policy_id": network_policy_id,
+        }
+        if caller.is_privileged:
+            shown["resource_request"] = self._request(record, policy_id or network_policy_id)
         for extra in self.details:
             shown |= extra(record)
         return shown
@@ -148,6 +171,7 @@ class Ports(Collection):
             "dns_name": "",
             "dns_domain": "",
             "binding:vnic_type": "normal",
+            "qos_policy_id": None,
             **more,
         }
         port = self._insert(ready)
@@ -161,6 +185,41 @@ class Ports(Collection):
         self.addresses.release(port["fixed_ips"])
         self.table.delete(port["id"])
         self._bindings.forget(port["id"])
+
+    def _policies_of(self, port: Record) -> tuple[str | None, str | None]:
+        """Return the ids of a port's own policy and of its network's, which holds where it has none."""
+        return port.get("qos_policy_id"), self.state.networks[port["network_id"]].get("qos_policy_id")
+
+    def _request(self, port: Record, policy_id: str | None) -> Record | None:
+        if policy_id is None:
+            return None
+        physical = self.state.networks[port["network_id"]]["provider:physical_network"]
+        return request_of(port, physical, self.state.qos_rules.find("qos_policy_id", policy_id))
+
+    def _change_policy(self, caller: Caller, port: Record, new_id: str | None) -> None:
+        """Check that a port may have another policy.
+
+        Raises:
+            ApiError: as `QosPolicies.change`; 501, a server has claimed in placement what the old or new one asks for.
+        """
+        old_id, network_policy_id = self._policies_of(port)
+        self._policies.change(caller, old_id, new_id)
+        self._check_claimed(port, old_id or network_policy_id, new_id or network_policy_id)
+
+    def check_network_policy(self, network: Record, new_id: str | None) -> None:
+        """Check that a network may have another policy; ApiError 501, servers on it have claimed what it asks for."""
+        for port in self.table.find("network_id", network["id"]):
+            if port.get("qos_policy_id") is None:
+                self._check_claimed(port, network.get("qos_policy_id"), new_id)
+
+    def _check_claimed(self, port: Record, old_id: str | None, new_id: str | None) -> None:
+        if port["device_owner"].startswith("compute:") and self._request(port, old_id) != self._request(port, new_id):
+            raise refuse(
+                501,
+                "HTTPNotImplemented",
+                f"Cannot change the QoS policy of bound port {port['id']}: this service does not change what is "
+                f"allocated in Placement; detach the port first",
+            )
 
     def _candidates(self, query: Query) -> Iterable[Record]:
         addresses = list(query.filters.get("ip_address", ()))
@@ -179,6 +238,7 @@ class Ports(Collection):
         self._authorize_attributes(caller, "create", network, values)
         self._enforce_quota(values["project_id"])
         self._check_device(caller, values["device_id"])
+        self._policies.change(caller, None, values["qos_policy_id"])
         values.setdefault("port_security_enabled", network["port_security_enabled"])
         owner = values["device_owner"]
         if values.get("security_groups") is None:
@@ -210,6 +270,8 @@ class Ports(Collection):
         self._authorize_attributes(caller, "update", network, changed)
         if "device_id" in changed:
             self._check_device(caller, changed["device_id"])
+        if "qos_policy_id" in values:
+            self._change_policy(caller, old, values["qos_policy_id"])
         if "security_groups" in values:
             values["security_groups"] = values["security_groups"] or []
             self._groups.resolve(caller, [g for g in values["security_groups"] if g not in old["security_groups"]])
@@ -237,6 +299,9 @@ class Ports(Collection):
             self._keep_floating(old, values["fixed_ips"])
             self.addresses.release([entry for entry in old["fixed_ips"] if entry not in values["fixed_ips"]])
         port = self.state.update(self.table, old["id"], values)
+        if port["fixed_ips"] != old["fixed_ips"]:
+            for callback in self.on_address:
+                callback(port)
         if binding:
             port = self._bindings.change(port, binding)
         if port["admin_state_up"] != old["admin_state_up"] and port["binding:vif_type"] != UNBOUND:

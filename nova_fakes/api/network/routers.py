@@ -15,6 +15,7 @@ from nova_fakes.api.network.schema import Attribute, Schema
 from nova_fakes.api.network.state import State
 from nova_fakes.api.network.subnets import Subnets
 from nova_fakes.api.network.table import Record, Table
+from nova_fakes.api.network.zones import HINTS, ZONES
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["Routers"]
@@ -56,6 +57,8 @@ class Routers(Collection):
             "admin_state_up": Attribute(values.boolean, default=True),
             "external_gateway_info": Attribute(_gateway, default=None, filters=False),
             "routes": Attribute(values.host_routes, default=[], post=False, filters=False),
+            "availability_zone_hints": Attribute(HINTS, default=[], put=False, filters=False),
+            "availability_zones": Attribute(post=False, put=False, filters=False),
             "status": Attribute(post=False, put=False),
         },
     )
@@ -69,6 +72,10 @@ class Routers(Collection):
     def table(self) -> Table:
         """The routers."""
         return self.state.routers
+
+    def view(self, caller: Caller, record: Record) -> Record:
+        """Return a router with where it is."""
+        return {"availability_zone_hints": [], **super().view(caller, record), "availability_zones": list(ZONES)}
 
     def missing(self, record_id: str) -> ApiError:
         """Return the error of an id that names none."""

@@ -13,11 +13,15 @@ from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.events import Event
 from nova_fakes.api.network.floating_ips import FloatingIPs
 from nova_fakes.api.network.networks import Networks
+from nova_fakes.api.network.port_forwardings import PortForwardings
 from nova_fakes.api.network.ports import Ports
+from nova_fakes.api.network.qos_policies import QosPolicies
+from nova_fakes.api.network.qos_rules import RULE_KINDS, QosRules
 from nova_fakes.api.network.quotas import Quotas
 from nova_fakes.api.network.rbac import RbacPolicies
 from nova_fakes.api.network.routers import Routers
 from nova_fakes.api.network.security_groups import SecurityGroupRules, SecurityGroups
+from nova_fakes.api.network.segments import Segments
 from nova_fakes.api.network.state import State
 from nova_fakes.api.network.subnet_pools import SubnetPools
 from nova_fakes.api.network.subnets import Subnets
@@ -39,8 +43,8 @@ class NetworkService:
 
     Thread-safe. Each kind of resource is a `Collection` in an attribute: `networks`, `subnets`, `ports`,
     `security_groups`, `security_group_rules`, `routers`, `floatingips`, `agents`, `address_scopes`, `subnetpools`,
-    `trunks`, `rbac_policies`;
-    `service.networks.create(ADMIN, {"project_id": "p", "name": "net"})`.
+    `trunks`, `rbac_policies`, `qos_policies`, `segments`, `port_forwardings`, and `qos_rules`, which has one for
+    each type; `service.networks.create(ADMIN, {"project_id": "p", "name": "net"})`.
 
     Args:
         hosts: names of the hosts that have a layer-2 agent. Ports can be bound there and nowhere else.
@@ -66,15 +70,21 @@ class NetworkService:
         self.bindings = Bindings(self._state)
         self.security_groups = SecurityGroups(self._state)
         self.security_group_rules = SecurityGroupRules(self._state, self.security_groups)
-        self.ports = Ports(self._state, self.security_groups, self.bindings, notify_every_update=notify_every_update)
-        self.networks = Networks(self._state, self.ports, self.security_groups)
+        self.qos_policies = policies = QosPolicies(self._state)
+        self.qos_rules = {kind.name: QosRules(policies, kind) for kind in RULE_KINDS}
+        self.segments = Segments(self._state)
+        self.ports = Ports(
+            self._state, self.security_groups, self.bindings, policies, notify_every_update=notify_every_update
+        )
+        self.networks = Networks(self._state, self.ports, self.security_groups, self.segments, policies)
         self.address_scopes = AddressScopes(self._state)
         self.subnetpools = SubnetPools(self._state, self.address_scopes)
         self.subnets = Subnets(self._state, self.ports, self.subnetpools)
         self.trunks = Trunks(self._state, self.ports)
         self.rbac_policies = RbacPolicies(self._state)
         self.routers = Routers(self._state, self.ports, self.subnets)
-        self.floatingips = FloatingIPs(self._state, self.ports, self.routers)
+        self.floatingips = FloatingIPs(self._state, self.ports, self.routers, policies)
+        self.port_forwardings = PortForwardings(self.floatingips, self.ports, self.routers)
         self.agents = Agents(self._state)
         self.quotas = Quotas(self._state)
         for host in hosts:
@@ -96,6 +106,10 @@ class NetworkService:
             self.subnetpools,
             self.trunks,
             self.rbac_policies,
+            self.segments,
+            self.port_forwardings,
+            self.qos_policies,
+            *self.qos_rules.values(),
         )
 
     # What the layer-2 agents report.
@@ -144,5 +158,6 @@ class NetworkService:
         with self._state.transaction():
             hosts = [agent["host"] for agent in self._state.agents if agent["alive"]]
             self._state.load(data)
+            self.segments.complete()
             for host in hosts:
                 self.agents.add(host)

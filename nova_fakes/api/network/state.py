@@ -42,9 +42,13 @@ _TABLES = (
     "trunks",
     "rbac_policys",
     "address_scopes",
+    "qos_policies",
+    "qos_rules",
+    "segments",
+    "port_forwardings",
 )
 #: Tables that an older state does not have.
-_LATER = frozenset({"subnetpools", "trunks", "rbac_policys", "address_scopes"})
+_LATER = frozenset(_TABLES[_TABLES.index("subnetpools") :])
 
 
 class State:
@@ -75,11 +79,13 @@ class State:
     def clear(self) -> None:
         """Forget everything."""
         project = {"project_id": by_attribute("project_id"), "name": by_attribute("name")}
-        self.networks = Table(project)
+        policy = {"qos_policy_id": lambda record: (record.get("qos_policy_id"),)}
+        self.networks = Table({**project, **policy})
         self.subnets = Table({**project, "network_id": by_attribute("network_id")})
         self.ports = Table(
             {
                 **project,
+                **policy,
                 "network_id": by_attribute("network_id"),
                 "device_id": by_attribute("device_id"),
                 "binding:host_id": by_attribute("binding:host_id"),
@@ -100,6 +106,7 @@ class State:
         self.routers = Table(project)
         self.floatingips = Table(
             {
+                **policy,
                 "project_id": by_attribute("project_id"),
                 "port_id": by_attribute("port_id"),
                 "floating_network_id": by_attribute("floating_network_id"),
@@ -111,6 +118,15 @@ class State:
         self.trunks = Table({**project, "port_id": by_attribute("port_id")})
         self.rbac_policys = Table({"project_id": by_attribute("project_id"), "object_id": by_attribute("object_id")})
         self.address_scopes = Table(project)
+        self.qos_policies = Table(project)
+        self.qos_rules = Table(policy)
+        self.segments = Table({"network_id": by_attribute("network_id")})
+        self.port_forwardings = Table(
+            {
+                "floatingip_id": by_attribute("floatingip_id"),
+                "internal_port_id": by_attribute("internal_port_id"),
+            }
+        )
         self.pools: dict[str, AddressPool] = {}
         self.bindings: dict[str, dict[str, Record]] = {}
         """Bindings by host, by port; the unbound one is of host ""."""

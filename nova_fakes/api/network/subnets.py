@@ -53,6 +53,7 @@ class Subnets(Collection):
             "ipv6_ra_mode": Attribute(values.one_of(_MODES), default=None, put=False),
             "ipv6_address_mode": Attribute(values.one_of(_MODES), default=None, put=False),
             "subnetpool_id": Attribute(values.optional(values.uuid_string), default=None, put=False),
+            "segment_id": Attribute(values.optional(values.uuid_string), default=None, guarded=True),
         },
     )
 
@@ -86,6 +87,22 @@ class Subnets(Collection):
         if not caller.may_write or not (caller.owns(record["project_id"]) or caller.owns(network["project_id"])):
             raise forbidden(f"{action}_subnet")
 
+    def view(self, caller: Caller, record: Record) -> Record:
+        """Return a subnet; those of an older state are of no segment."""
+        return {"segment_id": None, **super().view(caller, record)}
+
+    def _check_segment(self, network_id: str, segment_id: str | None) -> None:
+        if segment_id is None:
+            return
+        segment = self.state.segments.get(segment_id)
+        if segment is None:
+            raise not_found("SegmentNotFound", f"Segment {segment_id} could not be found.")
+        if segment["network_id"] != network_id:
+            raise bad_request(
+                f"The subnet's network id, '{network_id}', doesn't match the network_id of segment '{segment_id}'.",
+                "NetworkIdsDontMatch",
+            )
+
     def _network_is(self, attribute: str, subnet: Record, wanted: Sequence[str]) -> bool:
         value = self.state.networks[subnet["network_id"]][attribute]
         try:
@@ -104,6 +121,7 @@ class Subnets(Collection):
         if not caller.owns(network["project_id"]):
             raise forbidden("create_subnet")
         self._enforce_quota(values["project_id"])
+        self._check_segment(network["id"], values["segment_id"])
         self._take_from_pool(caller, values)
         cidr = ip_network(values["cidr"])
         self._check_cidr(values, cidr)
@@ -150,6 +168,13 @@ class Subnets(Collection):
     def _update(self, caller: Caller, old: Record, values: Record) -> Record:
         cidr = ip_network(old["cidr"])
         new = {**old, **values}
+        if values.get("segment_id") != old.get("segment_id") and "segment_id" in values:
+            if old.get("segment_id") is not None:
+                raise bad_request(
+                    f"Subnet '{old['id']}' is already associated with segment '{old['segment_id']}'.",
+                    "SubnetSegmentAssociationChangeForbidden",
+                )
+            self._check_segment(old["network_id"], values["segment_id"])
         self._check_lists(old["ip_version"], old["id"], values)
         if values.get("enable_dhcp") is False and (old["ipv6_ra_mode"] or old["ipv6_address_mode"]):
             raise invalid_input("Cannot disable enable_dhcp with ipv6 attributes set")
