@@ -212,7 +212,7 @@ class Stack(Mounts):
             content = Path(self._temporary.name)
         else:
             content = self._directory / "images"
-        service = ImageService(self._clock, content)
+        service = ImageService(self._clock, content, stores=("fake", "spare"))
         return service, create_app(service, self.tokens)
 
     def _make_network(self, hosts: Sequence[str]) -> tuple[Any, flask.Flask]:

@@ -17,6 +17,7 @@ from openstack_commands import run_openstack
 
 from nova_fakes.api import identity, image
 from nova_fakes.api.server import Server
+from nova_fakes.api.stack import Stack
 from nova_fakes.clock import SystemClock
 
 DATA = os.urandom(3_000_001)
@@ -137,3 +138,27 @@ def test_the_openstack_command(cloud, tmp_path) -> None:
     assert "c='d'" in outcomes[4].output
     assert "403" in outcomes[5].errors
     assert len(cloud.images) == 0
+
+
+def test_openstacksdk_copies_an_image_into_another_store() -> None:
+    with Stack(("identity", "image")) as stack:
+        auth = v3.Password(
+            stack.endpoint("identity"),
+            username="admin",
+            password="secret",
+            project_name="admin",
+            user_domain_id="default",
+            project_domain_id="default",
+        )
+        ksa = session.Session(auth, session=stack.session())
+        cloud = openstack.connection.Connection(session=ksa, region_name="RegionOne", identity_api_version="3").image
+        spare = next(store for store in cloud.stores() if not store.is_default)
+        made = cloud.create_image("x", disk_format="raw", container_format="bare", allow_duplicates=True)
+        cloud.stage_image(made, data=DATA)
+        cloud.import_image(made, "glance-direct")
+        cloud.import_image(made, "copy-image", stores=[spare])
+        assert [task.status for task in cloud.tasks()] == ["success", "success"]
+        cloud.delete_image(made, store=next(store for store in cloud.stores() if store.is_default))
+        assert hashlib.md5(cloud.download_image(made).content).digest() == hashlib.md5(DATA).digest()
+        with pytest.raises(sdk_exceptions.NotFoundException, match="Caching"):
+            cloud.get_image_cache()

@@ -12,9 +12,11 @@ from nova_fakes.api.auth import TokenValidator, authenticate, current_token
 from nova_fakes.api.image.attributes import patch_operations
 from nova_fakes.api.image.description import describe
 from nova_fakes.api.image.errors import render_error
+from nova_fakes.api.image.imports import import_image, methods
 from nova_fakes.api.image.query import Query
 from nova_fakes.api.image.schemas import SCHEMAS, schema
 from nova_fakes.api.image.service import ImageService
+from nova_fakes.api.image.task_routes import add_tasks
 from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.wsgi import application, base_url, json_object, next_link, reply
 from nova_fakes.exceptions import ApiError
@@ -23,7 +25,7 @@ __all__ = ["create_app"]
 
 # What a Glance with one store offers: later ones need several (2.8, 2.10 to 2.15) or a cache (2.14, 2.16).
 VERSIONS = ("v2.9", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
-IMPORT_METHODS = ["glance-direct"]
+VERSIONS_OF_STORES = ("v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", *VERSIONS[1:])
 BLOCK_BYTES = 262144
 
 
@@ -36,11 +38,12 @@ def create_app(service: ImageService, tokens: TokenValidator) -> flask.Flask:
     """
     app = application(__name__, "image", render_error)
     authenticate(app, tokens, public=("/", "/versions", PATH))
-    _add_discovery(app)
+    _add_discovery(app, service)
     _add_images(app, service)
     _add_data(app, service)
     _add_tags(app, service)
     _add_members(app, service)
+    add_tasks(app, service)
     publish(app, "image", "v2.9", describe)
     return app
 
@@ -49,7 +52,7 @@ def _no_content() -> flask.Response:
     return flask.Response(status=204)
 
 
-def _add_discovery(app: flask.Flask) -> None:
+def _add_discovery(app: flask.Flask, service: ImageService) -> None:
     def versions(status: int) -> flask.Response:
         rows = [
             {
@@ -57,7 +60,7 @@ def _add_discovery(app: flask.Flask) -> None:
                 "status": "SUPPORTED" if index else "CURRENT",
                 "links": [{"rel": "self", "href": f"{base_url()}/v2/"}],
             }
-            for index, version in enumerate(VERSIONS)
+            for index, version in enumerate(VERSIONS_OF_STORES if service.stores.names else VERSIONS)
         ]
         return reply({"versions": rows}, status)
 
@@ -77,12 +80,22 @@ def _add_discovery(app: flask.Flask) -> None:
 
     @app.get("/v2/info/import")
     def import_info() -> flask.Response:
-        methods = {"description": "Import methods available.", "type": "array", "value": IMPORT_METHODS}
-        return reply({"import-methods": methods})
+        known = {"description": "Import methods available.", "type": "array", "value": methods(service)}
+        return reply({"import-methods": known})
 
     @app.get("/v2/info/stores")
     def stores() -> flask.Response:
-        raise ApiError(404, "Multi backend is not supported at this site.")
+        return reply({"stores": service.stores.show()})
+
+    @app.get("/v2/info/stores/detail")
+    def stores_in_detail() -> flask.Response:
+        if not current_token().is_admin:
+            raise ApiError(403, "You are not authorized to complete stores_info_detail action.")
+        return reply({"stores": service.stores.show(detail=True)})
+
+    @app.get("/v2/info/usage")
+    def usage() -> flask.Response:
+        return reply({"usage": {}})  # Glance counts nothing until Keystone's limits are turned on
 
 
 def _add_images(app: flask.Flask, service: ImageService) -> None:
@@ -106,7 +119,7 @@ def _add_images(app: flask.Flask, service: ImageService) -> None:
         image = service.create(current_token(), json_object())
         headers = {
             "Location": f"{base_url()}/v2/images/{image.id}",
-            "OpenStack-image-import-methods": ",".join(IMPORT_METHODS),
+            "OpenStack-image-import-methods": ",".join(methods(service)),
         }
         return reply(image.show(), 201, headers)
 
@@ -160,7 +173,8 @@ def _add_data(app: flask.Flask, service: ImageService) -> None:
 
     @app.put("/v2/images/<image_id>/file")
     def upload(image_id: str) -> flask.Response:
-        service.upload(current_token(), image_id, blocks(), announced())
+        store = flask.request.headers.get("X-Image-Meta-Store")
+        service.upload(current_token(), image_id, blocks(), announced(), store)
         return _no_content()
 
     @app.put("/v2/images/<image_id>/stage")
@@ -169,11 +183,9 @@ def _add_data(app: flask.Flask, service: ImageService) -> None:
         return _no_content()
 
     @app.post("/v2/images/<image_id>/import")
-    def import_image(image_id: str) -> flask.Response:
-        method = json_object("method").get("name")
-        if method not in IMPORT_METHODS:
-            raise ApiError(400, f"Unknown import method name '{method}'; there is {', '.join(IMPORT_METHODS)}.")
-        service.import_staged(current_token(), image_id)
+    def start_import(image_id: str) -> flask.Response:
+        json_object("method")  # or 400
+        import_image(service, current_token(), image_id, json_object())
         return flask.Response(status=202)
 
     @app.get("/v2/images/<image_id>/file")

@@ -10,7 +10,7 @@ from nova_fakes.api.auth import Token
 from nova_fakes.api.image.record import CONTAINER_FORMATS, DISK_FORMATS, READ_ONLY, VISIBILITIES, Image
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["BASE", "patch_operations", "remove", "set_attribute"]
+__all__ = ["BASE", "check_formats", "check_size", "patch_operations", "remove", "set_attribute"]
 
 # Attributes with a meaning of their own; everything else is a property, a string with any name.
 BASE = frozenset(
@@ -191,3 +191,16 @@ def _tags(value: object) -> list[str]:
 
 def _mismatch(reason: str, name: str) -> ApiError:
     return ApiError(400, f"Provided object does not match schema 'image': {reason} (in '{name}').")
+
+
+def check_formats(image: Image) -> None:
+    """Refuse an image whose formats are not set, as it is to get its bytes; ApiError 400."""
+    unset = [name for name in ("disk_format", "container_format") if getattr(image, name) is None]
+    if unset:
+        raise ApiError(400, f"Properties {', '.join(unset)} must be set prior to saving data.")
+
+
+def check_size(announced_bytes: int | None, size_bytes: int) -> None:
+    """Refuse other bytes than were announced; ApiError 400."""
+    if announced_bytes is not None and announced_bytes != size_bytes:
+        raise ApiError(400, f"The image's announced size is {announced_bytes} bytes, but {size_bytes} came.")

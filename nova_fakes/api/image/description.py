@@ -60,7 +60,10 @@ _IMPORT = {
                 "name": {"type": "string", "enum": ["glance-direct", "web-download", "copy-image"]},
                 "uri": _TEXT,
             },
-        }
+        },
+        "stores": {"type": "array", "items": {"type": "string", "enum": ["fake", "spare"]}},
+        "all_stores": {"type": "boolean"},
+        "all_stores_must_succeed": {"type": "boolean"},
     },
 }
 _TASK = {
@@ -76,7 +79,8 @@ _STATUSES = {
     ("GET", f"{_ONE}/file"): (200, 204, 206, 416),
     ("PUT", f"{_ONE}/file"): (204, 410, 413, 415),
     ("PUT", f"{_ONE}/stage"): (204, 410, 413, 415),
-    ("POST", f"{_ONE}/import"): (202,),
+    ("POST", f"{_ONE}/import"): (202, 410),
+    ("PUT", "/v2/cache/<image_id>"): (202,),
     ("PUT", f"{_ONE}/tags/<tag>"): (204, 413),
     ("POST", f"{_ONE}/members"): (200,),
     ("POST", f"{_ONE}/actions/deactivate"): (204,),

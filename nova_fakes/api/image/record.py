@@ -24,6 +24,7 @@ READ_ONLY = frozenset(
         "self",
         "size",
         "status",
+        "stores",
         "updated_at",
         "virtual_size",
     )
@@ -73,12 +74,14 @@ class Image:
     tags: list[str] = field(default_factory=list)
     properties: dict[str, str | None] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
+    stores: list[str] = field(default_factory=list)  # where the bytes are, if stores have names
 
     def show(self) -> dict[str, Any]:
         """Return the image as the API shows it: properties beside the attributes."""
         path = f"/v2/images/{self.id}"
         return {
             **self.properties,
+            **({"stores": ",".join(self.stores)} if self.stores else {}),
             "name": self.name,
             "disk_format": self.disk_format,
             "container_format": self.container_format,

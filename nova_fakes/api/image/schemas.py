@@ -9,12 +9,14 @@ from nova_fakes.api.image.record import CONTAINER_FORMATS, DISK_FORMATS, VISIBIL
 __all__ = ["SCHEMAS", "schema"]
 
 UUID_PATTERN = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
-SCHEMAS = ("image", "images", "member", "members")
+SCHEMAS = ("image", "images", "member", "members", "task", "tasks")
 
 
 def schema(name: str) -> dict[str, Any]:
     """Return the schema of that name, one of `SCHEMAS`."""
-    return {"image": _image, "images": _images, "member": _member, "members": _members}[name]()
+    return {"image": _image, "images": _images, "member": _member, "members": _members, "task": _task, "tasks": _tasks}[
+        name
+    ]()
 
 
 def _string(description: str, **more: object) -> dict[str, Any]:
@@ -143,4 +145,40 @@ def _members() -> dict[str, Any]:
         "name": "members",
         "properties": {"members": {"type": "array", "items": _member()}, "schema": {"type": "string"}},
         "links": [{"rel": "describedby", "href": "{schema}"}],
+    }
+
+
+def _task() -> dict[str, Any]:
+    return {
+        "name": "task",
+        "properties": {
+            "id": _string("Identifier of the task", pattern=UUID_PATTERN),
+            "type": _string("Type of the task", enum=["import", "api_image_import", "location_import"]),
+            "status": _string("Status of the task", enum=["pending", "processing", "success", "failure"]),
+            "input": _nullable("object", "What the task was asked for"),
+            "result": _nullable("object", "What came of the task"),
+            "owner": _string("Project that owns the task"),
+            "message": _string("Why the task failed"),
+            "image_id": _string("Image that the task is about"),
+            "request_id": _string("Request that the task was made for"),
+            "user_id": _string("User who asked for the task"),
+            "expires_at": _nullable("string", "When the task may be forgotten"),
+            "created_at": _string("When the task was made"),
+            "updated_at": _string("When the task was changed last"),
+            "self": _string("Path of the task"),
+            "schema": _string("Path of this schema"),
+        },
+    }
+
+
+def _tasks() -> dict[str, Any]:
+    return {
+        "name": "tasks",
+        "properties": {
+            "tasks": {"type": "array", "items": _task()},
+            "first": _string("Path of the first page"),
+            "next": _string("Path of the next page"),
+            "schema": _string("Path of this schema"),
+        },
+        "links": [{"href": "{first}", "rel": "first"}, {"href": "{next}", "rel": "next"}],
     }

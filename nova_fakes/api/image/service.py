@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nova_fakes.api.auth import Token
-from nova_fakes.api.image.attributes import TAGS_LIMIT, remove, set_attribute
-from nova_fakes.api.image.content import Content
+from nova_fakes.api.image.attributes import TAGS_LIMIT, check_formats, check_size, remove, set_attribute
 from nova_fakes.api.image.query import Query
 from nova_fakes.api.image.record import Image, Member
+from nova_fakes.api.image.stores import Stores
+from nova_fakes.api.image.tasks import Tasks
+from nova_fakes.api.image.visibility import listed, visible
 from nova_fakes.clock import Clock
 from nova_fakes.exceptions import ApiError
 
@@ -32,11 +34,16 @@ class ImageService:
         clock: dates images.
         directory: where the bytes go; made if it is missing.
         size_limit_bytes: what an image may have at most (glance-api.conf image_size_cap); None for no limit.
+        stores: names of the stores, the default one first; () for a single one without a name.
     """
 
-    def __init__(self, clock: Clock, directory: Path | str, *, size_limit_bytes: int | None = None) -> None:
+    def __init__(
+        self, clock: Clock, directory: Path | str, *, size_limit_bytes: int | None = None, stores: Sequence[str] = ()
+    ) -> None:
         self._clock = clock
-        self._content = Content(Path(directory), size_limit_bytes)
+        self.stores = Stores(Path(directory), size_limit_bytes, stores)
+        self.tasks = Tasks(clock)
+        self._content = self.stores.content(self.stores.default)
         self._lock = threading.RLock()
         self._images: dict[str, Image] = {}
         self._sequence = 0
@@ -72,7 +79,7 @@ class ImageService:
             ApiError: 404, it is not there, or this project may not see it.
         """
         image = self._images.get(image_id)
-        if image is None or not self._visible(token, image):
+        if image is None or not visible(token, image):
             raise ApiError(404, f"No image found with ID {image_id}")
         return image
 
@@ -86,12 +93,12 @@ class ImageService:
             marker = None
             if query.marker is not None:
                 marker = self._images.get(query.marker)
-                if marker is None or not self._visible(token, marker):
+                if marker is None or not visible(token, marker):
                     raise ApiError(400, f"Invalid marker. Image could not be found: {query.marker}.")
             images = [
                 image
                 for image in self._images.values()
-                if image is marker or (self._listed(token, image, query) and query.matches(image))
+                if image is marker or (listed(token, image, query) and query.matches(image))
             ]
         query.sort(images)
         if marker is not None:
@@ -137,10 +144,17 @@ class ImageService:
             if image.protected:
                 raise ApiError(403, f"Image {image_id} is protected and cannot be deleted.")
             del self._images[image_id]
-        self._content.delete(image_id)
+        self.stores.delete(image_id)
         self._content.delete(STAGED + image_id)
 
-    def upload(self, token: Token, image_id: str, blocks: Iterable[bytes], size_bytes: int | None = None) -> None:
+    def upload(
+        self,
+        token: Token,
+        image_id: str,
+        blocks: Iterable[bytes],
+        size_bytes: int | None = None,
+        store: str | None = None,
+    ) -> None:
         """Take an image's bytes; it is active afterwards. If it fails, the image is as it was.
 
         Args:
@@ -148,18 +162,22 @@ class ImageService:
             image_id: which image.
             blocks: the bytes, as they come.
             size_bytes: how many were announced, if any were.
+            store: where they are to be kept; the default one if None.
 
         Raises:
-            ApiError: 404, no such image; 403, another project's; 409, it has bytes already; 400, its formats are not
-                set, or other than the announced bytes came; 413, too many; 410, it was deleted meanwhile.
+            ApiError: 404, no such image; 403, another project's; 409, it has bytes already; 400, no such store, its
+                formats are not set, or other than the announced bytes came; 413, too many; 410, it was
+                deleted meanwhile.
         """
+        store = self.stores.default if store is None else store
+        self.stores.content(store)
         with self._lock:
             image = self._own(token, image_id, "upload_image")
             if image.status != "queued":
                 raise ApiError(409, f"Image status transition from {image.status} to saving is not allowed")
-            self._check_formats(image)
+            check_formats(image)
             image.status = "saving"
-        self._save(image_id, image_id, blocks, size_bytes, "queued")
+        self._save(image_id, blocks, size_bytes, "queued", store)
 
     def stage(self, token: Token, image_id: str, blocks: Iterable[bytes], size_bytes: int | None = None) -> None:
         """Take an image's bytes without making it active, for `import_staged`; arguments and errors as for `upload`."""
@@ -170,27 +188,87 @@ class ImageService:
             image.status = "uploading"
         try:
             stored = self._content.write(STAGED + image_id, blocks)
-            self._check_size(size_bytes, stored.size_bytes)
+            check_size(size_bytes, stored.size_bytes)
         except BaseException:
             self._content.delete(STAGED + image_id)
             self._restore(image_id, "queued")
             raise
 
-    def import_staged(self, token: Token, image_id: str) -> None:
-        """Make an image active with the bytes that were staged.
-
-        Raises:
-            ApiError: 404, no such image; 403, another project's; 409, nothing was staged; 400, its formats are not set.
-        """
+    def require_staged(self, token: Token, image_id: str) -> Image:
+        """Return an image whose bytes were staged; ApiError 404, 403, 409, 400 as `import_staged`."""
         with self._lock:
             image = self._own(token, image_id, "modify_image")
             if image.status != "uploading":
                 raise ApiError(409, "Image needs to be staged before 'glance-direct' method can be used")
-            self._check_formats(image)
+            check_formats(image)
+            return image
+
+    def import_staged(self, token: Token, image_id: str, stores: Sequence[str] = ()) -> None:
+        """Make an image active with the bytes that were staged.
+
+        Args:
+            token: who asks.
+            image_id: which image.
+            stores: where its bytes are to be kept; in the default one if none is named.
+
+        Raises:
+            ApiError: 404, no such image; 403, another project's; 409, nothing was staged; 400, its formats are not set.
+        """
+        first, *others = stores or (self.stores.default,)
+        with self._lock:
+            image = self.require_staged(token, image_id)
             blocks = self._content.read(STAGED + image_id)
             image.status = "importing"
-        self._save(image_id, image_id, blocks, None, "uploading")
+        self._save(image_id, blocks, None, "uploading", first)
         self._content.delete(STAGED + image_id)
+        self.copy(token, image_id, others)
+
+    def without(self, token: Token, image_id: str, stores: Sequence[str]) -> list[str]:
+        """Return those of the stores that an active image is not in, for its copies.
+
+        Raises:
+            ApiError: 404, no such image; 403, he is no administrator; 409, it is not active.
+        """
+        image = self.get(token, image_id)
+        if not token.is_admin:
+            raise ApiError(403, "You are not authorized to complete copy_image action.")
+        if image.status != "active":
+            raise ApiError(409, "Only images with status active can be targeted for copying")
+        return [name for name in stores if name not in (image.stores or [self.stores.default])]
+
+    def copy(self, token: Token, image_id: str, stores: Sequence[str]) -> None:
+        """Copy an active image's bytes into further stores; ApiError 404, or 410 if it was deleted meanwhile."""
+        for name in stores:
+            self.stores.content(name).write(image_id, self.read(image_id))
+            with self._lock:
+                image = self._images.get(image_id)
+                if image is None:
+                    self.stores.delete(image_id)
+                    raise ApiError(410, f"Image {image_id} was deleted while its data was copied.")
+                image.stores = [*(image.stores or [self.stores.default]), name]
+                image.updated_at = self._clock.now()
+
+    def leave(self, token: Token, image_id: str, store: str) -> None:
+        """Delete an image's bytes from one of several stores.
+
+        Raises:
+            ApiError: 404, no such image, or it is not in that store; 403, another project's, a protected image, or
+                its only store.
+        """
+        with self._lock:
+            image = self._own(token, image_id, "delete_image_location")
+            if image.protected:
+                raise ApiError(403, f"Image {image_id} is protected and cannot be deleted.")
+            if store not in image.stores:
+                raise ApiError(404, f"Image {image_id} is not stored in store {store}.")
+            if len(image.stores) == 1:
+                raise ApiError(
+                    403,
+                    "Cannot delete image data from the only store containing it. Consider deleting the image instead.",
+                )
+            image.stores = [name for name in image.stores if name != store]
+            image.updated_at = self._clock.now()
+        self.stores.content(store).delete(image_id)
 
     def download(self, token: Token, image_id: str) -> Image:
         """Return an image whose bytes may be read with `read`.
@@ -205,7 +283,8 @@ class ImageService:
 
     def read(self, image_id: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Return an iterator over an image's bytes from `start` up to `stop`; ApiError 404 if there are none."""
-        return self._content.read(image_id, start, stop)
+        image = self._images.get(image_id)
+        return self.stores.holding(image.stores if image is not None else ()).read(image_id, start, stop)
 
     def deactivate(self, token: Token, image_id: str) -> None:
         """Forbid downloads of an active image; ApiError 403 to other projects, 404, 403 in another state."""
@@ -303,6 +382,7 @@ class ImageService:
                 "version": 1,
                 "sequence": self._sequence,
                 "images": [image.dump() for image in self._images.values()],
+                "tasks": self.tasks.dump(),
             }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -316,29 +396,12 @@ class ImageService:
         with self._lock:
             self._sequence = state["sequence"]
             self._images = {}
+            self.tasks.load(state.get("tasks", ()))
             for values in state["images"]:
                 image = Image.load(values)
                 if image.status in ("saving", "uploading", "importing"):
                     image.status = "queued"
                 self._images[image.id] = image
-
-    def _visible(self, token: Token, image: Image) -> bool:
-        return (
-            token.is_admin
-            or image.visibility in ("public", "community")
-            or (image.owner is not None and image.owner == token.project_id)
-            or (image.visibility == "shared" and token.project_id in image.members)
-        )
-
-    def _listed(self, token: Token, image: Image, query: Query) -> bool:
-        if image.owner is not None and image.owner == token.project_id:
-            return True
-        if image.visibility == "community":
-            return query.visibility in ("community", "all")
-        if token.is_admin or image.visibility == "public":
-            return True
-        member = image.members.get(token.project_id or "") if image.visibility == "shared" else None
-        return member is not None and query.member_status in ("all", member.status)
 
     def _own(self, token: Token, image_id: str, action: str) -> Image:
         """Return an image that this project may change."""
@@ -347,33 +410,26 @@ class ImageService:
             raise ApiError(403, f"You are not authorized to complete {action} action.")
         return image
 
-    def _check_formats(self, image: Image) -> None:
-        unset = [name for name in ("disk_format", "container_format") if getattr(image, name) is None]
-        if unset:
-            raise ApiError(400, f"Properties {', '.join(unset)} must be set prior to saving data.")
-
-    def _check_size(self, announced_bytes: int | None, size_bytes: int) -> None:
-        if announced_bytes is not None and announced_bytes != size_bytes:
-            raise ApiError(400, f"The image's announced size is {announced_bytes} bytes, but {size_bytes} came.")
-
-    def _save(self, image_id: str, key: str, blocks: Iterable[bytes], size_bytes: int | None, before: str) -> None:
+    def _save(self, image_id: str, blocks: Iterable[bytes], size_bytes: int | None, before: str, store: str) -> None:
+        content = self.stores.content(store)
         try:
-            stored = self._content.write(key, blocks)
-            self._check_size(size_bytes, stored.size_bytes)
+            stored = content.write(image_id, blocks)
+            check_size(size_bytes, stored.size_bytes)
         except BaseException:
-            self._content.delete(key)
+            content.delete(image_id)
             self._restore(image_id, before)
             raise
         with self._lock:
             image = self._images.get(image_id)
             if image is None:
-                self._content.delete(key)
+                content.delete(image_id)
                 raise ApiError(410, f"Image {image_id} was deleted while its data was uploaded.")
             image.size = stored.size_bytes
             image.virtual_size = stored.virtual_size_bytes(image.disk_format)
             image.checksum = stored.md5
             image.os_hash_algo = "sha512"
             image.os_hash_value = stored.sha512
+            image.stores = [store] if store else []
             image.status = "active"
             image.updated_at = self._clock.now()
 

@@ -4,9 +4,9 @@ import hashlib
 import json
 
 import pytest
-from image_requests import OCTETS, TOKENS, asks, create, upload
+from image_requests import OCTETS, TOKENS, Tokens, asks, create, upload
 
-from nova_fakes.api.image import ImageService
+from nova_fakes.api.image import ImageService, create_app
 from nova_fakes.exceptions import ApiError
 
 DATA = bytes(range(256)) * 100
@@ -173,3 +173,78 @@ def test_an_upload_cut_off_by_the_end_has_failed(service, owner, clock) -> None:
     again = ImageService(clock, service._content.directory)
     again.load(states[0])
     assert again.get(owner, image.id).status == "queued"
+
+
+@pytest.fixture
+def several(clock, tmp_path):
+    return create_app(ImageService(clock, tmp_path / "several", stores=("fast", "slow")), Tokens()).test_client()
+
+
+def test_an_image_is_copied_from_store_to_store(several) -> None:
+    image = create(several)
+    path = f"{image['self']}/import"
+
+    def copy(who="root", **order):
+        return several.post(path, json={"method": {"name": "copy-image"}, **order}, headers=asks(who))
+
+    assert copy(stores=["slow"]).status_code == 409  # it has no bytes yet
+    upload(several, image["id"], b"abc")
+    assert several.get(image["self"], headers=asks("owner")).get_json()["stores"] == "fast"
+    assert copy("owner", stores=["slow"]).status_code == 403
+    assert copy(stores=["none"]).status_code == 409
+    assert copy(stores=["fast"]).status_code == 400
+    assert copy(stores=["slow"]).status_code == 202
+    assert copy(all_stores=True).status_code == 202
+    assert several.get(image["self"], headers=asks("owner")).get_json()["stores"] == "fast,slow"
+    leave = "/v2/stores/{}/" + image["id"]
+    assert several.delete(leave.format("fast"), headers=asks("owner")).status_code == 204
+    assert several.delete(leave.format("fast"), headers=asks("owner")).status_code == 404
+    assert several.delete(leave.format("slow"), headers=asks("owner")).status_code == 403
+    assert several.get(image["file"], headers=asks("owner")).data == b"abc"
+
+
+def test_an_image_goes_into_the_store_that_is_named(several) -> None:
+    image = create(several)
+    assert upload(several, image["id"], **{"X-Image-Meta-Store": "none"}).status_code == 400
+    assert upload(several, image["id"], **{"X-Image-Meta-Store": "slow"}).status_code == 204
+    staged = create(several)
+    several.put(f"{staged['self']}/stage", data=b"xyz", content_type=OCTETS, headers=asks("owner"))
+    order = {"method": {"name": "glance-direct"}, "all_stores": True}
+    assert several.post(f"{staged['self']}/import", json=order, headers=asks("owner")).status_code == 202
+    shown = [several.get(one["self"], headers=asks("owner")).get_json()["stores"] for one in (image, staged)]
+    assert shown == ["slow", "fast,slow"]
+    stores = several.get("/v2/info/stores", headers=asks("owner")).get_json()["stores"]
+    assert [(store["id"], store.get("default")) for store in stores] == [("fast", "true"), ("slow", None)]
+
+
+def test_imports_leave_tasks(client, service) -> None:
+    image = create(client)
+    client.put(f"{image['self']}/stage", data=b"xyz", content_type=OCTETS, headers=asks("owner"))
+    order = {"method": {"name": "glance-direct"}}
+    client.post(f"{image['self']}/import", json=order, headers=asks("owner"))
+    (task,) = client.get(f"{image['self']}/tasks", headers=asks("owner")).get_json()["tasks"]
+    assert (task["status"], task["input"]["import_req"]) == ("success", order)
+    service.load(service.dump())
+    assert client.get(task["self"], headers=asks("root")).get_json() == task
+    assert client.get("/v2/tasks", headers=asks("owner")).status_code == 403
+    (row,) = client.get("/v2/tasks?status=success", headers=asks("root")).get_json()["tasks"]
+    assert "input" not in row
+    assert client.get("/v2/tasks?status=failure", headers=asks("root")).get_json()["tasks"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "says"),
+    [
+        ("POST", "import", {"method": {"name": "web-download", "uri": "http://x"}}, 400, "web-download"),
+        ("POST", "import", {"method": {"name": "copy-image"}}, 400, "copy-image"),
+        ("POST", "/v2/tasks", {"type": "import", "input": {}}, 400, "/import"),
+        ("GET", "/v2/cache", None, 404, "Caching via API is not supported"),
+        ("GET", "/v2/info/stores/detail", None, 404, "Multi backend"),
+    ],
+)
+def test_what_is_not_done_says_so(client, method, path, body, status, says) -> None:
+    image = create(client, "root")
+    where = path if path.startswith("/") else f"{image['self']}/{path}"
+    response = client.open(where, method=method, json=body, headers=asks("root"))
+    assert response.status_code == status
+    assert says in response.get_json()["message"]
