@@ -59,6 +59,8 @@ def add_application_credentials(app: flask.Flask, service: IdentityService, poli
                     403, "A restricted application credential cannot be used to manage application credentials."
                 )
         body = json_object(SINGULAR)
+        if body.get("access_rules") is not None:  # to keep them unenforced would let the credential do more than asked
+            raise ApiError(400, "Invalid input for field 'access_rules': no service here enforces access rules.")
         secret = body.pop("secret", None) or secrets.token_urlsafe(64)
         if not isinstance(secret, str):
             raise ApiError(400, "Invalid input for field 'secret': it is not of type string.")
@@ -74,6 +76,16 @@ def add_application_credentials(app: flask.Flask, service: IdentityService, poli
         }
         row = service.create(PLURAL, values)
         return reply({SINGULAR: show(row) | {"secret": secret}}, 201)
+
+    @app.get("/v3/users/<user_id>/access_rules")
+    def list_access_rules(user_id: str) -> flask.Response:
+        policy.require("list_access_rules", reader=True, owner_id=user_id)
+        return reply({"access_rules": [], "links": {"next": None, "self": flask.request.url, "previous": None}})
+
+    @app.route("/v3/users/<user_id>/access_rules/<rule_id>", methods=["GET", "DELETE"])
+    def access_rule(user_id: str, rule_id: str) -> flask.Response:
+        policy.require(f"{flask.request.method.lower()}_access_rule", reader=True, owner_id=user_id)
+        raise ApiError(404, f"Could not find Access Rule: {rule_id}.")
 
     @app.get(f"{path}/<row_id>")
     def get_credential(user_id: str, row_id: str) -> flask.Response:

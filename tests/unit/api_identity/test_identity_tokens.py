@@ -224,6 +224,11 @@ def test_application_credentials(client, service, demo, clock) -> None:
     assert "secret" not in client.get(path, headers=demo).get_json()["application_credentials"][0]
     limited = {"X-Auth-Token": token_id}
     assert refused(client.post(path, json={"application_credential": {"name": "x"}}, headers=limited), 403)
+    ruled = {"name": "r", "access_rules": [{"service": "image", "method": "GET", "path": "/v2/images"}]}
+    assert "access rules" in refused(client.post(path, json={"application_credential": ruled}, headers=demo), 400)
+    rules = f"/v3/users/{user_id}/access_rules"
+    assert client.get(rules, headers=demo).get_json()["access_rules"] == []
+    assert refused(client.delete(f"{rules}/none", headers=demo), 404)
     clock.advance(601)
     assert service.validate(token_id) is None
     assert refused(client.post("/v3/auth/tokens", json={"auth": {"identity": identity}}), 401)
