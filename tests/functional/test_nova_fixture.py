@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fixtures
+import openstack
 import pytest
 import requests
 import testtools
@@ -69,6 +70,41 @@ def test_servers_on_two_hosts_ping(pair: tuple[NovaFixture, NovaFixture], needs_
         assert "1 received" in nova.run(first.id, "ping", "-c1", "-W30", port["addr"]).stdout
     with pytest.raises(subprocess.CalledProcessError):
         nova.run(first.id, "false")
+
+
+def test_a_port_with_a_minimum_is_placed_where_there_is_bandwidth(pair: tuple[NovaFixture, NovaFixture]) -> None:
+    cloud = pair[1].connect()
+    bandwidth, traits = "NET_BW_EGR_KILOBIT_PER_SEC", ["CUSTOM_NETWORK_TUNNEL_PROVIDER", "CUSTOM_VNIC_TYPE_NORMAL"]
+    policy = cloud.network.create_qos_policy(name="at-least")
+    cloud.network.create_qos_minimum_bandwidth_rule(policy, min_kbps=600, direction="egress")
+    network = cloud.network.find_network("private")
+    flavor, image = cloud.compute.find_flavor("m1.nano").id, cloud.image.find_image("nova-fakes").id
+
+    def boot(name: str) -> tuple[str, dict[str, str]]:
+        port = cloud.network.create_port(network_id=network.id, qos_policy_id=policy.id)
+        wanted = {"name": name, "flavor_id": flavor, "image_id": image, "networks": [{"port": port.id}]}
+        server = cloud.compute.create_server(**wanted)
+        cloud.compute.wait_for_status(server, "ACTIVE", ["ERROR"], interval=1, wait=120)
+        return port.id, cloud.network.get_port(port.id).binding_profile.get("allocation", {})
+
+    with pytest.raises(openstack.exceptions.ResourceFailure):
+        boot("nowhere")
+    (host,) = cloud.compute.hypervisors()
+    headers = {"OpenStack-API-Version": "placement 1.39"}
+    body = {"name": "alone:tunnel", "parent_provider_uuid": host.id}
+    made = cloud.placement.post("/resource_providers", json=body, headers=headers).json()
+    path = f"/resource_providers/{made['uuid']}"
+    stock = {"resource_provider_generation": 0, "inventories": {bandwidth: {"total": 1000}}}
+    for trait in traits:
+        cloud.placement.put(f"/traits/{trait}", headers=headers)
+    assert cloud.placement.put(f"{path}/inventories", json=stock, headers=headers).ok
+    had = {"resource_provider_generation": 1, "traits": traits}
+    assert cloud.placement.put(f"{path}/traits", json=had, headers=headers).ok
+    port_id, allocation = boot("somewhere")
+    (group,) = cloud.network.get_port(port_id).resource_request["request_groups"]
+    assert allocation == {group["id"]: made["uuid"]}
+    with pytest.raises(openstack.exceptions.ResourceFailure):  # 600 of 1000 are taken
+        boot("again")
 
 
 class Failing(testtools.TestCase):
