@@ -129,7 +129,7 @@ class Snapshot(Record):
 
 @dataclass(slots=True, kw_only=True)
 class Backup(Record):
-    """What a volume, which may be gone by now, held at one moment; `pieces` were copied for it, the rest is its parent's."""
+    """What a volume held at one moment, also where that is gone; `pieces` were copied, all else is its parent's."""
 
     kind = "backup"
 

@@ -32,7 +32,8 @@ class VolumeStore(BackupShelf):
     Fault rules are asked by the names ``volume.create``, ``volume.delete``, ``volume.extend``, ``volume.revert``,
     ``volume.connect``, ``volume.detach``, ``volume.migrate``, ``volume.copy`` (once for each MiB that is copied),
     ``volume.upload``, ``volume.download``, ``volume.read``, ``volume.write``, ``volume.discard``, ``volume.flush``,
-    ``snapshot.create``, ``snapshot.delete``, ``backup.create`` and ``backup.restore``; their ``guest`` is the volume's id or name, their ``flavor`` its type.
+    ``snapshot.create``, ``snapshot.delete``, ``backup.create`` and
+    ``backup.restore``; their ``guest`` is the volume's id or name, their ``flavor`` its type.
     """
 
     # Images

@@ -116,6 +116,7 @@ def volume_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
         "new_volume": volumes,
         "source_volid": volumes,
         "snapshot_id": [made(stack, "volume", "/v3/snapshots", {"snapshot": snapshot}, "snapshot", "id")],
+        "backup_id": [made(stack, "volume", "/v3/backups", {"backup": {"volume_id": volumes[3]}}, "backup", "id")],
         "attachment_id": [attached(stack, asked)],
         "type_id": [made(stack, "volume", "/v3/types", {"volume_type": kind}, "volume_type", "id")],
         "transfer_id": [

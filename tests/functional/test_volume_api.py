@@ -232,7 +232,11 @@ def test_the_openstack_command_as_administrator(cloud: Cloud) -> None:
         "volume delete --force both",
     )
     assert [outcome.status for outcome in outcomes] == [0] * 7, outcomes
-    assert {entry["Binary"] for entry in json.loads(outcomes[0].output)} == {"cinder-scheduler", "cinder-volume"}
+    assert {entry["Binary"] for entry in json.loads(outcomes[0].output)} == {
+        "cinder-scheduler",
+        "cinder-backup",
+        "cinder-volume",
+    }
     shown = json.loads(outcomes[4].output)
     assert (shown["status"], shown["multiattach"]) == ("error", True)
     assert cloud.volumes.quotas.limit(cloud.session().get_project_id(), "volumes") == 3
@@ -258,6 +262,31 @@ def test_the_openstack_command_hands_volumes_over(cloud: Cloud) -> None:
     assert (accepted.status, json.loads(shown.output)["status"], taken_back.status) == (0, "available", 1)
 
 
+def test_the_openstack_command_backs_up(cloud: Cloud) -> None:
+    outcomes = run_openstack(
+        cloud.url,
+        "demo",
+        "volume create --size 1 data",
+        "volume backup create --name full --description d -f json data",
+        "volume backup create --name part --incremental --property k=v -f json data",
+        "volume backup list --long -f json",
+        "volume backup restore -f json full fresh",
+        "volume backup restore --force -f json full data",
+        "volume backup set --name renamed part",
+        "volume backup show -f json renamed",
+        "volume backup delete full",
+        "volume backup delete renamed",
+        "volume backup delete full",
+        "volume backup show full",
+    )
+    assert [outcome.status for outcome in outcomes] == [0] * 8 + [1, 0, 0, 1], outcomes
+    assert {one["Name"] for one in json.loads(outcomes[3].output)} == {"full", "part"}
+    assert json.loads(outcomes[4].output)["volume_name"] == "fresh"
+    shown = json.loads(outcomes[7].output)
+    assert (shown["status"], shown["is_incremental"], shown["metadata"]) == ("available", True, {"k": "v"})
+    assert "Incremental backups exist" in outcomes[8].errors
+
+
 def test_the_openstack_command_on_quality_of_service(cloud: Cloud) -> None:
     outcomes = run_openstack(
         cloud.url,
@@ -279,3 +308,22 @@ def test_the_openstack_command_on_quality_of_service(cloud: Cloud) -> None:
     assert (qos["Name"], qos["Consumer"], qos["Associations"]) == ("slow", "front-end", ["gold"])
     assert qos["Properties"] == {"total_iops_sec": "100"}
     assert json.loads(outcomes[8].output)[0]["Name"] == "nova-fakes@fake#fake"
+
+
+def test_cinderclient_backs_up(cloud: Cloud) -> None:
+    client = cinder_client.Client("3.71", session=cloud.session())
+    made = client.volumes.create(size=1, name="data")
+    full = client.backups.create(made.id, name="full")
+    part = client.backups.create(made.id, name="part", incremental=True, metadata={"k": "v"})
+    assert [one.id for one in client.backups.list(search_opts={"name": "part"})] == [part.id]
+    restored = client.restores.restore(full.id)
+    assert client.volumes.get(restored.volume_id).name == "data"
+    again = client.volumes.create(size=2, backup_id=part.id)
+    assert client.volumes.get(again.id).status == "available"
+    client.backups.update(part, description="described")
+    assert client.backups.get(part.id).description == "described"
+    with pytest.raises(cinder_exceptions.BadRequest, match="Incremental backups exist"):
+        client.backups.delete(full.id)
+    client.backups.delete(part.id)
+    client.backups.delete(full.id)
+    assert client.backups.list() == []

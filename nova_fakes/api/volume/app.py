@@ -12,6 +12,7 @@ from nova_fakes.api.auth import TokenValidator, authenticate, current_token
 from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.volume import (
     attachment_routes,
+    backup_routes,
     operator_routes,
     qos_routes,
     snapshot_routes,
@@ -90,6 +91,7 @@ def create_app(service: VolumeService, tokens: TokenValidator) -> flask.Flask:
         volume_actions,
         attachment_routes,
         snapshot_routes,
+        backup_routes,
         type_routes,
         transfer_routes,
         qos_routes,

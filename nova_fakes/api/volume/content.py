@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nova_fakes.api.auth import Token
-from nova_fakes.api.volume.records import Attachment, Snapshot, Volume
+from nova_fakes.api.volume.records import Attachment, Backup, Snapshot, Volume
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.volume.connections import Portal
 from nova_fakes.volume.errors import PoolFull
@@ -68,8 +68,10 @@ class Content:
         host, _, pool = place.partition("#")
         return pool if self.store is not None and host == self.store.backend and pool in self.store.pools else None
 
-    def create(self, volume: Volume, image: Mapping[str, Any] | None, token: Token) -> bool:
-        """Make what a new volume holds, of its snapshot, source or image; tell whether that succeeded."""
+    def create(
+        self, volume: Volume, image: Mapping[str, Any] | None, token: Token, backup_id: str | None = None
+    ) -> bool:
+        """Make what a new volume holds, of its snapshot, source, image or backup; tell whether that succeeded."""
         if self.store is None:
             return True
         try:
@@ -85,6 +87,8 @@ class Content:
             )
             if image is not None:
                 self.load_image(volume.id, image, token)
+            if backup_id is not None:
+                self.store.restore_backup(backup_id, volume.id)
         except NovaFakesError as error:
             LOG.warning("volume %s: %s", volume.id, error)
             return False
@@ -164,6 +168,35 @@ class Content:
         if self.store is not None and snapshot_id in self.store.snapshots:
             self.store.delete_snapshot(snapshot_id)
 
+    def backup(self, backup: Backup) -> int:
+        """Keep what a volume, or a snapshot of it, holds at this moment; return of how many pieces that is.
+
+        Raises:
+            NovaFakesError: a fault rule, or a full disk.
+        """
+        if self.store is None or backup.volume_id not in self.store.volumes:
+            return 0
+        made = self.store.create_backup(
+            backup.volume_id, backup_id=backup.id, snapshot_id=backup.snapshot_id, parent_id=backup.parent_id
+        )
+        return made.pieces
+
+    def restore(self, backup_id: str, volume_id: str) -> None:
+        """Put what a backup keeps on a volume.
+
+        Raises:
+            NovaFakesError: a fault rule, a full pool, or a backup without bytes.
+        """
+        if self.store is not None and volume_id in self.store.volumes:
+            if self.store.volume(volume_id).status == "error":  # left so by an image or backup that failed
+                self.store.set_status(volume_id, "available")
+            self.store.restore_backup(backup_id, volume_id)
+
+    def delete_backup(self, backup_id: str) -> None:
+        """Forget what a backup kept."""
+        if self.store is not None and backup_id in self.store.backups:
+            self.store.delete_backup(backup_id)
+
     def attach(self, attachment: Attachment) -> None:
         """Let a server use what a volume holds; one that does already goes on."""
         store = self.store
@@ -184,7 +217,11 @@ class Content:
             self.store.detach(attachment_id)
 
     def reconcile(
-        self, volumes: Iterable[Volume], snapshots: Iterable[Snapshot], attachments: Iterable[Attachment]
+        self,
+        volumes: Iterable[Volume],
+        snapshots: Iterable[Snapshot],
+        attachments: Iterable[Attachment],
+        backups: Iterable[Backup],
     ) -> None:
         """Follow records that were loaded: what they do not name goes, what is missing is made empty."""
         if self.store is None:
@@ -192,6 +229,10 @@ class Content:
         known = {volume.id: volume for volume in volumes}
         kept = {snapshot.id for snapshot in snapshots}
         held = {attachment.id for attachment in attachments}
+        stored = {backup.id for backup in backups}
+        # Those that depend on others were made after them.
+        for gone in [one for one in reversed(self.store.backups) if one not in stored]:
+            self.store.delete_backup(gone)
         for gone in [one for one in self.store.attachments if one not in held]:
             self.store.detach(gone)
         for gone in [one for one in self.store.snapshots if one not in kept]:

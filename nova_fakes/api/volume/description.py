@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nova_fakes.api.openapi import Operation
+from nova_fakes.api.volume.backup_routes import ACTIONS as BACKUP_ACTIONS
 from nova_fakes.api.volume.request import MAXIMUM
 from nova_fakes.api.volume.schema import BOOLEAN, SCHEMAS
 from nova_fakes.api.volume.snapshot_routes import ACTIONS as SNAPSHOT_ACTIONS
@@ -33,6 +34,7 @@ _PAGING: Mapping[str, Any] = {
 _LISTS: Mapping[str, tuple[str, ...]] = {
     "/volumes": ("name", "status", "metadata", "bootable", "availability_zone", "created_at"),
     "/snapshots": ("name", "status", "volume_id", "created_at"),
+    "/backups": ("name", "status", "volume_id"),
     "/attachments": ("volume_id", "instance_id", "status"),
     "/types": ("is_public",),
     "/qos-specs": ("name", "consumer"),
@@ -50,6 +52,9 @@ _BODIES: Mapping[tuple[str, str], str] = {
     ("POST", "/attachments/<attachment_id>/action"): "os-complete",
     ("POST", "/snapshots"): "snapshot create",
     ("PUT", "/snapshots/<snapshot_id>"): "snapshot update",
+    ("POST", "/backups"): "backup create zone",
+    ("PUT", "/backups/<backup_id>"): "backup update metadata",
+    ("POST", "/backups/<backup_id>/restore"): "backup restore",
     ("POST", "/types"): "type create",
     ("PUT", "/types/<type_id>"): "type update",
     ("POST", "/types/<type_id>/extra_specs"): "extra specs",
@@ -64,6 +69,7 @@ _BODIES: Mapping[tuple[str, str], str] = {
 _ACTIONS = {
     "/volumes/<volume_id>/action": VOLUME_ACTIONS,
     "/snapshots/<snapshot_id>/action": SNAPSHOT_ACTIONS,
+    "/backups/<backup_id>/action": BACKUP_ACTIONS,
     "/types/<type_id>/action": TYPE_ACTIONS,
 }
 #: What a request is answered with that is granted, where its method's usual status is not it.
@@ -72,6 +78,10 @@ _GRANTED: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/snapshots"): (202,),
     ("DELETE", "/volumes/<volume_id>"): (202,),
     ("DELETE", "/snapshots/<snapshot_id>"): (202,),
+    ("POST", "/backups"): (202,),
+    ("DELETE", "/backups/<backup_id>"): (202,),
+    ("POST", "/backups/<backup_id>/restore"): (202,),
+    ("POST", "/backups/<backup_id>/action"): (202,),
     ("DELETE", "/types/<type_id>"): (202,),
     ("DELETE", "/types/<type_id>/extra_specs/<key>"): (202,),
     **{("POST", prefix): (202,) for prefix in TRANSFERS},

@@ -30,6 +30,7 @@ USED = {
 # Those of Cinder's extensions that are served here.
 EXTENSIONS = {
     "os-admin-actions": "AdminActions",
+    "backups": "Backups",
     "os-availability-zone": "AvailabilityZones",
     "os-extended-snapshot-attributes": "ExtendedSnapshotAttributes",
     "os-quota-sets": "Quotas",

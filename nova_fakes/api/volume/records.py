@@ -1,11 +1,11 @@
-"""What the volume service keeps: volumes, attachments, snapshots, types and its own services."""
+"""What the volume service keeps: volumes, attachments, snapshots, backups, types and its own services."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Attachment", "BackendService", "QosSpecs", "Snapshot", "Transfer", "Volume", "VolumeType"]
+__all__ = ["Attachment", "BackendService", "Backup", "QosSpecs", "Snapshot", "Transfer", "Volume", "VolumeType"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,6 +83,31 @@ class Snapshot:
     metadata: dict[str, str] = field(default_factory=dict)
     image_metadata: dict[str, str] = field(default_factory=dict)
     bootable: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Backup:
+    """What a volume held at one moment; `volume` has its name, description, metadata and what it took from an image."""
+
+    id: str
+    volume_id: str
+    project_id: str
+    user_id: str
+    name: str | None
+    description: str | None
+    size_gb: int
+    status: str
+    created_at: float
+    data_timestamp: float
+    volume: dict[str, Any]
+    updated_at: float | None = None
+    container: str | None = None
+    availability_zone: str | None = None
+    snapshot_id: str | None = None
+    parent_id: str | None = None
+    object_count: int = 0
+    fail_reason: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -71,6 +71,17 @@ _TYPE = {"name": NAME, "description": TEXT, "extra_specs": METADATA, "os-volume-
 _TRANSFER = {"volume_id": UUID, "name": TEXT}
 _CONSUMER = {"enum": ["front-end", "back-end", "both"]}
 
+_BACKUP = {
+    "volume_id": UUID,
+    "container": {"type": ["string", "null"], "maxLength": 255},
+    "description": TEXT,
+    "incremental": BOOLEAN,
+    "force": BOOLEAN,
+    "name": TEXT,
+    "snapshot_id": OPTIONAL_UUID,
+}
+_BACKUP_LABELLED = {**_BACKUP, "metadata": {**METADATA, "type": ["object", "null"]}}
+
 SCHEMAS: Mapping[str, Any] = {
     "volume create": _object({"volume": _object(_VOLUME, closed=False), **_HINTS}, required=("volume",)),
     "volume create strict": _object(
@@ -114,6 +125,26 @@ SCHEMAS: Mapping[str, Any] = {
         required=("snapshot",),
     ),
     "snapshot update": _object({"snapshot": _object(_DESCRIBED, anyOf=_ANY_DESCRIBED)}, required=("snapshot",)),
+    "backup create": _object({"backup": _object(_BACKUP, required=("volume_id",))}, required=("backup",)),
+    "backup create metadata": _object(
+        {"backup": _object(_BACKUP_LABELLED, required=("volume_id",))}, required=("backup",)
+    ),
+    "backup create zone": _object(
+        {"backup": _object({**_BACKUP_LABELLED, "availability_zone": TEXT}, required=("volume_id",))},
+        required=("backup",),
+    ),
+    "backup update": _object({"backup": _object({"name": TEXT, "description": TEXT})}, required=("backup",)),
+    "backup update metadata": _object(
+        {"backup": _object({"name": TEXT, "description": TEXT, "metadata": METADATA})}, required=("backup",)
+    ),
+    "backup restore": _object(
+        {"restore": {**_object({"name": TEXT, "volume_id": OPTIONAL_UUID}), "type": ["object", "null"]}},
+        required=("restore",),
+    ),
+    "backup status": _object(
+        {"os-reset_status": _object({"status": {"type": "string"}}, required=("status",))},
+        required=("os-reset_status",),
+    ),
     "type create": _object({"volume_type": _object(_TYPE, required=("name",))}, required=("volume_type",)),
     "type update": _object(
         {"volume_type": _object({"name": TEXT, "description": TEXT, "is_public": BOOLEAN})}, required=("volume_type",)

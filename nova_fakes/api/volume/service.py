@@ -8,6 +8,7 @@ from typing import Any
 
 from nova_fakes.api.volume.attachments import Attachments, ServerVolumes
 from nova_fakes.api.volume.backends import Backends
+from nova_fakes.api.volume.backups import Backups
 from nova_fakes.api.volume.changes import Changes, Notifier
 from nova_fakes.api.volume.content import Content, ImageBytes
 from nova_fakes.api.volume.images import ImageSink, ImageSource
@@ -30,7 +31,7 @@ FORMAT = 1
 
 
 class VolumeService:
-    """Volumes, attachments, snapshots, types and quotas, in memory and safe to use from many threads.
+    """Volumes, attachments, snapshots, backups, types and quotas, in memory and safe to use from many threads.
 
     Args:
         images: looks images up by id or name: `(reference, token) -> image as the image API v2 shows it, or None`.
@@ -53,6 +54,7 @@ class VolumeService:
         migrations: see `Migrations`.
         attachments: see `Attachments`.
         snapshots: see `Snapshots`.
+        backups: see `Backups`.
         types: see `VolumeTypes`.
         transfers: see `Transfers`.
         qos: see `QualityOfService`.
@@ -94,8 +96,10 @@ class VolumeService:
         self.transfers = Transfers(self._store, self.quotas, self.volumes)
         self.qos = QualityOfService(self._store)
         self.snapshots = Snapshots(self._store, self.quotas, self.volumes)
+        self.backups = Backups(self._store, self.quotas, self.volumes)
         scheduler = hosts[0].partition("@")[0] if hosts else "nova-fakes"
-        for binary, host in (("cinder-scheduler", scheduler), *(("cinder-volume", host) for host in hosts)):
+        central = (("cinder-scheduler", scheduler), ("cinder-backup", scheduler))
+        for binary, host in (*central, *(("cinder-volume", host) for host in hosts)):
             identifier = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{binary}.{host}"))
             self._store.services.append(BackendService(binary=binary, host=host, zone=self.zones[0], uuid=identifier))
 

@@ -9,7 +9,16 @@ from dataclasses import asdict
 from typing import Any
 
 from nova_fakes.api.volume.content import Content
-from nova_fakes.api.volume.records import Attachment, BackendService, QosSpecs, Snapshot, Transfer, Volume, VolumeType
+from nova_fakes.api.volume.records import (
+    Attachment,
+    BackendService,
+    Backup,
+    QosSpecs,
+    Snapshot,
+    Transfer,
+    Volume,
+    VolumeType,
+)
 from nova_fakes.clock import Clock, SystemClock
 
 __all__ = ["Store"]
@@ -38,6 +47,7 @@ class Store:
         self.services: list[BackendService] = []
         self.transfers: dict[str, Transfer] = {}
         self.qos: dict[str, QosSpecs] = {}
+        self.backups: dict[str, Backup] = {}
         # Dicts instead of sets, since they keep the order of creation.
         self._project_volumes: dict[str, dict[str, Volume]] = {}
         self._project_snapshots: dict[str, dict[str, Snapshot]] = {}
@@ -149,6 +159,7 @@ class Store:
             "services": [asdict(record) for record in self.services],
             "transfers": [asdict(record) for record in self.transfers.values()],
             "qos": [asdict(record) for record in self.qos.values()],
+            "backups": [asdict(record) for record in self.backups.values()],
         }
 
     def load(self, data: Mapping[str, Any]) -> None:
@@ -163,13 +174,15 @@ class Store:
         snapshots = [Snapshot(**record) for record in data["snapshots"]]
         types = [VolumeType(**record) for record in data["types"]]
         services = [BackendService(**record) for record in data["services"]]
-        # Neither was there in the first versions.
+        # None of these was there in the first versions.
         transfers = [Transfer(**record) for record in data.get("transfers", ())]
         qos = [QosSpecs(**record) for record in data.get("qos", ())]
+        backups = [Backup(**record) for record in data.get("backups", ())]
         self.types = {record.id: record for record in types}
         self.services = services
         self.transfers = {record.id: record for record in transfers}
         self.qos = {record.id: record for record in qos}
+        self.backups = {record.id: record for record in backups}
         for index in (
             self.volumes,
             self.attachments,
@@ -188,7 +201,7 @@ class Store:
             self.add_attachment(attachment)
         for snapshot in snapshots:
             self.add_snapshot(snapshot)
-        self.content.reconcile(volumes, snapshots, attachments)
+        self.content.reconcile(volumes, snapshots, attachments, backups)
 
 
 def _discard(index: dict[str, dict[str, Any]], key: str, member: str) -> None:

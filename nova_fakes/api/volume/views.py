@@ -41,7 +41,7 @@ class Views:
 
     def volume_summary(self, volume: Volume) -> dict[str, Any]:
         """Return a volume as in GET /volumes."""
-        return {"id": volume.id, "name": volume.name, "links": self._links(volume.project_id, "volumes", volume.id)}
+        return {"id": volume.id, "name": volume.name, "links": self.links(volume.project_id, "volumes", volume.id)}
 
     def volume(self, volume: Volume, *, full: bool = True) -> dict[str, Any]:
         """Return a volume in detail.
@@ -64,7 +64,7 @@ class Views:
             "snapshot_id": volume.snapshot_id,
             "source_volid": volume.source_id,
             "metadata": self._metadata(volume),
-            "links": self._links(volume.project_id, "volumes", volume.id),
+            "links": self.links(volume.project_id, "volumes", volume.id),
             "user_id": volume.user_id,
             "bootable": str(volume.bootable).lower(),
             "encrypted": False,
@@ -195,6 +195,13 @@ class Views:
             body["count"] = count
         return body
 
+    def links(self, project_id: str, collection: str, identifier: str) -> list[dict[str, str]]:
+        """Return the links that lead to a record."""
+        return [
+            {"rel": "self", "href": f"{self._base}/v3/{project_id}/{collection}/{identifier}"},
+            {"rel": "bookmark", "href": f"{self._base}/{project_id}/{collection}/{identifier}"},
+        ]
+
     def _attached(self, attachment: Attachment) -> dict[str, Any]:
         seen = self._token.is_admin or self._token.is_service
         return {
@@ -212,9 +219,3 @@ class Views:
         # Cinder keeps the flag in metadata of its own, which it shows among the user's.
         own = {} if volume.read_only is None else {"readonly": str(volume.read_only)}
         return {**volume.metadata, **own}
-
-    def _links(self, project_id: str, collection: str, identifier: str) -> list[dict[str, str]]:
-        return [
-            {"rel": "self", "href": f"{self._base}/v3/{project_id}/{collection}/{identifier}"},
-            {"rel": "bookmark", "href": f"{self._base}/{project_id}/{collection}/{identifier}"},
-        ]

@@ -129,10 +129,10 @@ def _summary(request: Request) -> flask.Response:
 def _create(request: Request) -> flask.Response:
     strict = request.version >= (3, 53)
     body = request.body("volume create strict" if strict else "volume create")["volume"]
-    for part, since in (("group_id", (3, 13)), ("backup_id", (3, 47)), ("consistencygroup_id", (3, 0))):
-        # Neither groups nor backups exist here, so none can be found.
+    for part, since in (("group_id", (3, 13)), ("consistencygroup_id", (3, 0))):
+        # Groups do not exist here, so none can be found.
         if body.get(part) and request.version >= since:
-            raise not_found("Backup" if part == "backup_id" else "Group", body[part])
+            raise not_found("Group", body[part])
     if boolean(body.get("multiattach")):
         raise ApiError(
             400,
@@ -150,6 +150,7 @@ def _create(request: Request) -> flask.Response:
         snapshot_id=body.get("snapshot_id"),
         source_id=body.get("source_volid"),
         image_reference=body.get("image_id") or body.get("imageRef"),
+        backup_id=body.get("backup_id") if request.version >= (3, 47) else None,
         **described(body),
     )
     return reply({"volume": request.views.volume(volume, full=False)}, 202)

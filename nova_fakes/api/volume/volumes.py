@@ -12,8 +12,9 @@ from nova_fakes.api.volume import images
 from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.images import ImageSource
 from nova_fakes.api.volume.quotas import Quotas
-from nova_fakes.api.volume.records import Snapshot, Volume
+from nova_fakes.api.volume.records import Backup, Snapshot, Volume
 from nova_fakes.api.volume.refusals import (
+    invalid_backup,
     invalid_input,
     invalid_volume,
     key_not_found,
@@ -94,8 +95,9 @@ class Volumes:
         snapshot_id: str | None = None,
         source_id: str | None = None,
         image_reference: str | None = None,
+        backup_id: str | None = None,
     ) -> Volume:
-        """Make a volume, empty or from a snapshot, a volume or an image.
+        """Make a volume, empty or from a snapshot, a volume, an image or a backup.
 
         Args:
             token: who asks; the volume becomes his project's.
@@ -108,6 +110,7 @@ class Volumes:
             snapshot_id: the snapshot that it is to be a copy of.
             source_id: the volume that it is to be a copy of.
             image_reference: id or name of the image to put on it.
+            backup_id: the backup to put on it.
 
         Returns:
             The volume while it is "creating". It is "available" by now, or in "error" where every cinder-volume
@@ -138,6 +141,14 @@ class Volumes:
                     raise invalid_input("Originating source volume status must be one of 'available, in-use' values")
                 availability_zone = availability_zone or source.availability_zone
                 kind = kind if type_reference else self._store.types[source.type_id]
+            backup = None if backup_id is None else self._backup(token, backup_id)
+            if backup is not None:
+                size_gb = backup.size_gb if size_gb is None else size_gb
+                if size_gb < backup.size_gb:
+                    raise invalid_input(
+                        f"Volume size {size_gb}GB cannot be smaller than the backup size {backup.size_gb}GB. It must "
+                        f"be >= backup size."
+                    )
             origin_gb = snapshot.size_gb if snapshot else source.size_gb if source else 0
             size_gb = origin_gb or None if size_gb is None else size_gb
             self._check_size(size_gb, snapshot.size_gb if snapshot else None, source.size_gb if source else None)
@@ -178,13 +189,16 @@ class Volumes:
                 volume.status = "error"
                 return answer
             volume.host = backend
-            if not self._store.content.create(volume, image, token):
+            if not self._store.content.create(volume, image, token, backup_id):
                 volume.status = "error"
                 return answer
             volume.status = "available"
             if image is not None:
                 volume.image_metadata = images.metadata(image)
                 volume.bootable = True
+            elif backup is not None:
+                volume.image_metadata = dict(backup.volume["image_metadata"])
+                volume.bootable = backup.volume["bootable"]
             elif origin is not None:
                 volume.image_metadata = dict(origin.image_metadata)
                 volume.bootable = origin.bootable
@@ -301,6 +315,15 @@ class Volumes:
                 f"Volume size '{size_gb}'GB cannot be smaller than original volume size  {source_gb}GB. They must be "
                 f">= original volume size."
             )
+
+    def _backup(self, token: Token, backup_id: str) -> Backup:
+        """Return a backup that may become a volume."""
+        backup = self._store.backups.get(backup_id)
+        if backup is None or not (token.is_admin or backup.project_id == token.project_id):
+            raise not_found("Backup", backup_id)
+        if backup.status != "available":
+            raise invalid_backup("Originating backup status must be one of 'available' values")
+        return backup
 
     def _place_of(self, origin: Snapshot | Volume | None) -> str | None:
         """Return where a volume lies, or the one that a snapshot is of."""

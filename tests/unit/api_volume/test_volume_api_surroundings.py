@@ -44,7 +44,7 @@ def test_microversions(api: Api) -> None:
 
 
 def test_unknown_paths_and_methods_are_named(api: Api) -> None:
-    assert "/v3/backups" in api("GET", "/v3/backups", status=404)["itemNotFound"]["message"]
+    assert "/v3/clusters" in api("GET", "/v3/clusters", status=404)["itemNotFound"]["message"]
     assert "PATCH" in api("PATCH", "/v3/volumes", status=405)["badMethod"]["message"]
 
 
