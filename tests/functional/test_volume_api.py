@@ -310,6 +310,51 @@ def test_the_openstack_command_on_quality_of_service(cloud: Cloud) -> None:
     assert json.loads(outcomes[8].output)[0]["Name"] == "nova-fakes@fake#fake"
 
 
+def test_the_openstack_command_on_groups(cloud: Cloud) -> None:
+    version = "--os-volume-api-version 3.71"
+    outcomes = run_openstack(
+        cloud.url,
+        "admin",
+        f"{version} volume group type create -f json consistent",
+        f"{version} volume group type set --property a=b consistent",
+        f"{version} volume group type show -f json consistent",
+        f"{version} volume group create --volume-group-type consistent --volume-type __DEFAULT__ --name data -f json",
+        f"{version} volume group list -f json",
+        f"{version} volume group set --description d data",
+        f"{version} volume group snapshot create --name whole data -f json",
+        f"{version} volume group snapshot list -f json",
+        f"{version} volume group snapshot delete whole",
+        f"{version} volume group show -f json data",
+        f"{version} volume group delete data",
+        f"{version} volume group type delete consistent",
+    )
+    assert [outcome.status for outcome in outcomes] == [0] * 12, outcomes
+    assert json.loads(outcomes[4].output)[0]["Name"] == "data"
+    assert json.loads(outcomes[7].output)[0]["Name"] == "whole"
+    assert json.loads(outcomes[9].output)["Status"] == "available"
+
+
+def test_cinderclient_on_groups(cloud: Cloud) -> None:
+    client = cinder_client.Client("3.71", session=cloud.session("admin", "admin"))
+    kind = client.group_types.create("consistent")
+    kind.set_keys({"consistent_group_snapshot_enabled": "<is> True"})
+    default = client.volume_types.default()
+    group = client.groups.create(kind.id, default.id, name="data")
+    made = client.volumes.create(size=1, volume_type=default.id, group_id=group.id)
+    whole = client.group_snapshots.create(group.id, name="whole")
+    copied = client.groups.create_from_src(whole.id, None, name="copy")
+    assert len(client.groups.get(copied["id"], list_volume=True).volumes) == 1
+    client.groups.update(group.id, remove_volumes=made.id)
+    assert client.volumes.get(made.id).group_id is None
+    with pytest.raises(cinder_exceptions.BadRequest, match="existing snapshots"):
+        client.groups.delete(group.id)
+    client.group_snapshots.delete(whole.id)
+    client.groups.delete(group.id)
+    client.groups.delete(copied["id"], delete_volumes=True)
+    client.group_types.delete(kind.id)
+    assert (client.groups.list(), len(client.volumes.list())) == ([], 1)
+
+
 def test_cinderclient_backs_up(cloud: Cloud) -> None:
     client = cinder_client.Client("3.71", session=cloud.session())
     made = client.volumes.create(size=1, name="data")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +197,39 @@ class Content:
         if self.store is not None and backup_id in self.store.backups:
             self.store.delete_backup(backup_id)
 
+    def regroup(self, group_id: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        """Put volumes into a group, which is made where it is not there, and take others out."""
+        store = self.store
+        if store is None:
+            return
+        if group_id not in store.groups:
+            store.create_group(group_id=group_id)
+        members = store.group(group_id).volume_ids
+        store.update_group(
+            group_id,
+            add=[one for one in add if one in store.volumes],
+            remove=[one for one in remove if one in members],
+        )
+
+    def dissolve(self, group_id: str) -> None:
+        """Forget a group, which has no volumes."""
+        if self.store is not None and group_id in self.store.groups:
+            self.store.delete_group(group_id)
+
+    def group_snapshot(self, group_id: str, group_snapshot_id: str, snapshot_ids: Mapping[str, str]) -> None:
+        """Keep what a group's volumes hold at this moment, by volume under these ids.
+
+        Raises:
+            NovaFakesError: a fault rule.
+        """
+        if self.store is not None and group_id in self.store.groups and self.store.group(group_id).volume_ids:
+            self.store.create_group_snapshot(group_id, group_snapshot_id=group_snapshot_id, snapshot_ids=snapshot_ids)
+
+    def delete_group_snapshot(self, group_snapshot_id: str) -> None:
+        """Forget what the parts of a group's snapshot kept."""
+        if self.store is not None and group_snapshot_id in self.store.group_snapshots:
+            self.store.delete_group_snapshot(group_snapshot_id)
+
     def attach(self, attachment: Attachment) -> None:
         """Let a server use what a volume holds; one that does already goes on."""
         store = self.store
@@ -235,6 +268,10 @@ class Content:
             self.store.delete_backup(gone)
         for gone in [one for one in self.store.attachments if one not in held]:
             self.store.detach(gone)
+        for whole in list(self.store.group_snapshots.values()):
+            if not kept.issuperset(whole.snapshot_ids):
+                self.store.delete_group_snapshot(whole.id)
+        self._regroup_all(volumes)
         for gone in [one for one in self.store.snapshots if one not in kept]:
             self.store.delete_snapshot(gone)
         for gone in [one for one in self.store.volumes if one not in known]:
@@ -247,3 +284,17 @@ class Content:
         for attachment in attachments:
             if attachment.connection_info or attachment.status == "attached":
                 self.attach(attachment)
+
+    def _regroup_all(self, volumes: Iterable[Volume]) -> None:
+        """Let the volumes that there are be in the groups that their records say, and in no other."""
+        assert self.store is not None
+        wanted = {volume.id: volume.group_id for volume in volumes}
+        for group in list(self.store.groups.values()):
+            self.regroup(group.id, remove=[one for one in group.volume_ids if wanted.get(one) != group.id])
+        for volume_id, group_id in wanted.items():
+            if group_id is not None and volume_id in self.store.volumes:
+                self.regroup(group_id, add=[volume_id])
+        snapshotted = {whole.group_id for whole in self.store.group_snapshots.values()}
+        for group in list(self.store.groups.values()):
+            if not group.volume_ids and group.id not in snapshotted:
+                self.store.delete_group(group.id)

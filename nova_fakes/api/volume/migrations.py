@@ -261,4 +261,4 @@ class Migrations:
 
 
 def _idle(volume: Volume) -> bool:
-    return volume.status in ("available", "in-use") and not volume.migrating
+    return volume.status in ("available", "in-use") and not volume.migrating and volume.group_id is None

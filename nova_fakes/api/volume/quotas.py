@@ -83,6 +83,10 @@ class Quotas:
         self._charge_one(project_id, "backups", backups)
         used["backup_gigabytes"] = consumed + gigabytes
 
+    def charge_groups(self, project_id: str, groups: int) -> None:
+        """Count a change in the number of a project's groups; ApiError 413 beyond its limit."""
+        self._charge_one(project_id, "groups", groups)
+
     def _charge_one(self, project_id: str, name: str, change: int) -> None:
         used, limit = self._used.setdefault(project_id, {}), self.limit(project_id, name)
         if change > 0 and 0 <= limit < used.get(name, 0) + change:
@@ -187,5 +191,7 @@ class Quotas:
                 self.charge(snapshot.project_id, name, snapshots=1, gigabytes=snapshot.size_gb)
             for backup in self._store.backups.values():
                 self.charge_backup(backup.project_id, backups=1, gigabytes=backup.size_gb)
+            for group in self._store.groups.values():
+                self.charge_groups(group.project_id, 1)
         finally:
             self._limits, self._defaults = own, defaults

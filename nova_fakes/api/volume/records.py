@@ -1,11 +1,23 @@
-"""What the volume service keeps: volumes, attachments, snapshots, backups, types and its own services."""
+"""What the volume service keeps: volumes, attachments, snapshots, backups, groups, types and its own services."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Attachment", "BackendService", "Backup", "QosSpecs", "Snapshot", "Transfer", "Volume", "VolumeType"]
+__all__ = [
+    "Attachment",
+    "BackendService",
+    "Backup",
+    "Group",
+    "GroupSnapshot",
+    "GroupType",
+    "QosSpecs",
+    "Snapshot",
+    "Transfer",
+    "Volume",
+    "VolumeType",
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +51,7 @@ class Volume:
     migration_status: str | None = None
     previous_status: str | None = None
     name_id: str | None = None
+    group_id: str | None = None
 
     @property
     def migrating(self) -> bool:
@@ -83,6 +96,7 @@ class Snapshot:
     metadata: dict[str, str] = field(default_factory=dict)
     image_metadata: dict[str, str] = field(default_factory=dict)
     bootable: bool = False
+    group_snapshot_id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,6 +140,53 @@ class VolumeType:
     def multiattach(self) -> bool:
         """Whether volumes of this type can be attached to several servers at once."""
         return self.extra_specs.get("multiattach", "").strip().lower() == "<is> true"
+
+
+@dataclass(slots=True, kw_only=True)
+class GroupType:
+    """A kind of group of volumes; users see those that are public."""
+
+    id: str
+    name: str
+    description: str | None = None
+    is_public: bool = True
+    specs: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """Volumes of some types at one backend, `host`, which are snapshotted at one moment."""
+
+    id: str
+    project_id: str
+    user_id: str
+    status: str
+    group_type_id: str
+    volume_type_ids: list[str]
+    availability_zone: str
+    created_at: float
+    name: str | None = None
+    description: str | None = None
+    updated_at: float | None = None
+    host: str | None = None
+    group_snapshot_id: str | None = None
+    source_group_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class GroupSnapshot:
+    """The snapshots that were taken of a group's volumes at one moment."""
+
+    id: str
+    group_id: str
+    project_id: str
+    user_id: str
+    name: str | None
+    description: str | None
+    status: str
+    group_type_id: str
+    created_at: float
+    updated_at: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -82,6 +82,15 @@ _BACKUP = {
 }
 _BACKUP_LABELLED = {**_BACKUP, "metadata": {**METADATA, "type": ["object", "null"]}}
 
+_GROUP_TYPE = {"description": TEXT, "is_public": BOOLEAN}
+_SPECS = {**METADATA, "type": ["object", "null"]}
+_GROUP_SPECS = {
+    "type": "object",
+    "patternProperties": {"^[a-zA-Z0-9-_:.]{1,255}$": TEXT},
+    "additionalProperties": False,
+}
+_GROUP_CHANGES = {"name": TEXT, "description": TEXT, "add_volumes": TEXT, "remove_volumes": TEXT}
+
 SCHEMAS: Mapping[str, Any] = {
     "volume create": _object({"volume": _object(_VOLUME, closed=False), **_HINTS}, required=("volume",)),
     "volume create strict": _object(
@@ -144,6 +153,54 @@ SCHEMAS: Mapping[str, Any] = {
     "backup status": _object(
         {"os-reset_status": _object({"status": {"type": "string"}}, required=("status",))},
         required=("os-reset_status",),
+    ),
+    "group type create": _object(
+        {"group_type": _object({**_GROUP_TYPE, "name": NAME, "group_specs": _SPECS}, required=("name",))},
+        required=("group_type",),
+    ),
+    "group type update": _object({"group_type": _object({**_GROUP_TYPE, "name": TEXT})}, required=("group_type",)),
+    "group specs": _object({"group_specs": _GROUP_SPECS}, required=("group_specs",)),
+    "group spec": {**_GROUP_SPECS, "minProperties": 1, "maxProperties": 1},
+    "group create": _object(
+        {
+            "group": _object(
+                {
+                    "name": TEXT,
+                    "description": TEXT,
+                    "group_type": NAME,
+                    "volume_types": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"type": "string", "maxLength": 255},
+                        "uniqueItems": True,
+                    },
+                    "availability_zone": TEXT,
+                },
+                required=("group_type", "volume_types"),
+            )
+        },
+        required=("group",),
+    ),
+    "group create from source": _object(
+        {
+            "create-from-src": _object(
+                {"name": TEXT, "description": TEXT, "source_group_id": UUID, "group_snapshot_id": UUID},
+                oneOf=[{"required": ["group_snapshot_id"]}, {"required": ["source_group_id"]}],
+            )
+        },
+        required=("create-from-src",),
+    ),
+    "group update": _object(
+        {"group": _object(_GROUP_CHANGES, anyOf=[{"required": [name]} for name in _GROUP_CHANGES])},
+        required=("group",),
+    ),
+    "group delete": _object({"delete": _object({"delete-volumes": BOOLEAN})}, required=("delete",)),
+    "group status": _object(
+        {"reset_status": _object({"status": {"type": "string"}}, required=("status",))}, required=("reset_status",)
+    ),
+    "group snapshot create": _object(
+        {"group_snapshot": _object({"group_id": UUID, "name": TEXT, "description": TEXT}, required=("group_id",))},
+        required=("group_snapshot",),
     ),
     "type create": _object({"volume_type": _object(_TYPE, required=("name",))}, required=("volume_type",)),
     "type update": _object(

@@ -13,6 +13,9 @@ from nova_fakes.api.volume.records import (
     Attachment,
     BackendService,
     Backup,
+    Group,
+    GroupSnapshot,
+    GroupType,
     QosSpecs,
     Snapshot,
     Transfer,
@@ -48,6 +51,9 @@ class Store:
         self.transfers: dict[str, Transfer] = {}
         self.qos: dict[str, QosSpecs] = {}
         self.backups: dict[str, Backup] = {}
+        self.group_types: dict[str, GroupType] = {}
+        self.groups: dict[str, Group] = {}
+        self.group_snapshots: dict[str, GroupSnapshot] = {}
         # Dicts instead of sets, since they keep the order of creation.
         self._project_volumes: dict[str, dict[str, Volume]] = {}
         self._project_snapshots: dict[str, dict[str, Snapshot]] = {}
@@ -143,6 +149,10 @@ class Store:
         """Return a volume's snapshots in the order they were taken."""
         return list(self._volume_snapshots.get(volume_id, {}).values())
 
+    def parts_of(self, group_snapshot_id: str) -> list[Snapshot]:
+        """Return the snapshots that were taken of a group's volumes at one moment."""
+        return [one for one in self.snapshots.values() if one.group_snapshot_id == group_snapshot_id]
+
     def project_snapshots(self, project_id: str | None) -> Iterator[Snapshot]:
         """Yield a project's snapshots, or all (None), the newest first."""
         yield from reversed(
@@ -160,6 +170,9 @@ class Store:
             "transfers": [asdict(record) for record in self.transfers.values()],
             "qos": [asdict(record) for record in self.qos.values()],
             "backups": [asdict(record) for record in self.backups.values()],
+            "group_types": [asdict(record) for record in self.group_types.values()],
+            "groups": [asdict(record) for record in self.groups.values()],
+            "group_snapshots": [asdict(record) for record in self.group_snapshots.values()],
         }
 
     def load(self, data: Mapping[str, Any]) -> None:
@@ -178,11 +191,17 @@ class Store:
         transfers = [Transfer(**record) for record in data.get("transfers", ())]
         qos = [QosSpecs(**record) for record in data.get("qos", ())]
         backups = [Backup(**record) for record in data.get("backups", ())]
+        group_types = [GroupType(**record) for record in data.get("group_types", ())]
+        groups = [Group(**record) for record in data.get("groups", ())]
+        group_snapshots = [GroupSnapshot(**record) for record in data.get("group_snapshots", ())]
         self.types = {record.id: record for record in types}
         self.services = services
         self.transfers = {record.id: record for record in transfers}
         self.qos = {record.id: record for record in qos}
         self.backups = {record.id: record for record in backups}
+        self.group_types = {record.id: record for record in group_types}
+        self.groups = {record.id: record for record in groups}
+        self.group_snapshots = {record.id: record for record in group_snapshots}
         for index in (
             self.volumes,
             self.attachments,

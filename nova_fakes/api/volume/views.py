@@ -88,7 +88,7 @@ class Views:
             if volume.image_metadata:
                 view["volume_image_metadata"] = dict(volume.image_metadata)
         if version >= (3, 13):
-            view["group_id"] = None
+            view["group_id"] = volume.group_id
         if admin and version >= (3, 21):
             view["provider_id"] = None
         if version >= (3, 48):
@@ -139,7 +139,7 @@ class Views:
         """Return a snapshot in detail; `full` as for a volume."""
         view = self.snapshot_summary(snapshot)
         if self._version >= (3, 14):
-            view["group_snapshot_id"] = None
+            view["group_snapshot_id"] = snapshot.group_snapshot_id
         if self._version >= (3, 41):
             view["user_id"] = snapshot.user_id
         if self._version >= (3, 65):

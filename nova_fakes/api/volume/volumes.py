@@ -12,7 +12,7 @@ from nova_fakes.api.volume import images
 from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.images import ImageSource
 from nova_fakes.api.volume.quotas import Quotas
-from nova_fakes.api.volume.records import Backup, Snapshot, Volume
+from nova_fakes.api.volume.records import Backup, Group, Snapshot, Volume, VolumeType
 from nova_fakes.api.volume.refusals import (
     invalid_backup,
     invalid_input,
@@ -96,6 +96,7 @@ class Volumes:
         source_id: str | None = None,
         image_reference: str | None = None,
         backup_id: str | None = None,
+        group_id: str | None = None,
     ) -> Volume:
         """Make a volume, empty or from a snapshot, a volume, an image or a backup.
 
@@ -111,6 +112,7 @@ class Volumes:
             source_id: the volume that it is to be a copy of.
             image_reference: id or name of the image to put on it.
             backup_id: the backup to put on it.
+            group_id: the group that it is to belong to, which names the types to choose from.
 
         Returns:
             The volume while it is "creating". It is "available" by now, or in "error" where every cinder-volume
@@ -158,10 +160,11 @@ class Volumes:
                 raise ApiError(400, f"Availability zone '{zone}' is invalid.")
             if image is not None:
                 images.check_fits(image, size_gb)
+            group = None if group_id is None else self._group(token, group_id, kind if type_reference else None)
             self._quotas.check_size(token.project_id, size_gb)
             self._quotas.charge(token.project_id, kind.name, volumes=1, gigabytes=size_gb)
             origin = snapshot or source
-            near = self._place_of(origin)
+            near = self._place_of(origin) if group is None else group.host
             volume = Volume(
                 id=self._store.new_id(),
                 project_id=token.project_id,
@@ -177,10 +180,13 @@ class Volumes:
                 source_id=source_id,
                 metadata=dict(metadata or {}),
                 multiattach=kind.multiattach,
+                group_id=group_id,
             )
             self._store.add_volume(volume)
             answer = copy.deepcopy(volume)
             backend = self._backends.choose(zone, kind, size_gb, near=near)
+            if group is not None and (backend or "").partition("#")[0] != (group.host or "").partition("#")[0]:
+                backend = None
             volume.updated_at = self._store.clock.now()
             if backend is None:
                 LOG.warning(
@@ -192,6 +198,8 @@ class Volumes:
             if not self._store.content.create(volume, image, token, backup_id):
                 volume.status = "error"
                 return answer
+            if group is not None:
+                self._store.content.regroup(group.id, add=[volume.id])
             volume.status = "available"
             if image is not None:
                 volume.image_metadata = images.metadata(image)
@@ -238,6 +246,8 @@ class Volumes:
             if (
                 volume.attach_status == "attached"
                 or volume.migrating
+                or volume.group_id is not None
+                or any(snapshot.group_snapshot_id is not None for snapshot in snapshots)
                 or (not force and volume.status not in DELETABLE)
                 or (snapshots and not cascade)
                 or (stuck and not force)
@@ -247,18 +257,17 @@ class Volumes:
                     f"Volume {status} must not be migrating, attached, belong to a group, have snapshots, awaiting a "
                     f"transfer, or be disassociated from snapshots after volume transfer."
                 )
-            for snapshot in snapshots:
-                self._quotas.charge(
-                    snapshot.project_id,
-                    self._store.types[snapshot.type_id].name,
-                    snapshots=-1,
-                    gigabytes=-snapshot.size_gb,
-                )
-                self._store.remove_snapshot(snapshot)
-            self._quotas.charge(
-                volume.project_id, self._store.types[volume.type_id].name, volumes=-1, gigabytes=-volume.size_gb
-            )
-            self._store.remove_volume(volume)
+            self.discard(volume)
+
+    def discard(self, volume: Volume) -> None:
+        """Forget a volume with its snapshots, whatever its state is."""
+        for snapshot in self._store.snapshots_of(volume.id):
+            kind = self._store.types[snapshot.type_id]
+            self._quotas.charge(snapshot.project_id, kind.name, snapshots=-1, gigabytes=-snapshot.size_gb)
+            self._store.remove_snapshot(snapshot)
+        kind = self._store.types[volume.type_id]
+        self._quotas.charge(volume.project_id, kind.name, volumes=-1, gigabytes=-volume.size_gb)
+        self._store.remove_volume(volume)
 
     def set_metadata(
         self, token: Token, volume_id: str, values: Mapping[str, str], *, replace: bool = False, image: bool = False
@@ -324,6 +333,19 @@ class Volumes:
         if backup.status != "available":
             raise invalid_backup("Originating backup status must be one of 'available' values")
         return backup
+
+    def _group(self, token: Token, group_id: str, kind: VolumeType | None) -> Group:
+        """Return a group that a new volume may belong to, of a type that was named."""
+        group = self._store.groups.get(group_id)
+        if group is None or not (token.is_admin or group.project_id == token.project_id):
+            raise not_found("Group", group_id)
+        if kind is None:
+            raise invalid_input("volume_type must be provided when creating a volume in a group.")
+        if kind.id not in group.volume_type_ids:
+            raise invalid_input(
+                f"Invalid volume_type provided: {kind.name} (requested type must be supported by this group)."
+            )
+        return group
 
     def _place_of(self, origin: Snapshot | Volume | None) -> str | None:
         """Return where a volume lies, or the one that a snapshot is of."""
