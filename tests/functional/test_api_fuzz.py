@@ -117,6 +117,7 @@ def volume_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
         "source_volid": volumes,
         "snapshot_id": [made(stack, "volume", "/v3/snapshots", {"snapshot": snapshot}, "snapshot", "id")],
         **volume_groups(stack),
+        "encryption_id": ["provider", "encryption_key_id"],
         "backup_id": [made(stack, "volume", "/v3/backups", {"backup": {"volume_id": volumes[3]}}, "backup", "id")],
         "attachment_id": [attached(stack, asked)],
         "type_id": [made(stack, "volume", "/v3/types", {"volume_type": kind}, "volume_type", "id")],

@@ -310,6 +310,26 @@ def test_the_openstack_command_on_quality_of_service(cloud: Cloud) -> None:
     assert json.loads(outcomes[8].output)[0]["Name"] == "nova-fakes@fake#fake"
 
 
+def test_the_openstack_command_on_encryption(cloud: Cloud) -> None:
+    encryption = "--encryption-provider luks --encryption-cipher aes-xts-plain64 --encryption-key-size 256"
+    outcomes = run_openstack(
+        cloud.url,
+        "admin",
+        f"volume type create {encryption} --encryption-control-location front-end secret",
+        "volume type show --encryption-type -f json secret",
+        "volume type set --encryption-key-size 512 secret",
+        "volume create --size 1 --type secret -f json data",
+        "volume type unset --encryption-type secret",
+        "volume delete data",
+        "volume type unset --encryption-type secret",
+        "volume type delete secret",
+    )
+    assert [outcome.status for outcome in outcomes] == [0, 0, 0, 0, 1, 0, 0, 0], outcomes
+    shown = json.loads(outcomes[1].output)
+    assert (shown["encryption"]["provider"], shown["encryption"]["key_size"]) == ("luks", 256)
+    assert json.loads(outcomes[3].output)["encrypted"] is True
+
+
 def test_the_openstack_command_on_groups(cloud: Cloud) -> None:
     version = "--os-volume-api-version 3.71"
     outcomes = run_openstack(

@@ -13,6 +13,7 @@ from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.volume import (
     attachment_routes,
     backup_routes,
+    encryption_routes,
     group_routes,
     group_snapshot_routes,
     group_type_routes,
@@ -95,6 +96,7 @@ def create_app(service: VolumeService, tokens: TokenValidator) -> flask.Flask:
         attachment_routes,
         snapshot_routes,
         backup_routes,
+        encryption_routes,
         group_type_routes,
         group_routes,
         group_snapshot_routes,

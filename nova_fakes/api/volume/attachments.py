@@ -434,7 +434,7 @@ def _connection_info(volume: Volume, mode: str, qos: dict[str, str] | None) -> d
         "target_lun": 1,
         "target_wwn": uuid.uuid5(uuid.NAMESPACE_URL, f"volume:{volume.id}").hex[:16],
         "access_mode": mode,
-        "encrypted": False,
+        "encrypted": volume.encryption_key_id is not None,
         "qos_specs": qos,
         "cacheable": False,
         "enforce_multipath": False,

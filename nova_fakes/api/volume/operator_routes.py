@@ -34,6 +34,8 @@ EXTENSIONS = {
     "os-availability-zone": "AvailabilityZones",
     "os-extended-snapshot-attributes": "ExtendedSnapshotAttributes",
     "os-quota-sets": "Quotas",
+    "encryption": "VolumeTypeEncryption",
+    "os-volume-encryption-metadata": "VolumeEncryptionMetadata",
     "os-volume-transfer": "VolumeTransferManagement",
     "qos-specs": "Qos_specs_manage",
     "scheduler-stats": "Scheduler_stats",

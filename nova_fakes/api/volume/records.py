@@ -52,6 +52,7 @@ class Volume:
     previous_status: str | None = None
     name_id: str | None = None
     group_id: str | None = None
+    encryption_key_id: str | None = None
 
     @property
     def migrating(self) -> bool:
@@ -126,7 +127,10 @@ class Backup:
 
 @dataclass(slots=True, kw_only=True)
 class VolumeType:
-    """A kind of volume; `projects` may use it where it is not public."""
+    """A kind of volume; `projects` may use it where it is not public.
+
+    `encryption` is what is told of it: provider, control_location, cipher, key_size, encryption_id, volume_type_id.
+    """
 
     id: str
     name: str
@@ -135,6 +139,7 @@ class VolumeType:
     extra_specs: dict[str, str] = field(default_factory=dict)
     projects: list[str] = field(default_factory=list)
     qos_specs_id: str | None = None
+    encryption: dict[str, Any] | None = None
 
     @property
     def multiattach(self) -> bool:

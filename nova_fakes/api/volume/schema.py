@@ -91,6 +91,19 @@ _GROUP_SPECS = {
 }
 _GROUP_CHANGES = {"name": TEXT, "description": TEXT, "add_volumes": TEXT, "remove_volumes": TEXT}
 
+_ENCRYPTION = {
+    "key_size": {
+        "type": ["string", "integer", "null"],
+        "pattern": "^[0-9]+$",
+        "minimum": 0,
+        "maximum": 2**31 - 1,
+        "maxLength": 9,
+    },
+    "provider": {"type": "string", "maxLength": 255},
+    "control_location": {"enum": ["front-end", "back-end"]},
+    "cipher": TEXT,
+}
+
 SCHEMAS: Mapping[str, Any] = {
     "volume create": _object({"volume": _object(_VOLUME, closed=False), **_HINTS}, required=("volume",)),
     "volume create strict": _object(
@@ -154,6 +167,11 @@ SCHEMAS: Mapping[str, Any] = {
         {"os-reset_status": _object({"status": {"type": "string"}}, required=("status",))},
         required=("os-reset_status",),
     ),
+    "encryption create": _object(
+        {"encryption": _object(_ENCRYPTION, required=("provider", "control_location"), closed=False)},
+        required=("encryption",),
+    ),
+    "encryption update": _object({"encryption": _object(_ENCRYPTION, closed=False)}, required=("encryption",)),
     "group type create": _object(
         {"group_type": _object({**_GROUP_TYPE, "name": NAME, "group_specs": _SPECS}, required=("name",))},
         required=("group_type",),

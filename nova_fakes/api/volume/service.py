@@ -11,6 +11,7 @@ from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.backups import Backups
 from nova_fakes.api.volume.changes import Changes, Notifier
 from nova_fakes.api.volume.content import Content, ImageBytes
+from nova_fakes.api.volume.encryption import Encryption
 from nova_fakes.api.volume.group_snapshots import GroupSnapshots
 from nova_fakes.api.volume.group_types import GroupTypes
 from nova_fakes.api.volume.groups import Groups
@@ -58,6 +59,7 @@ class VolumeService:
         attachments: see `Attachments`.
         snapshots: see `Snapshots`.
         backups: see `Backups`.
+        encryption: see `Encryption`.
         group_types: see `GroupTypes`.
         groups: see `Groups`.
         group_snapshots: see `GroupSnapshots`.
@@ -103,6 +105,7 @@ class VolumeService:
         self.qos = QualityOfService(self._store)
         self.snapshots = Snapshots(self._store, self.quotas, self.volumes)
         self.backups = Backups(self._store, self.quotas, self.volumes)
+        self.encryption = Encryption(self._store, self.volumes)
         self.group_types = GroupTypes(self._store)
         self.groups = Groups(
             self._store, self.quotas, self.group_types, self.types, self.volumes, self.backends, self.zones

@@ -67,7 +67,7 @@ class Views:
             "links": self.links(volume.project_id, "volumes", volume.id),
             "user_id": volume.user_id,
             "bootable": str(volume.bootable).lower(),
-            "encrypted": False,
+            "encrypted": volume.encryption_key_id is not None,
             "replication_status": None,
             "consistencygroup_id": None,
             "multiattach": volume.multiattach,
@@ -98,6 +98,8 @@ class Views:
             view["cluster_name"] = None
         if version >= (3, 63):
             view["volume_type_id"] = volume.type_id
+        if version >= (3, 64) and volume.encryption_key_id is not None:
+            view["encryption_key_id"] = volume.encryption_key_id
         if version >= (3, 65):
             view["consumes_quota"] = True
         return view

@@ -160,6 +160,8 @@ class Volumes:
                 raise ApiError(400, f"Availability zone '{zone}' is invalid.")
             if image is not None:
                 images.check_fits(image, size_gb)
+            if kind.encryption is not None and kind.multiattach:
+                raise invalid_volume("Multiattach cannot be used with encrypted volumes.")
             group = None if group_id is None else self._group(token, group_id, kind if type_reference else None)
             self._quotas.check_size(token.project_id, size_gb)
             self._quotas.charge(token.project_id, kind.name, volumes=1, gigabytes=size_gb)
@@ -181,6 +183,7 @@ class Volumes:
                 metadata=dict(metadata or {}),
                 multiattach=kind.multiattach,
                 group_id=group_id,
+                encryption_key_id=None if kind.encryption is None else self._store.new_id(),
             )
             self._store.add_volume(volume)
             answer = copy.deepcopy(volume)
