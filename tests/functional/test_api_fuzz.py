@@ -117,6 +117,7 @@ def volume_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
         "source_volid": volumes,
         "snapshot_id": [made(stack, "volume", "/v3/snapshots", {"snapshot": snapshot}, "snapshot", "id")],
         **volume_groups(stack),
+        "message_id": [failed(stack)],
         "encryption_id": ["provider", "encryption_key_id"],
         "backup_id": [made(stack, "volume", "/v3/backups", {"backup": {"volume_id": volumes[3]}}, "backup", "id")],
         "attachment_id": [attached(stack, asked)],
@@ -147,6 +148,15 @@ def volume_groups(stack: Stack) -> Mapping[str, Sequence[str]]:
         "source_group_id": [group],
         "group_snapshot_id": [whole],
     }
+
+
+def failed(stack: Stack) -> str:
+    """Make a backup that fails; return the id of the message that says so."""
+    volume = made(stack, "volume", "/v3/volumes", {"volume": {"size": 1}}, "volume", "id")
+    newest(stack, "/v3/backups", {"backup": {"volume_id": volume, "availability_zone": "elsewhere"}}, "backup")
+    headers = {"X-Auth-Token": "admin:admin", "OpenStack-API-Version": "volume 3.71"}
+    answer = stack.applications["volume"].test_client().get("/v3/messages", headers=headers)
+    return str(answer.get_json()["messages"][0]["id"])
 
 
 def attached(stack: Stack, asked: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nova_fakes.api.auth import Token
+from nova_fakes.api.volume.messages import Event, tell
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import BackendService, Backup, Snapshot, Volume
 from nova_fakes.api.volume.refusals import invalid_backup, invalid_snapshot, invalid_volume, not_found
@@ -132,6 +133,7 @@ class Backups:
             service = self._service(availability_zone)
             if service is None:
                 backup.status, backup.fail_reason = "error", "Service not found for creating backup."
+                tell(self._store, Event.NO_BACKUP_SERVICE, project_id, backup.id)
                 return answer
             backup.availability_zone, backup.container = service.zone, container or CONTAINER
             kept = volume if snapshot is None else snapshot
@@ -150,6 +152,8 @@ class Backups:
         finally:
             with self._store.lock:
                 kept.status = before
+                if status == "error":
+                    tell(self._store, Event.NO_BACKUP, backup.project_id, backup.id)
                 backup.status, backup.fail_reason = status, reason
                 backup.updated_at = self._store.clock.now()
 
@@ -194,6 +198,8 @@ class Backups:
             with self._store.lock:
                 if status == "available":
                     _restore_metadata(backup, volume)
+                else:
+                    tell(self._store, Event.NOT_RESTORED, backup.project_id, backup.id)
                 backup.status, volume.status = "available", status
                 backup.updated_at = volume.updated_at = self._store.clock.now()
         return backup, answer

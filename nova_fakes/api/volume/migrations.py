@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 from dataclasses import replace
+from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.backends import Backends

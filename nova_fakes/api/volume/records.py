@@ -12,6 +12,7 @@ __all__ = [
     "Group",
     "GroupSnapshot",
     "GroupType",
+    "Message",
     "QosSpecs",
     "Snapshot",
     "Transfer",
@@ -192,6 +193,20 @@ class GroupSnapshot:
     group_type_id: str
     created_at: float
     updated_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """What a user is told of something that failed after his request was accepted."""
+
+    id: str
+    project_id: str
+    event_id: str
+    text: str
+    resource_type: str
+    resource_id: str
+    created_at: float
+    expires_at: float
 
 
 @dataclass(slots=True, kw_only=True)

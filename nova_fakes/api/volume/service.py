@@ -16,6 +16,7 @@ from nova_fakes.api.volume.group_snapshots import GroupSnapshots
 from nova_fakes.api.volume.group_types import GroupTypes
 from nova_fakes.api.volume.groups import Groups
 from nova_fakes.api.volume.images import ImageSink, ImageSource
+from nova_fakes.api.volume.messages import Messages
 from nova_fakes.api.volume.migrations import Migrations, ServerSwap
 from nova_fakes.api.volume.qos import QualityOfService
 from nova_fakes.api.volume.quotas import Quotas
@@ -60,6 +61,7 @@ class VolumeService:
         snapshots: see `Snapshots`.
         backups: see `Backups`.
         encryption: see `Encryption`.
+        messages: see `Messages`.
         group_types: see `GroupTypes`.
         groups: see `Groups`.
         group_snapshots: see `GroupSnapshots`.
@@ -105,6 +107,7 @@ class VolumeService:
         self.qos = QualityOfService(self._store)
         self.snapshots = Snapshots(self._store, self.quotas, self.volumes)
         self.backups = Backups(self._store, self.quotas, self.volumes)
+        self.messages = Messages(self._store)
         self.encryption = Encryption(self._store, self.volumes)
         self.group_types = GroupTypes(self._store)
         self.groups = Groups(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nova_fakes.api.auth import Token
+from nova_fakes.api.volume.messages import Event, tell
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Snapshot, Volume
 from nova_fakes.api.volume.refusals import invalid_input, invalid_snapshot, invalid_volume, key_not_found, not_found
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volumes import Volumes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["Snapshots"]
+
+LOG = logging.getLogger(__name__)
 
 STATUSES = (
     "available",
@@ -74,7 +78,7 @@ class Snapshots:
             in_use: whether the volume may be attached (`force`; implied from version 3.66).
 
         Returns:
-            The snapshot while it is "creating"; it is "available" by now.
+            The snapshot while it is "creating"; it is "available" by now, or in "error".
 
         Raises:
             ApiError: 404, unknown volume; 400, its status does not allow it; 413, a quota.
@@ -90,10 +94,11 @@ class Snapshots:
             answer = copy.deepcopy(snapshot)
             try:
                 self._store.content.snapshot(snapshot)
-            except BaseException:
-                self.discard(snapshot)
-                raise
-            snapshot.status = "available"
+                snapshot.status = "available"
+            except NovaFakesError as error:
+                LOG.warning("snapshot %s of volume %s: %s", snapshot.id, volume_id, error)
+                tell(self._store, Event.NO_SNAPSHOT, snapshot.project_id, snapshot.id)
+                snapshot.status = "error"
             snapshot.updated_at = self._store.clock.now()
             return answer
 

@@ -16,6 +16,7 @@ from nova_fakes.api.volume.records import (
     Group,
     GroupSnapshot,
     GroupType,
+    Message,
     QosSpecs,
     Snapshot,
     Transfer,
@@ -51,6 +52,7 @@ class Store:
         self.transfers: dict[str, Transfer] = {}
         self.qos: dict[str, QosSpecs] = {}
         self.backups: dict[str, Backup] = {}
+        self.messages: dict[str, Message] = {}
         self.group_types: dict[str, GroupType] = {}
         self.groups: dict[str, Group] = {}
         self.group_snapshots: dict[str, GroupSnapshot] = {}
@@ -170,6 +172,7 @@ class Store:
             "transfers": [asdict(record) for record in self.transfers.values()],
             "qos": [asdict(record) for record in self.qos.values()],
             "backups": [asdict(record) for record in self.backups.values()],
+            "messages": [asdict(record) for record in self.messages.values()],
             "group_types": [asdict(record) for record in self.group_types.values()],
             "groups": [asdict(record) for record in self.groups.values()],
             "group_snapshots": [asdict(record) for record in self.group_snapshots.values()],
@@ -192,6 +195,7 @@ class Store:
         qos = [QosSpecs(**record) for record in data.get("qos", ())]
         backups = [Backup(**record) for record in data.get("backups", ())]
         group_types = [GroupType(**record) for record in data.get("group_types", ())]
+        messages = [Message(**record) for record in data.get("messages", ())]
         groups = [Group(**record) for record in data.get("groups", ())]
         group_snapshots = [GroupSnapshot(**record) for record in data.get("group_snapshots", ())]
         self.types = {record.id: record for record in types}
@@ -200,6 +204,7 @@ class Store:
         self.qos = {record.id: record for record in qos}
         self.backups = {record.id: record for record in backups}
         self.group_types = {record.id: record for record in group_types}
+        self.messages = {record.id: record for record in messages}
         self.groups = {record.id: record for record in groups}
         self.group_snapshots = {record.id: record for record in group_snapshots}
         for index in (

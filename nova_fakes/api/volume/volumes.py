@@ -11,6 +11,7 @@ from nova_fakes.api.auth import Token
 from nova_fakes.api.volume import images
 from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.images import ImageSource
+from nova_fakes.api.volume.messages import Event, tell
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Backup, Group, Snapshot, Volume, VolumeType
 from nova_fakes.api.volume.refusals import (
@@ -195,10 +196,12 @@ class Volumes:
                 LOG.warning(
                     "volume %s: no backend of zone %s takes it: disabled, full or of another type", volume.id, zone
                 )
+                tell(self._store, Event.NO_BACKEND, volume.project_id, volume.id)
                 volume.status = "error"
                 return answer
             volume.host = backend
             if not self._store.content.create(volume, image, token, backup_id):
+                tell(self._store, Event.NOT_CREATED, volume.project_id, volume.id)
                 volume.status = "error"
                 return answer
             if group is not None:
