@@ -392,3 +392,20 @@ def test_cinderclient_backs_up(cloud: Cloud) -> None:
     client.backups.delete(part.id)
     client.backups.delete(full.id)
     assert client.backups.list() == []
+
+
+def test_cinderclient_on_messages_and_default_types(cloud: Cloud) -> None:
+    client = cinder_client.Client("3.71", session=cloud.session("admin", "admin"))
+    volume_id = client.volumes.create(size=1).id
+    failed = client.backups.create(volume_id, availability_zone="elsewhere")
+    (message,) = client.messages.list(search_opts={"resource_uuid": failed.id})
+    assert "Service not found" in client.messages.get(message.id).user_message
+    client.messages.delete(message.id)
+    assert client.messages.list() == []
+    gold = client.volume_types.create("gold")
+    project = cloud.session("admin", "admin").get_project_id()
+    client.default_types.create("gold", project)
+    assert client.volumes.get(client.volumes.create(size=1).id).volume_type == "gold"
+    assert client.default_types.list(project).volume_type_id == gold.id
+    client.default_types.delete(project)
+    assert client.resource_filters.list(resource="group")[0].filters == ["name"]

@@ -13,7 +13,9 @@ from nova_fakes.api.openapi import PATH, publish
 from nova_fakes.api.volume import (
     attachment_routes,
     backup_routes,
+    default_type_routes,
     encryption_routes,
+    filter_routes,
     group_routes,
     group_snapshot_routes,
     group_type_routes,
@@ -102,6 +104,8 @@ def create_app(service: VolumeService, tokens: TokenValidator) -> flask.Flask:
         group_routes,
         group_snapshot_routes,
         message_routes,
+        default_type_routes,
+        filter_routes,
         type_routes,
         transfer_routes,
         qos_routes,

@@ -27,6 +27,7 @@ FIELDS = {
     "created_at": lambda whole: whole.created_at,
     "project_id": lambda whole: whole.project_id,
 }
+PUBLIC = ("name", "status", "group_id")
 
 
 def register(app: flask.Flask) -> None:
@@ -70,7 +71,7 @@ def _list(request: Request, *, detail: bool) -> flask.Response:
         request.token,
         request.version,
         fields=FIELDS,
-        public=("name", "status", "group_id"),
+        public=PUBLIC,
         missing=lambda marker: not_found("GroupSnapshot", marker),
     )
     views = [_view(request, one) if detail else {"id": one.id, "name": one.name} for one in found]

@@ -167,6 +167,9 @@ SCHEMAS: Mapping[str, Any] = {
         {"os-reset_status": _object({"status": {"type": "string"}}, required=("status",))},
         required=("os-reset_status",),
     ),
+    "default type": _object(
+        {"default_type": _object({"volume_type": NAME}, required=("volume_type",))}, required=("default_type",)
+    ),
     "encryption create": _object(
         {"encryption": _object(_ENCRYPTION, required=("provider", "control_location"), closed=False)},
         required=("encryption",),

@@ -52,6 +52,8 @@ class Store:
         self.transfers: dict[str, Transfer] = {}
         self.qos: dict[str, QosSpecs] = {}
         self.backups: dict[str, Backup] = {}
+        #: Type of the volumes that a project makes without naming one, where that is not everybody's.
+        self.default_types: dict[str, str] = {}
         self.messages: dict[str, Message] = {}
         self.group_types: dict[str, GroupType] = {}
         self.groups: dict[str, Group] = {}
@@ -172,6 +174,7 @@ class Store:
             "transfers": [asdict(record) for record in self.transfers.values()],
             "qos": [asdict(record) for record in self.qos.values()],
             "backups": [asdict(record) for record in self.backups.values()],
+            "default_types": dict(self.default_types),
             "messages": [asdict(record) for record in self.messages.values()],
             "group_types": [asdict(record) for record in self.group_types.values()],
             "groups": [asdict(record) for record in self.groups.values()],
@@ -204,6 +207,7 @@ class Store:
         self.qos = {record.id: record for record in qos}
         self.backups = {record.id: record for record in backups}
         self.group_types = {record.id: record for record in group_types}
+        self.default_types = dict(data.get("default_types", {}))
         self.messages = {record.id: record for record in messages}
         self.groups = {record.id: record for record in groups}
         self.group_snapshots = {record.id: record for record in group_snapshots}

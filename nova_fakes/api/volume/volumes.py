@@ -127,7 +127,9 @@ class Volumes:
         # The image service may be another process's; it is not asked while everybody waits for the lock.
         image = images.find(self._images, image_reference, token) if image_reference is not None else None
         with self._store.lock:
-            kind = self._types.find(token, type_reference) if type_reference else self._types.default
+            kind = (
+                self._types.find(token, type_reference) if type_reference else self._types.default_of(token.project_id)
+            )
             snapshot = source = None
             if snapshot_id is not None:
                 snapshot = self._store.snapshots.get(snapshot_id)
