@@ -290,6 +290,7 @@ def test_time_passes_by_the_brokers_clock(connection, clock, broker):
     dead = kombu.Queue("dead")
     dead(connection.default_channel).declare()
     connection.Producer().publish("x", routing_key="short")
+    connection.default_channel.queue_declare("short", passive=True)  # the broker has the message once it answers
     clock.advance(61)
     (message,) = consume(connection, dead)
     assert message.headers["x-death"][0]["reason"] == "expired"

@@ -138,7 +138,7 @@ def test_two_agents_with_the_same_instances(before, make_vif, uuids):
 def test_an_agent_that_was_killed_leaves_nothing_either(before, make_vif, uuids):
     with AgentFixture() as agent:
         agent.client.call(protocol.Plug("compute-1", uuids[0], (make_vif(5),), up=True))
-        (pid,) = (int(one.split()[1]) for one in children())
+        (pid,) = (int(one.split()[1]) for one in children() - before)
         os.kill(pid, 9)
     assert_nothing_left(before)
 
