@@ -36,6 +36,7 @@ class Event(Enum):
     NOT_EXTENDED = ("VOLUME", ("007", "extend volume"), ("010", "Volume Driver failed to extend volume."))
     NOT_REIMAGED = ("VOLUME", ("016", "reimage volume"), ("028", "Compute service failed to reimage volume."))
     NO_SNAPSHOT = ("VOLUME_SNAPSHOT", ("009", "create snapshot"), ("013", "Snapshot failed to create."))
+    SNAPSHOT_STAYS = ("VOLUME_SNAPSHOT", ("010", "delete snapshot"), ("016", "Snapshot failed to delete."))
     NO_BACKUP = ("VOLUME_BACKUP", ("013", "create backup"), ("020", "Backup driver failed to create backup."))
     NO_BACKUP_SERVICE = (
         "VOLUME_BACKUP",

@@ -163,7 +163,7 @@ class Snapshots:
             return snapshot
 
     def delete(self, token: Token, snapshot_id: str, *, force: bool = False) -> None:
-        """Delete a snapshot, with `force` whatever its status is.
+        """Delete a snapshot, with `force` whatever its status is. One that the store keeps is in "error_deleting".
 
         Raises:
             ApiError: 404, unknown snapshot; 400, its status does not allow it.
@@ -175,6 +175,13 @@ class Snapshots:
             grouped = snapshot.group_snapshot_id is not None
             if grouped or (not force and snapshot.status not in ("available", "error")):
                 raise invalid_snapshot("Snapshot status must be available or error and must not be part of a group.")
+            try:
+                self._store.content.delete_snapshot(snapshot_id)
+            except NovaFakesError as error:
+                LOG.warning("snapshot %s: %s", snapshot_id, error)
+                tell(self._store, Event.SNAPSHOT_STAYS, snapshot.project_id, snapshot_id)
+                snapshot.status = "error_deleting"
+                return
             self.discard(snapshot)
 
     def reset_status(self, token: Token, snapshot_id: str, status: str) -> None:

@@ -24,7 +24,7 @@ from nova_fakes.api.volume.refusals import (
 )
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volume_types import VolumeTypes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["Volumes"]
 
@@ -236,7 +236,7 @@ class Volumes:
             return volume
 
     def delete(self, token: Token, volume_id: str, *, force: bool = False, cascade: bool = False) -> None:
-        """Delete a volume.
+        """Delete a volume. One that the store keeps is in "error_deleting".
 
         Args:
             token: who asks.
@@ -265,6 +265,12 @@ class Volumes:
                     f"Volume {status} must not be migrating, attached, belong to a group, have snapshots, awaiting a "
                     f"transfer, or be disassociated from snapshots after volume transfer."
                 )
+            try:
+                self._store.content.delete(volume_id)
+            except NovaFakesError as error:
+                LOG.warning("volume %s: %s", volume_id, error)
+                volume.status = "error_deleting"
+                return
             self.discard(volume)
 
     def discard(self, volume: Volume) -> None:

@@ -72,3 +72,20 @@ def test_messages_are_the_projects_and_end(api: Api, service: VolumeService, clo
     api("DELETE", path, status=404)
     clock.advance(31 * 24 * 3600)
     assert api("GET", "/v3/messages")["messages"] == []
+
+
+def test_what_the_store_keeps_is_in_error(api: Api, store: VolumeStore, service: VolumeService) -> None:
+    volume_id = api.volume()
+    taken = api("POST", "/v3/snapshots", {"snapshot": {"volume_id": volume_id}}, status=202)["snapshot"]["id"]
+    for operation in ("snapshot.delete", "volume.delete"):
+        store.faults.add(FaultRule(operation, times=1))
+    api("DELETE", f"/v3/snapshots/{taken}", status=202)
+    assert api("GET", f"/v3/snapshots/{taken}")["snapshot"]["status"] == "error_deleting"
+    (told,) = api("GET", "/v3/messages")["messages"]
+    assert (told["resource_uuid"], told["event_id"]) == (taken, "VOLUME_VOLUME_SNAPSHOT_010_016")
+    admin = api.as_(ADMIN)
+    admin("POST", f"/v3/snapshots/{taken}/action", {"os-force_delete": {}}, status=202)
+    api("DELETE", f"/v3/volumes/{volume_id}", status=202)
+    assert (api.show(volume_id)["status"], store.volume(volume_id).status) == ("error_deleting", "available")
+    admin.act(volume_id, "os-force_delete", {})
+    assert (store.volumes, service.quotas.used("a" * 32, "gigabytes")) == ({}, 0)

@@ -44,7 +44,9 @@ def test_microversions(api: Api) -> None:
 
 
 def test_unknown_paths_and_methods_are_named(api: Api) -> None:
-    assert "/v3/clusters" in api("GET", "/v3/clusters", status=404)["itemNotFound"]["message"]
+    for path in ("clusters", "consistencygroups", "os-volume-manage", "workers", "backups/x/export_record"):
+        assert f"/v3/{path}" in api("GET", f"/v3/{path}", status=404)["itemNotFound"]["message"]
+    assert "os-unmanage" in str(api.act(api.volume(), "os-unmanage", {}, status=400))
     assert "PATCH" in api("PATCH", "/v3/volumes", status=405)["badMethod"]["message"]
 
 
