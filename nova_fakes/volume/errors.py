@@ -6,6 +6,7 @@
     ├── VolumeNotFound            a NotFound; the store has no such volume
     ├── SnapshotNotFound          likewise a snapshot
     ├── AttachmentNotFound        likewise an attachment
+    ├── BackupNotFound            likewise a backup
     ├── GroupNotFound             likewise a group or a group's snapshot
     ├── TransferNotFound          likewise an offer of a transfer
     ├── PoolNotFound              likewise a pool
@@ -25,6 +26,7 @@ from nova_fakes.exceptions import Conflict, InsufficientCapacity, InvalidInput, 
 
 __all__ = [
     "AttachmentNotFound",
+    "BackupNotFound",
     "ConnectorRefused",
     "DeviceGone",
     "GroupNotFound",
@@ -58,6 +60,10 @@ class SnapshotNotFound(StorageError, NotFound):
 
 class AttachmentNotFound(StorageError, NotFound):
     """The store has no such attachment."""
+
+
+class BackupNotFound(StorageError, NotFound):
+    """The store has no such backup."""
 
 
 class GroupNotFound(StorageError, NotFound):

@@ -13,6 +13,7 @@ from nova_fakes.volume.file_disk import FileDisk
 
 __all__ = [
     "Attachment",
+    "Backup",
     "Group",
     "GroupSnapshot",
     "Record",
@@ -124,6 +125,21 @@ class Snapshot(Record):
     @property
     def flavor(self) -> None:
         """No type of its own."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Backup(Record):
+    """What a volume held at one moment, also where that is gone; `pieces` were copied, all else is its parent's."""
+
+    kind = "backup"
+
+    id: str
+    volume_id: str
+    size_bytes: int
+    created_at: float
+    parent_id: str | None = None
+    pieces: int = 0
+    disk: SparseDisk = field(repr=False, compare=False, metadata={"kept": False})
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from nova_fakes.volume.chunks import Chunk, Meter
 from nova_fakes.volume.database import Database
 from nova_fakes.volume.disk import SparseDisk
 from nova_fakes.volume.pool import Pool
-from nova_fakes.volume.records import Attachment, Group, GroupSnapshot, Record, Snapshot, Transfer, Volume
+from nova_fakes.volume.records import Attachment, Backup, Group, GroupSnapshot, Record, Snapshot, Transfer, Volume
 
 __all__ = ["Shelf"]
 
@@ -62,6 +62,9 @@ class Shelf:
         self.groups: dict[str, Group] = {}
         self.group_snapshots: dict[str, GroupSnapshot] = {}
         self.transfers: dict[str, Transfer] = {}
+        self.backups: dict[str, Backup] = {}
+        #: What backups take up, which lie in no pool.
+        self.backup_meter = Meter()
         self._by_kind: dict[str, dict[str, Any]] = {
             Volume.kind: self.volumes,
             Snapshot.kind: self.snapshots,
@@ -69,6 +72,7 @@ class Shelf:
             Group.kind: self.groups,
             GroupSnapshot.kind: self.group_snapshots,
             Transfer.kind: self.transfers,
+            Backup.kind: self.backups,
         }
         self._snapshots_of: dict[str, dict[str, Snapshot]] = {}
         self._attachments_of: dict[str, dict[str, Attachment]] = {}
@@ -162,7 +166,7 @@ class Shelf:
         self._commit(changes)
 
     def _remove(self, *records: Record) -> None:
-        """Drop records, with the bytes of volumes and snapshots."""
+        """Drop records, with the bytes of volumes, snapshots and backups."""
         self._commit(removed=records)
 
     def _commit(
@@ -186,7 +190,7 @@ class Shelf:
             self._index(record)
         for record in removed:
             del self._by_kind[record.kind][record.id]
-            if isinstance(record, Volume | Snapshot) and isinstance(record.disk, SparseDisk):
+            if isinstance(record, Volume | Snapshot | Backup) and isinstance(record.disk, SparseDisk):
                 record.disk.release()
             if isinstance(record, Snapshot):
                 _discard(self._snapshots_of, record.volume_id, record.id)
@@ -212,7 +216,7 @@ class Shelf:
                 database.forget(source)
             for record in removed:
                 database.save(record.kind, record.id, None)
-                if isinstance(record, Volume | Snapshot):
+                if isinstance(record, Volume | Snapshot | Backup):
                     database.forget(record.id)
 
     def _index(self, record: Record) -> None:
@@ -243,12 +247,14 @@ class Shelf:
         for record in database.records(Snapshot.kind):
             meter = self.pool(self.volumes[record["volume_id"]].pool).meter
             self._index(Snapshot(**record, disk=self._restored(database, record, meter, chunks)))
+        for record in database.records(Backup.kind):
+            self._index(Backup(**record, disk=self._restored(database, record, self.backup_meter, chunks)))
         for kind in (Attachment, Group, GroupSnapshot, Transfer):
             for record in database.records(kind.kind):
                 self._index(kind.from_record(record))
         for name in database.disks():
             # Bytes that were on their way to a volume when the process was killed.
-            if name not in self.volumes and name not in self.snapshots:
+            if name not in self.volumes and name not in self.snapshots and name not in self.backups:
                 database.forget(name)
 
     def _restored(

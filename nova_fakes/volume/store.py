@@ -13,7 +13,7 @@ from typing import Any
 
 from nova_fakes.exceptions import InvalidInput
 from nova_fakes.volume import errors, images
-from nova_fakes.volume.attachments import AttachmentShelf
+from nova_fakes.volume.backups import BackupShelf
 from nova_fakes.volume.disk import SparseDisk
 from nova_fakes.volume.errors import TransferNotFound, TransferRefused, VolumeBusy
 from nova_fakes.volume.file_disk import FileDisk
@@ -23,8 +23,8 @@ from nova_fakes.volume.records import Snapshot, Transfer, Volume
 __all__ = ["VolumeStore"]
 
 
-class VolumeStore(AttachmentShelf):
-    """Volumes, snapshots, groups and attachments over pools; safe to use from many threads.
+class VolumeStore(BackupShelf):
+    """Volumes, snapshots, groups, backups and attachments over pools; safe to use from many threads.
 
     What takes a real service time happens while the caller waits, outside the store's lock: others see the volume on
     its way meanwhile, and are refused. Whatever fails leaves everything as it was.
@@ -32,7 +32,8 @@ class VolumeStore(AttachmentShelf):
     Fault rules are asked by the names ``volume.create``, ``volume.delete``, ``volume.extend``, ``volume.revert``,
     ``volume.connect``, ``volume.detach``, ``volume.migrate``, ``volume.copy`` (once for each MiB that is copied),
     ``volume.upload``, ``volume.download``, ``volume.read``, ``volume.write``, ``volume.discard``, ``volume.flush``,
-    ``snapshot.create`` and ``snapshot.delete``; their ``guest`` is the volume's id or name, their ``flavor`` its type.
+    ``snapshot.create``, ``snapshot.delete``, ``backup.create`` and
+    ``backup.restore``; their ``guest`` is the volume's id or name, their ``flavor`` its type.
     """
 
     # Images
@@ -233,16 +234,6 @@ class VolumeStore(AttachmentShelf):
                 if isinstance(left, SparseDisk):
                     left.release()
             source.promise(-volume.size_bytes)
-
-    def _still(self, volume: Volume) -> SparseDisk:
-        """Return a copy of a volume's content that stands still; the caller drops it."""
-        name = f"{volume.id}@{self._new_id()}"
-        if isinstance(volume.disk, SparseDisk):
-            return volume.disk.clone(name)
-        still = self._disk(name, volume.size_bytes, self.pools[volume.pool].meter)
-        for _copied in copy(volume.disk, still):
-            pass
-        return still
 
     # Transfers
 

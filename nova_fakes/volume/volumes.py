@@ -250,6 +250,16 @@ class VolumeShelf(Shelf):
             if isinstance(still, SparseDisk):
                 self._drop_disk(still)
 
+    def _still(self, volume: Volume) -> SparseDisk:
+        """Return a copy of a volume's content that stands still; the caller drops it."""
+        name = f"{volume.id}@{self._new_id()}"
+        if isinstance(volume.disk, SparseDisk):
+            return volume.disk.clone(name)
+        still = self._disk(name, volume.size_bytes, self.pools[volume.pool].meter)
+        for _copied in copy(volume.disk, still):
+            pass
+        return still
+
     def _require_unused(self, volume: Volume) -> None:
         if volume.id in self._attachments_of:
             raise VolumeBusy(f"volume {volume.id} is attached: detach it first")

@@ -129,6 +129,10 @@ def volume_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
         "new_volume": volumes,
         "source_volid": volumes,
         "snapshot_id": [made(stack, "volume", "/v3/snapshots", {"snapshot": snapshot}, "snapshot", "id")],
+        **volume_groups(stack),
+        "message_id": [failed(stack)],
+        "encryption_id": ["provider", "encryption_key_id"],
+        "backup_id": [made(stack, "volume", "/v3/backups", {"backup": {"volume_id": volumes[3]}}, "backup", "id")],
         "attachment_id": [attached(stack, asked)],
         "type_id": [made(stack, "volume", "/v3/types", {"volume_type": kind}, "volume_type", "id")],
         "transfer_id": [
@@ -141,12 +145,43 @@ def volume_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
     }, "admin:admin"
 
 
-def attached(stack: Stack, asked: Mapping[str, Any]) -> str:
-    """Make an attachment, which needs a microversion."""
+def volume_groups(stack: Stack) -> Mapping[str, Sequence[str]]:
+    """Make a group with a volume and a snapshot of it."""
+    kind = newest(stack, "/v3/group_types", {"group_type": {"name": "x", "group_specs": {"k": "v"}}}, "group_type")
+    asked = {"group_type": kind, "volume_types": ["__DEFAULT__"]}
+    group = newest(stack, "/v3/groups", {"group": asked}, "group")
+    volume = {"size": 1, "volume_type": "__DEFAULT__", "group_id": group}
+    newest(stack, "/v3/volumes", {"volume": volume}, "volume")
+    whole = newest(stack, "/v3/group_snapshots", {"group_snapshot": {"group_id": group}}, "group_snapshot")
+    return {
+        "group_type_id": [kind],
+        "group_type": [kind, "x"],
+        "volume_types": ["__DEFAULT__"],
+        "group_id": [group],
+        "source_group_id": [group],
+        "group_snapshot_id": [whole],
+    }
+
+
+def failed(stack: Stack) -> str:
+    """Make a backup that fails; return the id of the message that says so."""
+    volume = made(stack, "volume", "/v3/volumes", {"volume": {"size": 1}}, "volume", "id")
+    newest(stack, "/v3/backups", {"backup": {"volume_id": volume, "availability_zone": "elsewhere"}}, "backup")
     headers = {"X-Auth-Token": "admin:admin", "OpenStack-API-Version": "volume 3.71"}
-    client = stack.applications["volume"].test_client()
-    answer = client.post("/v3/attachments", json={"attachment": asked}, headers=headers)
-    return str(answer.get_json()["attachment"]["id"])
+    answer = stack.applications["volume"].test_client().get("/v3/messages", headers=headers)
+    return str(answer.get_json()["messages"][0]["id"])
+
+
+def attached(stack: Stack, asked: Mapping[str, Any]) -> str:
+    """Make an attachment."""
+    return newest(stack, "/v3/attachments", {"attachment": asked}, "attachment")
+
+
+def newest(stack: Stack, path: str, body: Any, kind: str) -> str:
+    """Make what needs a microversion of the volume service; return its id."""
+    headers = {"X-Auth-Token": "admin:admin", "OpenStack-API-Version": "volume 3.71"}
+    answer = stack.applications["volume"].test_client().post(path, json=body, headers=headers)
+    return str(answer.get_json()[kind]["id"])
 
 
 WORLDS = {

@@ -232,7 +232,11 @@ def test_the_openstack_command_as_administrator(cloud: Cloud) -> None:
         "volume delete --force both",
     )
     assert [outcome.status for outcome in outcomes] == [0] * 7, outcomes
-    assert {entry["Binary"] for entry in json.loads(outcomes[0].output)} == {"cinder-scheduler", "cinder-volume"}
+    assert {entry["Binary"] for entry in json.loads(outcomes[0].output)} == {
+        "cinder-scheduler",
+        "cinder-backup",
+        "cinder-volume",
+    }
     shown = json.loads(outcomes[4].output)
     assert (shown["status"], shown["multiattach"]) == ("error", True)
     assert cloud.volumes.quotas.limit(cloud.session().get_project_id(), "volumes") == 3
@@ -258,6 +262,31 @@ def test_the_openstack_command_hands_volumes_over(cloud: Cloud) -> None:
     assert (accepted.status, json.loads(shown.output)["status"], taken_back.status) == (0, "available", 1)
 
 
+def test_the_openstack_command_backs_up(cloud: Cloud) -> None:
+    outcomes = run_openstack(
+        cloud.url,
+        "demo",
+        "volume create --size 1 data",
+        "volume backup create --name full --description d -f json data",
+        "volume backup create --name part --incremental --property k=v -f json data",
+        "volume backup list --long -f json",
+        "volume backup restore -f json full fresh",
+        "volume backup restore --force -f json full data",
+        "volume backup set --name renamed part",
+        "volume backup show -f json renamed",
+        "volume backup delete full",
+        "volume backup delete renamed",
+        "volume backup delete full",
+        "volume backup show full",
+    )
+    assert [outcome.status for outcome in outcomes] == [0] * 8 + [1, 0, 0, 1], outcomes
+    assert {one["Name"] for one in json.loads(outcomes[3].output)} == {"full", "part"}
+    assert json.loads(outcomes[4].output)["volume_name"] == "fresh"
+    shown = json.loads(outcomes[7].output)
+    assert (shown["status"], shown["is_incremental"], shown["metadata"]) == ("available", True, {"k": "v"})
+    assert "Incremental backups exist" in outcomes[8].errors
+
+
 def test_the_openstack_command_on_quality_of_service(cloud: Cloud) -> None:
     outcomes = run_openstack(
         cloud.url,
@@ -279,3 +308,104 @@ def test_the_openstack_command_on_quality_of_service(cloud: Cloud) -> None:
     assert (qos["Name"], qos["Consumer"], qos["Associations"]) == ("slow", "front-end", ["gold"])
     assert qos["Properties"] == {"total_iops_sec": "100"}
     assert json.loads(outcomes[8].output)[0]["Name"] == "nova-fakes@fake#fake"
+
+
+def test_the_openstack_command_on_encryption(cloud: Cloud) -> None:
+    encryption = "--encryption-provider luks --encryption-cipher aes-xts-plain64 --encryption-key-size 256"
+    outcomes = run_openstack(
+        cloud.url,
+        "admin",
+        f"volume type create {encryption} --encryption-control-location front-end secret",
+        "volume type show --encryption-type -f json secret",
+        "volume type set --encryption-key-size 512 secret",
+        "volume create --size 1 --type secret -f json data",
+        "volume type unset --encryption-type secret",
+        "volume delete data",
+        "volume type unset --encryption-type secret",
+        "volume type delete secret",
+    )
+    assert [outcome.status for outcome in outcomes] == [0, 0, 0, 0, 1, 0, 0, 0], outcomes
+    shown = json.loads(outcomes[1].output)
+    assert (shown["encryption"]["provider"], shown["encryption"]["key_size"]) == ("luks", 256)
+    assert json.loads(outcomes[3].output)["encrypted"] is True
+
+
+def test_the_openstack_command_on_groups(cloud: Cloud) -> None:
+    version = "--os-volume-api-version 3.71"
+    outcomes = run_openstack(
+        cloud.url,
+        "admin",
+        f"{version} volume group type create -f json consistent",
+        f"{version} volume group type set --property a=b consistent",
+        f"{version} volume group type show -f json consistent",
+        f"{version} volume group create --volume-group-type consistent --volume-type __DEFAULT__ --name data -f json",
+        f"{version} volume group list -f json",
+        f"{version} volume group set --description d data",
+        f"{version} volume group snapshot create --name whole data -f json",
+        f"{version} volume group snapshot list -f json",
+        f"{version} volume group snapshot delete whole",
+        f"{version} volume group show -f json data",
+        f"{version} volume group delete data",
+        f"{version} volume group type delete consistent",
+    )
+    assert [outcome.status for outcome in outcomes] == [0] * 12, outcomes
+    assert json.loads(outcomes[4].output)[0]["Name"] == "data"
+    assert json.loads(outcomes[7].output)[0]["Name"] == "whole"
+    assert json.loads(outcomes[9].output)["Status"] == "available"
+
+
+def test_cinderclient_on_groups(cloud: Cloud) -> None:
+    client = cinder_client.Client("3.71", session=cloud.session("admin", "admin"))
+    kind = client.group_types.create("consistent")
+    kind.set_keys({"consistent_group_snapshot_enabled": "<is> True"})
+    default = client.volume_types.default()
+    group = client.groups.create(kind.id, default.id, name="data")
+    made = client.volumes.create(size=1, volume_type=default.id, group_id=group.id)
+    whole = client.group_snapshots.create(group.id, name="whole")
+    copied = client.groups.create_from_src(whole.id, None, name="copy")
+    assert len(client.groups.get(copied["id"], list_volume=True).volumes) == 1
+    client.groups.update(group.id, remove_volumes=made.id)
+    assert client.volumes.get(made.id).group_id is None
+    with pytest.raises(cinder_exceptions.BadRequest, match="existing snapshots"):
+        client.groups.delete(group.id)
+    client.group_snapshots.delete(whole.id)
+    client.groups.delete(group.id)
+    client.groups.delete(copied["id"], delete_volumes=True)
+    client.group_types.delete(kind.id)
+    assert (client.groups.list(), len(client.volumes.list())) == ([], 1)
+
+
+def test_cinderclient_backs_up(cloud: Cloud) -> None:
+    client = cinder_client.Client("3.71", session=cloud.session())
+    made = client.volumes.create(size=1, name="data")
+    full = client.backups.create(made.id, name="full")
+    part = client.backups.create(made.id, name="part", incremental=True, metadata={"k": "v"})
+    assert [one.id for one in client.backups.list(search_opts={"name": "part"})] == [part.id]
+    restored = client.restores.restore(full.id)
+    assert client.volumes.get(restored.volume_id).name == "data"
+    again = client.volumes.create(size=2, backup_id=part.id)
+    assert client.volumes.get(again.id).status == "available"
+    client.backups.update(part, description="described")
+    assert client.backups.get(part.id).description == "described"
+    with pytest.raises(cinder_exceptions.BadRequest, match="Incremental backups exist"):
+        client.backups.delete(full.id)
+    client.backups.delete(part.id)
+    client.backups.delete(full.id)
+    assert client.backups.list() == []
+
+
+def test_cinderclient_on_messages_and_default_types(cloud: Cloud) -> None:
+    client = cinder_client.Client("3.71", session=cloud.session("admin", "admin"))
+    volume_id = client.volumes.create(size=1).id
+    failed = client.backups.create(volume_id, availability_zone="elsewhere")
+    (message,) = client.messages.list(search_opts={"resource_uuid": failed.id})
+    assert "Service not found" in client.messages.get(message.id).user_message
+    client.messages.delete(message.id)
+    assert client.messages.list() == []
+    gold = client.volume_types.create("gold")
+    project = cloud.session("admin", "admin").get_project_id()
+    client.default_types.create("gold", project)
+    assert client.volumes.get(client.volumes.create(size=1).id).volume_type == "gold"
+    assert client.default_types.list(project).volume_type_id == gold.id
+    client.default_types.delete(project)
+    assert client.resource_filters.list(resource="group")[0].filters == ["name"]

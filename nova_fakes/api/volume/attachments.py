@@ -19,7 +19,7 @@ from nova_fakes.api.volume.refusals import (
 )
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volumes import Volumes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["Attachments", "ServerVolumes"]
 
@@ -297,7 +297,10 @@ class Attachments:
                 mountpoint=mountpoint,
                 attached_at=self._store.clock.now(),
             )
-            self._store.content.attach(attachment)
+            try:
+                self._store.content.attach(attachment)
+            except NovaFakesError as error:
+                raise ApiError(400, f"Error attaching volume - InvalidVolume: Invalid volume: {error}") from error
             self._store.add_attachment(attachment)
             volume.status, volume.attach_status = "in-use", "attached"
             volume.updated_at = self._store.clock.now()
@@ -431,7 +434,7 @@ def _connection_info(volume: Volume, mode: str, qos: dict[str, str] | None) -> d
         "target_lun": 1,
         "target_wwn": uuid.uuid5(uuid.NAMESPACE_URL, f"volume:{volume.id}").hex[:16],
         "access_mode": mode,
-        "encrypted": False,
+        "encrypted": volume.encryption_key_id is not None,
         "qos_specs": qos,
         "cacheable": False,
         "enforce_multipath": False,

@@ -10,6 +10,7 @@ from typing import Any
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume import images
 from nova_fakes.api.volume.images import ImageSink, ImageSource
+from nova_fakes.api.volume.messages import Event, tell
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Volume
 from nova_fakes.api.volume.refusals import invalid_input, invalid_volume, one_of
@@ -114,6 +115,7 @@ class Changes:
             except NovaFakesError as error:
                 LOG.warning("volume %s: %s", volume_id, error)
                 self._quotas.charge(volume.project_id, self._type_name(volume.type_id), gigabytes=-growth_gb)
+                tell(self._store, Event.NOT_EXTENDED, volume.project_id, volume_id)
                 volume.status = "error_extending"
                 return
             volume.size_gb = new_size_gb
@@ -206,6 +208,7 @@ class Changes:
                 self._store.content.load_image(volume_id, image, token)
             except NovaFakesError as error:
                 LOG.warning("volume %s: %s", volume_id, error)
+                tell(self._store, Event.NOT_REIMAGED, volume.project_id, volume_id)
                 volume.status = "error"
                 return
             volume.image_metadata = images.metadata(image)
@@ -273,6 +276,8 @@ class Changes:
         except NovaFakesError as error:
             LOG.warning("image %s of volume %s: %s", image_id, volume_id, error)
             self._sink.delete(token, image_id)
+            with self._store.lock:
+                tell(self._store, Event.NOT_UPLOADED, volume.project_id, volume_id)
         finally:
             with self._store.lock:
                 volume.status, volume.updated_at = before, self._store.clock.now()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nova_fakes.api.auth import Token
-from nova_fakes.api.volume.records import Attachment, Snapshot, Volume
+from nova_fakes.api.volume.records import Attachment, Backup, Snapshot, Volume
 from nova_fakes.exceptions import NovaFakesError
 from nova_fakes.volume.connections import Portal
 from nova_fakes.volume.errors import PoolFull
@@ -68,8 +68,10 @@ class Content:
         host, _, pool = place.partition("#")
         return pool if self.store is not None and host == self.store.backend and pool in self.store.pools else None
 
-    def create(self, volume: Volume, image: Mapping[str, Any] | None, token: Token) -> bool:
-        """Make what a new volume holds, of its snapshot, source or image; tell whether that succeeded."""
+    def create(
+        self, volume: Volume, image: Mapping[str, Any] | None, token: Token, backup_id: str | None = None
+    ) -> bool:
+        """Make what a new volume holds, of its snapshot, source, image or backup; tell whether that succeeded."""
         if self.store is None:
             return True
         try:
@@ -85,6 +87,8 @@ class Content:
             )
             if image is not None:
                 self.load_image(volume.id, image, token)
+            if backup_id is not None:
+                self.store.restore_backup(backup_id, volume.id)
         except NovaFakesError as error:
             LOG.warning("volume %s: %s", volume.id, error)
             return False
@@ -164,6 +168,68 @@ class Content:
         if self.store is not None and snapshot_id in self.store.snapshots:
             self.store.delete_snapshot(snapshot_id)
 
+    def backup(self, backup: Backup) -> int:
+        """Keep what a volume, or a snapshot of it, holds at this moment; return of how many pieces that is.
+
+        Raises:
+            NovaFakesError: a fault rule, or a full disk.
+        """
+        if self.store is None or backup.volume_id not in self.store.volumes:
+            return 0
+        made = self.store.create_backup(
+            backup.volume_id, backup_id=backup.id, snapshot_id=backup.snapshot_id, parent_id=backup.parent_id
+        )
+        return made.pieces
+
+    def restore(self, backup_id: str, volume_id: str) -> None:
+        """Put what a backup keeps on a volume.
+
+        Raises:
+            NovaFakesError: a fault rule, a full pool, or a backup without bytes.
+        """
+        if self.store is not None and volume_id in self.store.volumes:
+            if self.store.volume(volume_id).status == "error":  # left so by an image or backup that failed
+                self.store.set_status(volume_id, "available")
+            self.store.restore_backup(backup_id, volume_id)
+
+    def delete_backup(self, backup_id: str) -> None:
+        """Forget what a backup kept."""
+        if self.store is not None and backup_id in self.store.backups:
+            self.store.delete_backup(backup_id)
+
+    def regroup(self, group_id: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        """Put volumes into a group, which is made where it is not there, and take others out."""
+        store = self.store
+        if store is None:
+            return
+        if group_id not in store.groups:
+            store.create_group(group_id=group_id)
+        members = store.group(group_id).volume_ids
+        store.update_group(
+            group_id,
+            add=[one for one in add if one in store.volumes],
+            remove=[one for one in remove if one in members],
+        )
+
+    def dissolve(self, group_id: str) -> None:
+        """Forget a group, which has no volumes."""
+        if self.store is not None and group_id in self.store.groups:
+            self.store.delete_group(group_id)
+
+    def group_snapshot(self, group_id: str, group_snapshot_id: str, snapshot_ids: Mapping[str, str]) -> None:
+        """Keep what a group's volumes hold at this moment, by volume under these ids.
+
+        Raises:
+            NovaFakesError: a fault rule.
+        """
+        if self.store is not None and group_id in self.store.groups and self.store.group(group_id).volume_ids:
+            self.store.create_group_snapshot(group_id, group_snapshot_id=group_snapshot_id, snapshot_ids=snapshot_ids)
+
+    def delete_group_snapshot(self, group_snapshot_id: str) -> None:
+        """Forget what the parts of a group's snapshot kept."""
+        if self.store is not None and group_snapshot_id in self.store.group_snapshots:
+            self.store.delete_group_snapshot(group_snapshot_id)
+
     def attach(self, attachment: Attachment) -> None:
         """Let a server use what a volume holds; one that does already goes on."""
         store = self.store
@@ -184,7 +250,11 @@ class Content:
             self.store.detach(attachment_id)
 
     def reconcile(
-        self, volumes: Iterable[Volume], snapshots: Iterable[Snapshot], attachments: Iterable[Attachment]
+        self,
+        volumes: Iterable[Volume],
+        snapshots: Iterable[Snapshot],
+        attachments: Iterable[Attachment],
+        backups: Iterable[Backup],
     ) -> None:
         """Follow records that were loaded: what they do not name goes, what is missing is made empty."""
         if self.store is None:
@@ -192,8 +262,16 @@ class Content:
         known = {volume.id: volume for volume in volumes}
         kept = {snapshot.id for snapshot in snapshots}
         held = {attachment.id for attachment in attachments}
+        stored = {backup.id for backup in backups}
+        # Those that depend on others were made after them.
+        for gone in [one for one in reversed(self.store.backups) if one not in stored]:
+            self.store.delete_backup(gone)
         for gone in [one for one in self.store.attachments if one not in held]:
             self.store.detach(gone)
+        for whole in list(self.store.group_snapshots.values()):
+            if not kept.issuperset(whole.snapshot_ids):
+                self.store.delete_group_snapshot(whole.id)
+        self._regroup_all(volumes)
         for gone in [one for one in self.store.snapshots if one not in kept]:
             self.store.delete_snapshot(gone)
         for gone in [one for one in self.store.volumes if one not in known]:
@@ -206,3 +284,17 @@ class Content:
         for attachment in attachments:
             if attachment.connection_info or attachment.status == "attached":
                 self.attach(attachment)
+
+    def _regroup_all(self, volumes: Iterable[Volume]) -> None:
+        """Let the volumes that there are be in the groups that their records say, and in no other."""
+        assert self.store is not None
+        wanted = {volume.id: volume.group_id for volume in volumes}
+        for group in list(self.store.groups.values()):
+            self.regroup(group.id, remove=[one for one in group.volume_ids if wanted.get(one) != group.id])
+        for volume_id, group_id in wanted.items():
+            if group_id is not None and volume_id in self.store.volumes:
+                self.regroup(group_id, add=[volume_id])
+        snapshotted = {whole.group_id for whole in self.store.group_snapshots.values()}
+        for group in list(self.store.groups.values()):
+            if not group.volume_ids and group.id not in snapshotted:
+                self.store.delete_group(group.id)

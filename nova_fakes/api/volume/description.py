@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from nova_fakes.api.openapi import Operation
+from nova_fakes.api.volume.backup_routes import ACTIONS as BACKUP_ACTIONS
+from nova_fakes.api.volume.group_routes import ACTIONS as GROUP_ACTIONS
+from nova_fakes.api.volume.group_snapshot_routes import ACTIONS as GROUP_SNAPSHOT_ACTIONS
 from nova_fakes.api.volume.request import MAXIMUM
 from nova_fakes.api.volume.schema import BOOLEAN, SCHEMAS
 from nova_fakes.api.volume.snapshot_routes import ACTIONS as SNAPSHOT_ACTIONS
@@ -33,6 +36,11 @@ _PAGING: Mapping[str, Any] = {
 _LISTS: Mapping[str, tuple[str, ...]] = {
     "/volumes": ("name", "status", "metadata", "bootable", "availability_zone", "created_at"),
     "/snapshots": ("name", "status", "volume_id", "created_at"),
+    "/backups": ("name", "status", "volume_id"),
+    "/messages": ("resource_uuid", "resource_type", "event_id"),
+    "/group_types": ("is_public",),
+    "/groups": ("name", "list_volume"),
+    "/group_snapshots": ("name", "status", "group_id"),
     "/attachments": ("volume_id", "instance_id", "status"),
     "/types": ("is_public",),
     "/qos-specs": ("name", "consumer"),
@@ -50,6 +58,20 @@ _BODIES: Mapping[tuple[str, str], str] = {
     ("POST", "/attachments/<attachment_id>/action"): "os-complete",
     ("POST", "/snapshots"): "snapshot create",
     ("PUT", "/snapshots/<snapshot_id>"): "snapshot update",
+    ("POST", "/backups"): "backup create zone",
+    ("PUT", "/backups/<backup_id>"): "backup update metadata",
+    ("POST", "/backups/<backup_id>/restore"): "backup restore",
+    ("POST", "/types/<type_id>/encryption"): "encryption create",
+    ("PUT", "/types/<type_id>/encryption/<encryption_id>"): "encryption update",
+    ("PUT", "/default-types/<project>"): "default type",
+    ("POST", "/group_types"): "group type create",
+    ("PUT", "/group_types/<group_type_id>"): "group type update",
+    ("POST", "/group_types/<group_type_id>/group_specs"): "group specs",
+    ("PUT", "/group_types/<group_type_id>/group_specs/<key>"): "group spec",
+    ("POST", "/groups"): "group create",
+    ("POST", "/groups/action"): "group create from source",
+    ("PUT", "/groups/<group_id>"): "group update",
+    ("POST", "/group_snapshots"): "group snapshot create",
     ("POST", "/types"): "type create",
     ("PUT", "/types/<type_id>"): "type update",
     ("POST", "/types/<type_id>/extra_specs"): "extra specs",
@@ -64,6 +86,9 @@ _BODIES: Mapping[tuple[str, str], str] = {
 _ACTIONS = {
     "/volumes/<volume_id>/action": VOLUME_ACTIONS,
     "/snapshots/<snapshot_id>/action": SNAPSHOT_ACTIONS,
+    "/backups/<backup_id>/action": BACKUP_ACTIONS,
+    "/groups/<group_id>/action": GROUP_ACTIONS,
+    "/group_snapshots/<group_snapshot_id>/action": GROUP_SNAPSHOT_ACTIONS,
     "/types/<type_id>/action": TYPE_ACTIONS,
 }
 #: What a request is answered with that is granted, where its method's usual status is not it.
@@ -72,6 +97,24 @@ _GRANTED: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/snapshots"): (202,),
     ("DELETE", "/volumes/<volume_id>"): (202,),
     ("DELETE", "/snapshots/<snapshot_id>"): (202,),
+    ("POST", "/backups"): (202,),
+    ("DELETE", "/backups/<backup_id>"): (202,),
+    ("POST", "/backups/<backup_id>/restore"): (202,),
+    ("POST", "/backups/<backup_id>/action"): (202,),
+    ("DELETE", "/types/<type_id>/encryption/<encryption_id>"): (202,),
+    ("DELETE", "/default-types/<project>"): (204,),
+    ("DELETE", "/messages/<message_id>"): (204,),
+    ("POST", "/group_types"): (202,),
+    ("DELETE", "/group_types/<group_type_id>"): (202,),
+    ("POST", "/group_types/<group_type_id>/group_specs"): (202,),
+    ("DELETE", "/group_types/<group_type_id>/group_specs/<key>"): (202,),
+    ("POST", "/groups"): (202,),
+    ("POST", "/groups/action"): (202,),
+    ("PUT", "/groups/<group_id>"): (202,),
+    ("POST", "/groups/<group_id>/action"): (202,),
+    ("POST", "/group_snapshots"): (202,),
+    ("DELETE", "/group_snapshots/<group_snapshot_id>"): (202,),
+    ("POST", "/group_snapshots/<group_snapshot_id>/action"): (202,),
     ("DELETE", "/types/<type_id>"): (202,),
     ("DELETE", "/types/<type_id>/extra_specs/<key>"): (202,),
     **{("POST", prefix): (202,) for prefix in TRANSFERS},
@@ -113,7 +156,7 @@ def _body(method: str, path: str) -> Mapping[str, Any] | None:
     last = path.rpartition("/")[2]
     if last == "metadata":
         return SCHEMAS["metadata"]  # type: ignore[no-any-return]
-    if last == "<key>":
+    if last == "<key>" and not path.startswith("/group_types"):
         return SCHEMAS["meta"] if "metadata" in path else _SPEC
     return _connecting(SCHEMAS[_BODIES[method, path]])  # type: ignore[no-any-return]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.backends import Backends
@@ -120,6 +121,11 @@ class Migrations:
                     f"Invalid volume_type passed, retypes affecting multiattach are only allowed on available volumes, "
                     f"the specified volume however currently has a status of: {volume.status}."
                 )
+            if kind.encryption is not None and kind.multiattach:
+                raise invalid_input("Retype requested both encryption and multi-attach, which is not supported.")
+            if not may_move and _encryption(self._store.types[volume.type_id]) != _encryption(kind):
+                LOG.warning("volume %s: type %s is encrypted otherwise: that takes a migration", volume_id, kind.name)
+                return
             place = volume.host
             if place is not None and not self._backends.suits(place, kind):
                 place = self._backends.choose(volume.availability_zone, kind, volume.size_gb, leaving=place)
@@ -245,6 +251,7 @@ class Migrations:
         if kind.id != volume.type_id:
             self._store.change_type(volume, kind.id)
             volume.multiattach = kind.multiattach
+            volume.encryption_key_id = None if kind.encryption is None else self._store.new_id()
             self._store.content.change(volume)
         volume.updated_at = self._store.clock.now()
 
@@ -261,4 +268,10 @@ class Migrations:
 
 
 def _idle(volume: Volume) -> bool:
-    return volume.status in ("available", "in-use") and not volume.migrating
+    return volume.status in ("available", "in-use") and not volume.migrating and volume.group_id is None
+
+
+def _encryption(kind: VolumeType) -> dict[str, Any]:
+    """Return how a type's volumes are encrypted, whichever type it is."""
+    named = ("encryption_id", "volume_type_id")
+    return {name: value for name, value in (kind.encryption or {}).items() if name not in named}

@@ -30,9 +30,12 @@ USED = {
 # Those of Cinder's extensions that are served here.
 EXTENSIONS = {
     "os-admin-actions": "AdminActions",
+    "backups": "Backups",
     "os-availability-zone": "AvailabilityZones",
     "os-extended-snapshot-attributes": "ExtendedSnapshotAttributes",
     "os-quota-sets": "Quotas",
+    "encryption": "VolumeTypeEncryption",
+    "os-volume-encryption-metadata": "VolumeEncryptionMetadata",
     "os-volume-transfer": "VolumeTransferManagement",
     "qos-specs": "Qos_specs_manage",
     "scheduler-stats": "Scheduler_stats",

@@ -67,6 +67,32 @@ class Quotas:
             for name in (resource, f"{resource}_{type_name}"):
                 used[name] = used.get(name, 0) + change
 
+    def charge_backup(self, project_id: str, *, backups: int, gigabytes: int) -> None:
+        """Count a change in the backups of a project: all of it or, where a limit is exceeded, nothing.
+
+        Raises:
+            ApiError: 413, naming the quota.
+        """
+        used = self._used.setdefault(project_id, {})
+        limit, consumed = self.limit(project_id, "backup_gigabytes"), used.get("backup_gigabytes", 0)
+        if gigabytes > 0 and 0 <= limit < consumed + gigabytes:
+            raise over_quota(
+                f"Requested backup exceeds allowed Backup gigabytes quota. Requested {gigabytes}G, quota is {limit}G "
+                f"and {consumed}G has been consumed."
+            )
+        self._charge_one(project_id, "backups", backups)
+        used["backup_gigabytes"] = consumed + gigabytes
+
+    def charge_groups(self, project_id: str, groups: int) -> None:
+        """Count a change in the number of a project's groups; ApiError 413 beyond its limit."""
+        self._charge_one(project_id, "groups", groups)
+
+    def _charge_one(self, project_id: str, name: str, change: int) -> None:
+        used, limit = self._used.setdefault(project_id, {}), self.limit(project_id, name)
+        if change > 0 and 0 <= limit < used.get(name, 0) + change:
+            raise over_quota(f"Maximum number of {name} allowed ({limit}) exceeded")
+        used[name] = used.get(name, 0) + change
+
     def check_size(self, project_id: str, size_gb: int) -> None:
         """Refuse a volume that is larger than a single one may be.
 
@@ -163,5 +189,9 @@ class Quotas:
             for snapshot in self._store.snapshots.values():
                 name = self._store.types[snapshot.type_id].name
                 self.charge(snapshot.project_id, name, snapshots=1, gigabytes=snapshot.size_gb)
+            for backup in self._store.backups.values():
+                self.charge_backup(backup.project_id, backups=1, gigabytes=backup.size_gb)
+            for group in self._store.groups.values():
+                self.charge_groups(group.project_id, 1)
         finally:
             self._limits, self._defaults = own, defaults

@@ -1,11 +1,24 @@
-"""What the volume service keeps: volumes, attachments, snapshots, types and its own services."""
+"""What the volume service keeps: volumes, attachments, snapshots, backups, groups, types and its own services."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Attachment", "BackendService", "QosSpecs", "Snapshot", "Transfer", "Volume", "VolumeType"]
+__all__ = [
+    "Attachment",
+    "BackendService",
+    "Backup",
+    "Group",
+    "GroupSnapshot",
+    "GroupType",
+    "Message",
+    "QosSpecs",
+    "Snapshot",
+    "Transfer",
+    "Volume",
+    "VolumeType",
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +52,8 @@ class Volume:
     migration_status: str | None = None
     previous_status: str | None = None
     name_id: str | None = None
+    group_id: str | None = None
+    encryption_key_id: str | None = None
 
     @property
     def migrating(self) -> bool:
@@ -83,11 +98,40 @@ class Snapshot:
     metadata: dict[str, str] = field(default_factory=dict)
     image_metadata: dict[str, str] = field(default_factory=dict)
     bootable: bool = False
+    group_snapshot_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Backup:
+    """What a volume held at one moment; `volume` has its name, description, metadata and what it took from an image."""
+
+    id: str
+    volume_id: str
+    project_id: str
+    user_id: str
+    name: str | None
+    description: str | None
+    size_gb: int
+    status: str
+    created_at: float
+    data_timestamp: float
+    volume: dict[str, Any]
+    updated_at: float | None = None
+    container: str | None = None
+    availability_zone: str | None = None
+    snapshot_id: str | None = None
+    parent_id: str | None = None
+    object_count: int = 0
+    fail_reason: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
 class VolumeType:
-    """A kind of volume; `projects` may use it where it is not public."""
+    """A kind of volume; `projects` may use it where it is not public.
+
+    `encryption` is what is told of it: provider, control_location, cipher, key_size, encryption_id, volume_type_id.
+    """
 
     id: str
     name: str
@@ -96,11 +140,73 @@ class VolumeType:
     extra_specs: dict[str, str] = field(default_factory=dict)
     projects: list[str] = field(default_factory=list)
     qos_specs_id: str | None = None
+    encryption: dict[str, Any] | None = None
 
     @property
     def multiattach(self) -> bool:
         """Whether volumes of this type can be attached to several servers at once."""
         return self.extra_specs.get("multiattach", "").strip().lower() == "<is> true"
+
+
+@dataclass(slots=True, kw_only=True)
+class GroupType:
+    """A kind of group of volumes; users see those that are public."""
+
+    id: str
+    name: str
+    description: str | None = None
+    is_public: bool = True
+    specs: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """Volumes of some types at one backend, `host`, which are snapshotted at one moment."""
+
+    id: str
+    project_id: str
+    user_id: str
+    status: str
+    group_type_id: str
+    volume_type_ids: list[str]
+    availability_zone: str
+    created_at: float
+    name: str | None = None
+    description: str | None = None
+    updated_at: float | None = None
+    host: str | None = None
+    group_snapshot_id: str | None = None
+    source_group_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class GroupSnapshot:
+    """The snapshots that were taken of a group's volumes at one moment."""
+
+    id: str
+    group_id: str
+    project_id: str
+    user_id: str
+    name: str | None
+    description: str | None
+    status: str
+    group_type_id: str
+    created_at: float
+    updated_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """What a user is told of something that failed after his request was accepted."""
+
+    id: str
+    project_id: str
+    event_id: str
+    text: str
+    resource_type: str
+    resource_id: str
+    created_at: float
+    expires_at: float
 
 
 @dataclass(slots=True, kw_only=True)

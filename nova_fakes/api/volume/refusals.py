@@ -8,6 +8,8 @@ __all__ = [
     "attachment_in_use",
     "attachment_not_found",
     "conflict",
+    "invalid_backup",
+    "invalid_group",
     "invalid_input",
     "invalid_snapshot",
     "invalid_volume",
@@ -33,13 +35,23 @@ def invalid_snapshot(reason: str) -> ApiError:
     return ApiError(400, f"Invalid snapshot: {reason}")
 
 
+def invalid_backup(reason: str) -> ApiError:
+    """Return the refusal of what the backup's state does not allow: 400."""
+    return ApiError(400, f"Invalid backup: {reason}")
+
+
+def invalid_group(reason: str) -> ApiError:
+    """Return the refusal of what the group's state does not allow: 400."""
+    return ApiError(400, f"Invalid Group: {reason}")
+
+
 def conflict(reason: str) -> ApiError:
     """Return the refusal of what collides with another request's outcome: 409."""
     return ApiError(409, f"Resource conflict: {reason}")
 
 
 def not_found(kind: str, identifier: str) -> ApiError:
-    """Return the 404 of a volume, snapshot, volume type or image."""
+    """Return the 404 of a volume, snapshot, backup, group, type or image."""
     return ApiError(404, f"{kind} {identifier} could not be found.")
 
 

@@ -71,6 +71,39 @@ _TYPE = {"name": NAME, "description": TEXT, "extra_specs": METADATA, "os-volume-
 _TRANSFER = {"volume_id": UUID, "name": TEXT}
 _CONSUMER = {"enum": ["front-end", "back-end", "both"]}
 
+_BACKUP = {
+    "volume_id": UUID,
+    "container": {"type": ["string", "null"], "maxLength": 255},
+    "description": TEXT,
+    "incremental": BOOLEAN,
+    "force": BOOLEAN,
+    "name": TEXT,
+    "snapshot_id": OPTIONAL_UUID,
+}
+_BACKUP_LABELLED = {**_BACKUP, "metadata": {**METADATA, "type": ["object", "null"]}}
+
+_GROUP_TYPE = {"description": TEXT, "is_public": BOOLEAN}
+_SPECS = {**METADATA, "type": ["object", "null"]}
+_GROUP_SPECS = {
+    "type": "object",
+    "patternProperties": {"^[a-zA-Z0-9-_:.]{1,255}$": TEXT},
+    "additionalProperties": False,
+}
+_GROUP_CHANGES = {"name": TEXT, "description": TEXT, "add_volumes": TEXT, "remove_volumes": TEXT}
+
+_ENCRYPTION = {
+    "key_size": {
+        "type": ["string", "integer", "null"],
+        "pattern": "^[0-9]+$",
+        "minimum": 0,
+        "maximum": 2**31 - 1,
+        "maxLength": 9,
+    },
+    "provider": {"type": "string", "maxLength": 255},
+    "control_location": {"enum": ["front-end", "back-end"]},
+    "cipher": TEXT,
+}
+
 SCHEMAS: Mapping[str, Any] = {
     "volume create": _object({"volume": _object(_VOLUME, closed=False), **_HINTS}, required=("volume",)),
     "volume create strict": _object(
@@ -114,6 +147,82 @@ SCHEMAS: Mapping[str, Any] = {
         required=("snapshot",),
     ),
     "snapshot update": _object({"snapshot": _object(_DESCRIBED, anyOf=_ANY_DESCRIBED)}, required=("snapshot",)),
+    "backup create": _object({"backup": _object(_BACKUP, required=("volume_id",))}, required=("backup",)),
+    "backup create metadata": _object(
+        {"backup": _object(_BACKUP_LABELLED, required=("volume_id",))}, required=("backup",)
+    ),
+    "backup create zone": _object(
+        {"backup": _object({**_BACKUP_LABELLED, "availability_zone": TEXT}, required=("volume_id",))},
+        required=("backup",),
+    ),
+    "backup update": _object({"backup": _object({"name": TEXT, "description": TEXT})}, required=("backup",)),
+    "backup update metadata": _object(
+        {"backup": _object({"name": TEXT, "description": TEXT, "metadata": METADATA})}, required=("backup",)
+    ),
+    "backup restore": _object(
+        {"restore": {**_object({"name": TEXT, "volume_id": OPTIONAL_UUID}), "type": ["object", "null"]}},
+        required=("restore",),
+    ),
+    "backup status": _object(
+        {"os-reset_status": _object({"status": {"type": "string"}}, required=("status",))},
+        required=("os-reset_status",),
+    ),
+    "default type": _object(
+        {"default_type": _object({"volume_type": NAME}, required=("volume_type",))}, required=("default_type",)
+    ),
+    "encryption create": _object(
+        {"encryption": _object(_ENCRYPTION, required=("provider", "control_location"), closed=False)},
+        required=("encryption",),
+    ),
+    "encryption update": _object({"encryption": _object(_ENCRYPTION, closed=False)}, required=("encryption",)),
+    "group type create": _object(
+        {"group_type": _object({**_GROUP_TYPE, "name": NAME, "group_specs": _SPECS}, required=("name",))},
+        required=("group_type",),
+    ),
+    "group type update": _object({"group_type": _object({**_GROUP_TYPE, "name": TEXT})}, required=("group_type",)),
+    "group specs": _object({"group_specs": _GROUP_SPECS}, required=("group_specs",)),
+    "group spec": {**_GROUP_SPECS, "minProperties": 1, "maxProperties": 1},
+    "group create": _object(
+        {
+            "group": _object(
+                {
+                    "name": TEXT,
+                    "description": TEXT,
+                    "group_type": NAME,
+                    "volume_types": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"type": "string", "maxLength": 255},
+                        "uniqueItems": True,
+                    },
+                    "availability_zone": TEXT,
+                },
+                required=("group_type", "volume_types"),
+            )
+        },
+        required=("group",),
+    ),
+    "group create from source": _object(
+        {
+            "create-from-src": _object(
+                {"name": TEXT, "description": TEXT, "source_group_id": UUID, "group_snapshot_id": UUID},
+                oneOf=[{"required": ["group_snapshot_id"]}, {"required": ["source_group_id"]}],
+            )
+        },
+        required=("create-from-src",),
+    ),
+    "group update": _object(
+        {"group": _object(_GROUP_CHANGES, anyOf=[{"required": [name]} for name in _GROUP_CHANGES])},
+        required=("group",),
+    ),
+    "group delete": _object({"delete": _object({"delete-volumes": BOOLEAN})}, required=("delete",)),
+    "group status": _object(
+        {"reset_status": _object({"status": {"type": "string"}}, required=("status",))}, required=("reset_status",)
+    ),
+    "group snapshot create": _object(
+        {"group_snapshot": _object({"group_id": UUID, "name": TEXT, "description": TEXT}, required=("group_id",))},
+        required=("group_snapshot",),
+    ),
     "type create": _object({"volume_type": _object(_TYPE, required=("name",))}, required=("volume_type",)),
     "type update": _object(
         {"volume_type": _object({"name": TEXT, "description": TEXT, "is_public": BOOLEAN})}, required=("volume_type",)

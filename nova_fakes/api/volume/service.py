@@ -8,9 +8,15 @@ from typing import Any
 
 from nova_fakes.api.volume.attachments import Attachments, ServerVolumes
 from nova_fakes.api.volume.backends import Backends
+from nova_fakes.api.volume.backups import Backups
 from nova_fakes.api.volume.changes import Changes, Notifier
 from nova_fakes.api.volume.content import Content, ImageBytes
+from nova_fakes.api.volume.encryption import Encryption
+from nova_fakes.api.volume.group_snapshots import GroupSnapshots
+from nova_fakes.api.volume.group_types import GroupTypes
+from nova_fakes.api.volume.groups import Groups
 from nova_fakes.api.volume.images import ImageSink, ImageSource
+from nova_fakes.api.volume.messages import Messages
 from nova_fakes.api.volume.migrations import Migrations, ServerSwap
 from nova_fakes.api.volume.qos import QualityOfService
 from nova_fakes.api.volume.quotas import Quotas
@@ -30,7 +36,7 @@ FORMAT = 1
 
 
 class VolumeService:
-    """Volumes, attachments, snapshots, types and quotas, in memory and safe to use from many threads.
+    """Volumes, attachments, snapshots, backups, groups, types and quotas, in memory and safe to use from many threads.
 
     Args:
         images: looks images up by id or name: `(reference, token) -> image as the image API v2 shows it, or None`.
@@ -53,6 +59,12 @@ class VolumeService:
         migrations: see `Migrations`.
         attachments: see `Attachments`.
         snapshots: see `Snapshots`.
+        backups: see `Backups`.
+        encryption: see `Encryption`.
+        messages: see `Messages`.
+        group_types: see `GroupTypes`.
+        groups: see `Groups`.
+        group_snapshots: see `GroupSnapshots`.
         types: see `VolumeTypes`.
         transfers: see `Transfers`.
         qos: see `QualityOfService`.
@@ -94,8 +106,17 @@ class VolumeService:
         self.transfers = Transfers(self._store, self.quotas, self.volumes)
         self.qos = QualityOfService(self._store)
         self.snapshots = Snapshots(self._store, self.quotas, self.volumes)
+        self.backups = Backups(self._store, self.quotas, self.volumes)
+        self.messages = Messages(self._store)
+        self.encryption = Encryption(self._store, self.volumes)
+        self.group_types = GroupTypes(self._store)
+        self.groups = Groups(
+            self._store, self.quotas, self.group_types, self.types, self.volumes, self.backends, self.zones
+        )
+        self.group_snapshots = GroupSnapshots(self._store, self.groups, self.snapshots)
         scheduler = hosts[0].partition("@")[0] if hosts else "nova-fakes"
-        for binary, host in (("cinder-scheduler", scheduler), *(("cinder-volume", host) for host in hosts)):
+        central = (("cinder-scheduler", scheduler), ("cinder-backup", scheduler))
+        for binary, host in (*central, *(("cinder-volume", host) for host in hosts)):
             identifier = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{binary}.{host}"))
             self._store.services.append(BackendService(binary=binary, host=host, zone=self.zones[0], uuid=identifier))
 

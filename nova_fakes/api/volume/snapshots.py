@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nova_fakes.api.auth import Token
+from nova_fakes.api.volume.messages import Event, tell
 from nova_fakes.api.volume.quotas import Quotas
-from nova_fakes.api.volume.records import Snapshot
+from nova_fakes.api.volume.records import Snapshot, Volume
 from nova_fakes.api.volume.refusals import invalid_input, invalid_snapshot, invalid_volume, key_not_found, not_found
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volumes import Volumes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["Snapshots"]
+
+LOG = logging.getLogger(__name__)
 
 STATUSES = (
     "available",
@@ -74,7 +78,7 @@ class Snapshots:
             in_use: whether the volume may be attached (`force`; implied from version 3.66).
 
         Returns:
-            The snapshot while it is "creating"; it is "available" by now.
+            The snapshot while it is "creating"; it is "available" by now, or in "error".
 
         Raises:
             ApiError: 404, unknown volume; 400, its status does not allow it; 413, a quota.
@@ -86,30 +90,64 @@ class Snapshots:
                 raise invalid_volume(
                     f"Volume {volume_id} status must be {', '.join(valid)}, but current status is: {volume.status}."
                 )
-            project_id = token.project_id or volume.project_id
-            kind = self._store.types[volume.type_id]
-            self._quotas.charge(project_id, kind.name, snapshots=1, gigabytes=volume.size_gb)
-            snapshot = Snapshot(
-                id=self._store.new_id(),
-                volume_id=volume_id,
-                project_id=project_id,
-                user_id=token.user_id,
-                name=name,
-                description=description,
-                size_gb=volume.size_gb,
-                status="creating",
-                type_id=volume.type_id,
-                created_at=self._store.clock.now(),
-                metadata=dict(metadata or {}),
-                image_metadata=dict(volume.image_metadata),
-                bootable=volume.bootable,
-            )
-            self._store.content.snapshot(snapshot)
-            self._store.add_snapshot(snapshot)
+            (snapshot,) = self.record(token, [volume], name=name, description=description, metadata=metadata)
             answer = copy.deepcopy(snapshot)
-            snapshot.status = "available"
+            try:
+                self._store.content.snapshot(snapshot)
+                snapshot.status = "available"
+            except NovaFakesError as error:
+                LOG.warning("snapshot %s of volume %s: %s", snapshot.id, volume_id, error)
+                tell(self._store, Event.NO_SNAPSHOT, snapshot.project_id, snapshot.id)
+                snapshot.status = "error"
             snapshot.updated_at = self._store.clock.now()
             return answer
+
+    def record(
+        self,
+        token: Token,
+        volumes: Iterable[Volume],
+        *,
+        name: str | None,
+        description: str | None,
+        metadata: Mapping[str, str] | None = None,
+        group_snapshot_id: str | None = None,
+    ) -> list[Snapshot]:
+        """Make records of snapshots of volumes, still without bytes: of each, or of none and ApiError 413."""
+        made: list[Snapshot] = []
+        try:
+            for volume in volumes:
+                project_id = token.project_id or volume.project_id
+                kind = self._store.types[volume.type_id]
+                self._quotas.charge(project_id, kind.name, snapshots=1, gigabytes=volume.size_gb)
+                snapshot = Snapshot(
+                    id=self._store.new_id(),
+                    volume_id=volume.id,
+                    project_id=project_id,
+                    user_id=token.user_id,
+                    name=name,
+                    description=description,
+                    size_gb=volume.size_gb,
+                    status="creating",
+                    type_id=volume.type_id,
+                    created_at=self._store.clock.now(),
+                    metadata=dict(metadata or {}),
+                    image_metadata=dict(volume.image_metadata),
+                    bootable=volume.bootable,
+                    group_snapshot_id=group_snapshot_id,
+                )
+                self._store.add_snapshot(snapshot)
+                made.append(snapshot)
+        except ApiError:
+            for snapshot in made:
+                self.discard(snapshot)
+            raise
+        return made
+
+    def discard(self, snapshot: Snapshot) -> None:
+        """Forget a snapshot, whatever its state is."""
+        kind = self._store.types[snapshot.type_id]
+        self._quotas.charge(snapshot.project_id, kind.name, snapshots=-1, gigabytes=-snapshot.size_gb)
+        self._store.remove_snapshot(snapshot)
 
     def update(self, token: Token, snapshot_id: str, **changes: Any) -> Snapshot:
         """Change name or description.
@@ -125,18 +163,26 @@ class Snapshots:
             return snapshot
 
     def delete(self, token: Token, snapshot_id: str, *, force: bool = False) -> None:
-        """Delete a snapshot, with `force` whatever its status is.
+        """Delete a snapshot, with `force` whatever its status is. One that the store keeps is in "error_deleting".
 
         Raises:
             ApiError: 404, unknown snapshot; 400, its status does not allow it.
         """
         with self._store.lock:
             snapshot = self.get(token, snapshot_id)
-            if not force and snapshot.status not in ("available", "error"):
+            if snapshot.group_snapshot_id is not None and force:
+                raise invalid_snapshot(f"Snapshot {snapshot_id} must not be part of a group.")
+            grouped = snapshot.group_snapshot_id is not None
+            if grouped or (not force and snapshot.status not in ("available", "error")):
                 raise invalid_snapshot("Snapshot status must be available or error and must not be part of a group.")
-            kind = self._store.types[snapshot.type_id]
-            self._quotas.charge(snapshot.project_id, kind.name, snapshots=-1, gigabytes=-snapshot.size_gb)
-            self._store.remove_snapshot(snapshot)
+            try:
+                self._store.content.delete_snapshot(snapshot_id)
+            except NovaFakesError as error:
+                LOG.warning("snapshot %s: %s", snapshot_id, error)
+                tell(self._store, Event.SNAPSHOT_STAYS, snapshot.project_id, snapshot_id)
+                snapshot.status = "error_deleting"
+                return
+            self.discard(snapshot)
 
     def reset_status(self, token: Token, snapshot_id: str, status: str) -> None:
         """Overwrite a snapshot's status (administrators, and nova while it takes one).

@@ -9,7 +9,20 @@ from dataclasses import asdict
 from typing import Any
 
 from nova_fakes.api.volume.content import Content
-from nova_fakes.api.volume.records import Attachment, BackendService, QosSpecs, Snapshot, Transfer, Volume, VolumeType
+from nova_fakes.api.volume.records import (
+    Attachment,
+    BackendService,
+    Backup,
+    Group,
+    GroupSnapshot,
+    GroupType,
+    Message,
+    QosSpecs,
+    Snapshot,
+    Transfer,
+    Volume,
+    VolumeType,
+)
 from nova_fakes.clock import Clock, SystemClock
 
 __all__ = ["Store"]
@@ -38,6 +51,13 @@ class Store:
         self.services: list[BackendService] = []
         self.transfers: dict[str, Transfer] = {}
         self.qos: dict[str, QosSpecs] = {}
+        self.backups: dict[str, Backup] = {}
+        #: Type of the volumes that a project makes without naming one, where that is not everybody's.
+        self.default_types: dict[str, str] = {}
+        self.messages: dict[str, Message] = {}
+        self.group_types: dict[str, GroupType] = {}
+        self.groups: dict[str, Group] = {}
+        self.group_snapshots: dict[str, GroupSnapshot] = {}
         # Dicts instead of sets, since they keep the order of creation.
         self._project_volumes: dict[str, dict[str, Volume]] = {}
         self._project_snapshots: dict[str, dict[str, Snapshot]] = {}
@@ -133,6 +153,10 @@ class Store:
         """Return a volume's snapshots in the order they were taken."""
         return list(self._volume_snapshots.get(volume_id, {}).values())
 
+    def parts_of(self, group_snapshot_id: str) -> list[Snapshot]:
+        """Return the snapshots that were taken of a group's volumes at one moment."""
+        return [one for one in self.snapshots.values() if one.group_snapshot_id == group_snapshot_id]
+
     def project_snapshots(self, project_id: str | None) -> Iterator[Snapshot]:
         """Yield a project's snapshots, or all (None), the newest first."""
         yield from reversed(
@@ -149,6 +173,12 @@ class Store:
             "services": [asdict(record) for record in self.services],
             "transfers": [asdict(record) for record in self.transfers.values()],
             "qos": [asdict(record) for record in self.qos.values()],
+            "backups": [asdict(record) for record in self.backups.values()],
+            "default_types": dict(self.default_types),
+            "messages": [asdict(record) for record in self.messages.values()],
+            "group_types": [asdict(record) for record in self.group_types.values()],
+            "groups": [asdict(record) for record in self.groups.values()],
+            "group_snapshots": [asdict(record) for record in self.group_snapshots.values()],
         }
 
     def load(self, data: Mapping[str, Any]) -> None:
@@ -163,13 +193,24 @@ class Store:
         snapshots = [Snapshot(**record) for record in data["snapshots"]]
         types = [VolumeType(**record) for record in data["types"]]
         services = [BackendService(**record) for record in data["services"]]
-        # Neither was there in the first versions.
+        # None of these was there in the first versions.
         transfers = [Transfer(**record) for record in data.get("transfers", ())]
         qos = [QosSpecs(**record) for record in data.get("qos", ())]
+        backups = [Backup(**record) for record in data.get("backups", ())]
+        group_types = [GroupType(**record) for record in data.get("group_types", ())]
+        messages = [Message(**record) for record in data.get("messages", ())]
+        groups = [Group(**record) for record in data.get("groups", ())]
+        group_snapshots = [GroupSnapshot(**record) for record in data.get("group_snapshots", ())]
         self.types = {record.id: record for record in types}
         self.services = services
         self.transfers = {record.id: record for record in transfers}
         self.qos = {record.id: record for record in qos}
+        self.backups = {record.id: record for record in backups}
+        self.group_types = {record.id: record for record in group_types}
+        self.default_types = dict(data.get("default_types", {}))
+        self.messages = {record.id: record for record in messages}
+        self.groups = {record.id: record for record in groups}
+        self.group_snapshots = {record.id: record for record in group_snapshots}
         for index in (
             self.volumes,
             self.attachments,
@@ -188,7 +229,7 @@ class Store:
             self.add_attachment(attachment)
         for snapshot in snapshots:
             self.add_snapshot(snapshot)
-        self.content.reconcile(volumes, snapshots, attachments)
+        self.content.reconcile(volumes, snapshots, attachments, backups)
 
 
 def _discard(index: dict[str, dict[str, Any]], key: str, member: str) -> None:

@@ -74,7 +74,7 @@ def _create(request: Request) -> flask.Response:
 
 def _show(request: Request, type_id: str) -> flask.Response:
     types = request.service.types
-    kind = types.default if type_id == "default" else types.get(request.token, type_id)
+    kind = types.default_of(request.token.project_id) if type_id == "default" else types.get(request.token, type_id)
     return reply({"volume_type": request.views.volume_type(kind)})
 
 

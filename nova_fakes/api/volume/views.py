@@ -41,7 +41,7 @@ class Views:
 
     def volume_summary(self, volume: Volume) -> dict[str, Any]:
         """Return a volume as in GET /volumes."""
-        return {"id": volume.id, "name": volume.name, "links": self._links(volume.project_id, "volumes", volume.id)}
+        return {"id": volume.id, "name": volume.name, "links": self.links(volume.project_id, "volumes", volume.id)}
 
     def volume(self, volume: Volume, *, full: bool = True) -> dict[str, Any]:
         """Return a volume in detail.
@@ -64,10 +64,10 @@ class Views:
             "snapshot_id": volume.snapshot_id,
             "source_volid": volume.source_id,
             "metadata": self._metadata(volume),
-            "links": self._links(volume.project_id, "volumes", volume.id),
+            "links": self.links(volume.project_id, "volumes", volume.id),
             "user_id": volume.user_id,
             "bootable": str(volume.bootable).lower(),
-            "encrypted": False,
+            "encrypted": volume.encryption_key_id is not None,
             "replication_status": None,
             "consistencygroup_id": None,
             "multiattach": volume.multiattach,
@@ -88,7 +88,7 @@ class Views:
             if volume.image_metadata:
                 view["volume_image_metadata"] = dict(volume.image_metadata)
         if version >= (3, 13):
-            view["group_id"] = None
+            view["group_id"] = volume.group_id
         if admin and version >= (3, 21):
             view["provider_id"] = None
         if version >= (3, 48):
@@ -98,6 +98,8 @@ class Views:
             view["cluster_name"] = None
         if version >= (3, 63):
             view["volume_type_id"] = volume.type_id
+        if version >= (3, 64) and volume.encryption_key_id is not None:
+            view["encryption_key_id"] = volume.encryption_key_id
         if version >= (3, 65):
             view["consumes_quota"] = True
         return view
@@ -139,7 +141,7 @@ class Views:
         """Return a snapshot in detail; `full` as for a volume."""
         view = self.snapshot_summary(snapshot)
         if self._version >= (3, 14):
-            view["group_snapshot_id"] = None
+            view["group_snapshot_id"] = snapshot.group_snapshot_id
         if self._version >= (3, 41):
             view["user_id"] = snapshot.user_id
         if self._version >= (3, 65):
@@ -195,6 +197,13 @@ class Views:
             body["count"] = count
         return body
 
+    def links(self, project_id: str, collection: str, identifier: str) -> list[dict[str, str]]:
+        """Return the links that lead to a record."""
+        return [
+            {"rel": "self", "href": f"{self._base}/v3/{project_id}/{collection}/{identifier}"},
+            {"rel": "bookmark", "href": f"{self._base}/{project_id}/{collection}/{identifier}"},
+        ]
+
     def _attached(self, attachment: Attachment) -> dict[str, Any]:
         seen = self._token.is_admin or self._token.is_service
         return {
@@ -212,9 +221,3 @@ class Views:
         # Cinder keeps the flag in metadata of its own, which it shows among the user's.
         own = {} if volume.read_only is None else {"readonly": str(volume.read_only)}
         return {**volume.metadata, **own}
-
-    def _links(self, project_id: str, collection: str, identifier: str) -> list[dict[str, str]]:
-        return [
-            {"rel": "self", "href": f"{self._base}/v3/{project_id}/{collection}/{identifier}"},
-            {"rel": "bookmark", "href": f"{self._base}/{project_id}/{collection}/{identifier}"},
-        ]

@@ -26,7 +26,7 @@ FIELDS = {
     "multiattach": lambda volume: volume.multiattach,
     "migration_status": lambda volume: volume.migration_status,
     "availability_zone": lambda volume: volume.availability_zone,
-    "group_id": lambda volume: None,
+    "group_id": lambda volume: volume.group_id,
     "created_at": lambda volume: volume.created_at,
     "updated_at": lambda volume: volume.updated_at,
     "consumes_quota": lambda volume: True,
@@ -129,10 +129,9 @@ def _summary(request: Request) -> flask.Response:
 def _create(request: Request) -> flask.Response:
     strict = request.version >= (3, 53)
     body = request.body("volume create strict" if strict else "volume create")["volume"]
-    for part, since in (("group_id", (3, 13)), ("backup_id", (3, 47)), ("consistencygroup_id", (3, 0))):
-        # Neither groups nor backups exist here, so none can be found.
-        if body.get(part) and request.version >= since:
-            raise not_found("Backup" if part == "backup_id" else "Group", body[part])
+    if body.get("consistencygroup_id"):
+        # What came before groups does not exist here, so none can be found.
+        raise ApiError(404, f"ConsistencyGroup {body['consistencygroup_id']} could not be found.")
     if boolean(body.get("multiattach")):
         raise ApiError(
             400,
@@ -150,6 +149,8 @@ def _create(request: Request) -> flask.Response:
         snapshot_id=body.get("snapshot_id"),
         source_id=body.get("source_volid"),
         image_reference=body.get("image_id") or body.get("imageRef"),
+        backup_id=body.get("backup_id") if request.version >= (3, 47) else None,
+        group_id=body.get("group_id") if request.version >= (3, 13) else None,
         **described(body),
     )
     return reply({"volume": request.views.volume(volume, full=False)}, 202)

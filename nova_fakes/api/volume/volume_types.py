@@ -29,6 +29,32 @@ class VolumeTypes:
         """The type of volumes that are made without naming one."""
         return next(record for record in self._store.types.values() if record.name == DEFAULT_TYPE)
 
+    def default_of(self, project_id: str | None) -> VolumeType:
+        """Return the type of a project's volumes that are made without naming one."""
+        with self._store.lock:
+            own = self._store.default_types.get(project_id or "")
+            return self.default if own is None else self._store.types[own]
+
+    def project_defaults(self) -> dict[str, str]:
+        """Return the types' ids of the projects that have a default of their own."""
+        with self._store.lock:
+            return dict(self._store.default_types)
+
+    def set_default(self, token: Token, project_id: str, reference: str) -> str:
+        """Give a project a default of its own, by id or name; return the type's id; ApiError 400, it is unknown."""
+        with self._store.lock:
+            try:
+                type_id = self.find(token, reference).id
+            except ApiError as error:
+                raise ApiError(400, error.message) from error
+            self._store.default_types[project_id] = type_id
+            return type_id
+
+    def unset_default(self, project_id: str) -> None:
+        """Give a project everybody's default again."""
+        with self._store.lock:
+            self._store.default_types.pop(project_id, None)
+
     def get(self, token: Token, type_id: str) -> VolumeType:
         """Return the type of that id.
 
@@ -123,11 +149,11 @@ class VolumeTypes:
         """Forget a type.
 
         Raises:
-            ApiError: 404, there is none; 400, volumes have it, or it is the default.
+            ApiError: 404, there is none; 400, volumes have it, or it is a default.
         """
         with self._store.lock:
             record = self._require(type_id)
-            if record.name == DEFAULT_TYPE:
+            if record.name == DEFAULT_TYPE or type_id in self._store.default_types.values():
                 raise ApiError(400, f"The volume type {type_id} is a default volume type and cannot be deleted.")
             if self._store.type_is_used(type_id):
                 raise ApiError(400, "Target volume type is still in use.")

@@ -11,9 +11,11 @@ from nova_fakes.api.auth import Token
 from nova_fakes.api.volume import images
 from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.images import ImageSource
+from nova_fakes.api.volume.messages import Event, tell
 from nova_fakes.api.volume.quotas import Quotas
-from nova_fakes.api.volume.records import Snapshot, Volume
+from nova_fakes.api.volume.records import Backup, Group, Snapshot, Volume, VolumeType
 from nova_fakes.api.volume.refusals import (
+    invalid_backup,
     invalid_input,
     invalid_volume,
     key_not_found,
@@ -22,7 +24,7 @@ from nova_fakes.api.volume.refusals import (
 )
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volume_types import VolumeTypes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["Volumes"]
 
@@ -94,8 +96,10 @@ class Volumes:
         snapshot_id: str | None = None,
         source_id: str | None = None,
         image_reference: str | None = None,
+        backup_id: str | None = None,
+        group_id: str | None = None,
     ) -> Volume:
-        """Make a volume, empty or from a snapshot, a volume or an image.
+        """Make a volume, empty or from a snapshot, a volume, an image or a backup.
 
         Args:
             token: who asks; the volume becomes his project's.
@@ -108,6 +112,8 @@ class Volumes:
             snapshot_id: the snapshot that it is to be a copy of.
             source_id: the volume that it is to be a copy of.
             image_reference: id or name of the image to put on it.
+            backup_id: the backup to put on it.
+            group_id: the group that it is to belong to, which names the types to choose from.
 
         Returns:
             The volume while it is "creating". It is "available" by now, or in "error" where every cinder-volume
@@ -121,7 +127,9 @@ class Volumes:
         # The image service may be another process's; it is not asked while everybody waits for the lock.
         image = images.find(self._images, image_reference, token) if image_reference is not None else None
         with self._store.lock:
-            kind = self._types.find(token, type_reference) if type_reference else self._types.default
+            kind = (
+                self._types.find(token, type_reference) if type_reference else self._types.default_of(token.project_id)
+            )
             snapshot = source = None
             if snapshot_id is not None:
                 snapshot = self._store.snapshots.get(snapshot_id)
@@ -138,6 +146,14 @@ class Volumes:
                     raise invalid_input("Originating source volume status must be one of 'available, in-use' values")
                 availability_zone = availability_zone or source.availability_zone
                 kind = kind if type_reference else self._store.types[source.type_id]
+            backup = None if backup_id is None else self._backup(token, backup_id)
+            if backup is not None:
+                size_gb = backup.size_gb if size_gb is None else size_gb
+                if size_gb < backup.size_gb:
+                    raise invalid_input(
+                        f"Volume size {size_gb}GB cannot be smaller than the backup size {backup.size_gb}GB. It must "
+                        f"be >= backup size."
+                    )
             origin_gb = snapshot.size_gb if snapshot else source.size_gb if source else 0
             size_gb = origin_gb or None if size_gb is None else size_gb
             self._check_size(size_gb, snapshot.size_gb if snapshot else None, source.size_gb if source else None)
@@ -147,10 +163,13 @@ class Volumes:
                 raise ApiError(400, f"Availability zone '{zone}' is invalid.")
             if image is not None:
                 images.check_fits(image, size_gb)
+            if kind.encryption is not None and kind.multiattach:
+                raise invalid_volume("Multiattach cannot be used with encrypted volumes.")
+            group = None if group_id is None else self._group(token, group_id, kind if type_reference else None)
             self._quotas.check_size(token.project_id, size_gb)
             self._quotas.charge(token.project_id, kind.name, volumes=1, gigabytes=size_gb)
             origin = snapshot or source
-            near = self._place_of(origin)
+            near = self._place_of(origin) if group is None else group.host
             volume = Volume(
                 id=self._store.new_id(),
                 project_id=token.project_id,
@@ -166,25 +185,36 @@ class Volumes:
                 source_id=source_id,
                 metadata=dict(metadata or {}),
                 multiattach=kind.multiattach,
+                group_id=group_id,
+                encryption_key_id=None if kind.encryption is None else self._store.new_id(),
             )
             self._store.add_volume(volume)
             answer = copy.deepcopy(volume)
             backend = self._backends.choose(zone, kind, size_gb, near=near)
+            if group is not None and (backend or "").partition("#")[0] != (group.host or "").partition("#")[0]:
+                backend = None
             volume.updated_at = self._store.clock.now()
             if backend is None:
                 LOG.warning(
                     "volume %s: no backend of zone %s takes it: disabled, full or of another type", volume.id, zone
                 )
+                tell(self._store, Event.NO_BACKEND, volume.project_id, volume.id)
                 volume.status = "error"
                 return answer
             volume.host = backend
-            if not self._store.content.create(volume, image, token):
+            if not self._store.content.create(volume, image, token, backup_id):
+                tell(self._store, Event.NOT_CREATED, volume.project_id, volume.id)
                 volume.status = "error"
                 return answer
+            if group is not None:
+                self._store.content.regroup(group.id, add=[volume.id])
             volume.status = "available"
             if image is not None:
                 volume.image_metadata = images.metadata(image)
                 volume.bootable = True
+            elif backup is not None:
+                volume.image_metadata = dict(backup.volume["image_metadata"])
+                volume.bootable = backup.volume["bootable"]
             elif origin is not None:
                 volume.image_metadata = dict(origin.image_metadata)
                 volume.bootable = origin.bootable
@@ -206,7 +236,7 @@ class Volumes:
             return volume
 
     def delete(self, token: Token, volume_id: str, *, force: bool = False, cascade: bool = False) -> None:
-        """Delete a volume.
+        """Delete a volume. One that the store keeps is in "error_deleting".
 
         Args:
             token: who asks.
@@ -224,6 +254,8 @@ class Volumes:
             if (
                 volume.attach_status == "attached"
                 or volume.migrating
+                or volume.group_id is not None
+                or any(snapshot.group_snapshot_id is not None for snapshot in snapshots)
                 or (not force and volume.status not in DELETABLE)
                 or (snapshots and not cascade)
                 or (stuck and not force)
@@ -233,18 +265,23 @@ class Volumes:
                     f"Volume {status} must not be migrating, attached, belong to a group, have snapshots, awaiting a "
                     f"transfer, or be disassociated from snapshots after volume transfer."
                 )
-            for snapshot in snapshots:
-                self._quotas.charge(
-                    snapshot.project_id,
-                    self._store.types[snapshot.type_id].name,
-                    snapshots=-1,
-                    gigabytes=-snapshot.size_gb,
-                )
-                self._store.remove_snapshot(snapshot)
-            self._quotas.charge(
-                volume.project_id, self._store.types[volume.type_id].name, volumes=-1, gigabytes=-volume.size_gb
-            )
-            self._store.remove_volume(volume)
+            try:
+                self._store.content.delete(volume_id)
+            except NovaFakesError as error:
+                LOG.warning("volume %s: %s", volume_id, error)
+                volume.status = "error_deleting"
+                return
+            self.discard(volume)
+
+    def discard(self, volume: Volume) -> None:
+        """Forget a volume with its snapshots, whatever its state is."""
+        for snapshot in self._store.snapshots_of(volume.id):
+            kind = self._store.types[snapshot.type_id]
+            self._quotas.charge(snapshot.project_id, kind.name, snapshots=-1, gigabytes=-snapshot.size_gb)
+            self._store.remove_snapshot(snapshot)
+        kind = self._store.types[volume.type_id]
+        self._quotas.charge(volume.project_id, kind.name, volumes=-1, gigabytes=-volume.size_gb)
+        self._store.remove_volume(volume)
 
     def set_metadata(
         self, token: Token, volume_id: str, values: Mapping[str, str], *, replace: bool = False, image: bool = False
@@ -301,6 +338,28 @@ class Volumes:
                 f"Volume size '{size_gb}'GB cannot be smaller than original volume size  {source_gb}GB. They must be "
                 f">= original volume size."
             )
+
+    def _backup(self, token: Token, backup_id: str) -> Backup:
+        """Return a backup that may become a volume."""
+        backup = self._store.backups.get(backup_id)
+        if backup is None or not (token.is_admin or backup.project_id == token.project_id):
+            raise not_found("Backup", backup_id)
+        if backup.status != "available":
+            raise invalid_backup("Originating backup status must be one of 'available' values")
+        return backup
+
+    def _group(self, token: Token, group_id: str, kind: VolumeType | None) -> Group:
+        """Return a group that a new volume may belong to, of a type that was named."""
+        group = self._store.groups.get(group_id)
+        if group is None or not (token.is_admin or group.project_id == token.project_id):
+            raise not_found("Group", group_id)
+        if kind is None:
+            raise invalid_input("volume_type must be provided when creating a volume in a group.")
+        if kind.id not in group.volume_type_ids:
+            raise invalid_input(
+                f"Invalid volume_type provided: {kind.name} (requested type must be supported by this group)."
+            )
+        return group
 
     def _place_of(self, origin: Snapshot | Volume | None) -> str | None:
         """Return where a volume lies, or the one that a snapshot is of."""

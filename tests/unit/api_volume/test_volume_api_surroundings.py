@@ -44,7 +44,9 @@ def test_microversions(api: Api) -> None:
 
 
 def test_unknown_paths_and_methods_are_named(api: Api) -> None:
-    assert "/v3/backups" in api("GET", "/v3/backups", status=404)["itemNotFound"]["message"]
+    for path in ("clusters", "consistencygroups", "os-volume-manage", "workers", "backups/x/export_record"):
+        assert f"/v3/{path}" in api("GET", f"/v3/{path}", status=404)["itemNotFound"]["message"]
+    assert "os-unmanage" in str(api.act(api.volume(), "os-unmanage", {}, status=400))
     assert "PATCH" in api("PATCH", "/v3/volumes", status=405)["badMethod"]["message"]
 
 
@@ -222,3 +224,31 @@ def test_many_threads_reserve_a_volume_once(service: VolumeService) -> None:
     for thread in threads:
         thread.join()
     assert len(won) == 1
+
+
+def test_projects_have_default_types_of_their_own(api: Api, service: VolumeService) -> None:
+    admin = api.as_(ADMIN)
+    kind = admin("POST", "/v3/types", {"volume_type": {"name": "gold"}})["volume_type"]["id"]
+    path, asked = f"/v3/default-types/{PROJECT}", {"default_type": {"volume_type": "gold"}}
+    api("PUT", path, asked, status=403)
+    admin("GET", path, status=404)
+    admin("PUT", path, {"default_type": {"volume_type": "tin"}}, status=400)
+    set_to = {"project_id": PROJECT, "volume_type_id": kind}
+    assert admin("PUT", path, asked) == {"default_type": set_to} == admin("GET", path)
+    assert admin("GET", "/v3/default-types") == {"default_types": [set_to]}
+    assert api("GET", "/v3/types/default")["volume_type"]["name"] == "gold"
+    assert admin("GET", "/v3/types/default")["volume_type"]["name"] == "__DEFAULT__"
+    assert "default volume type" in str(admin("DELETE", f"/v3/types/{kind}", status=400))
+    service.load(service.dump())
+    assert api.show(api.volume())["volume_type"] == "gold"
+    admin("DELETE", path, status=204)
+    assert api.show(api.volume())["volume_type"] == "__DEFAULT__"
+    admin.at("3.61")("GET", path, status=404)
+
+
+def test_filters_are_told(api: Api) -> None:
+    (found,) = api("GET", "/v3/resource_filters?resource=backup")["resource_filters"]
+    assert found == {"resource": "backup", "filters": ["name", "status", "volume_id"]}
+    assert len(api("GET", "/v3/resource_filters")["resource_filters"]) == 9
+    assert api("GET", "/v3/resource_filters?resource=none") == {"resource_filters": []}
+    api.at("3.32")("GET", "/v3/resource_filters", status=404)

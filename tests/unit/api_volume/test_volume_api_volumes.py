@@ -275,7 +275,7 @@ def test_without_an_enabled_service_a_volume_ends_in_error(api: Api) -> None:
     body = {"host": "nova-fakes@fake", "binary": "cinder-volume", "disabled_reason": "broken"}
     api("PUT", "/v3/os-services/disable-log-reason", body, status=403)
     admin("PUT", "/v3/os-services/disable-log-reason", body)
-    (scheduler, volume) = admin("GET", "/v3/os-services")["services"]
+    (scheduler, _backup, volume) = admin("GET", "/v3/os-services")["services"]
     assert (scheduler["status"], volume["status"], volume["disabled_reason"]) == ("enabled", "disabled", "broken")
     volume_id = api.volume()
     assert api.show(volume_id)["status"] == "error"

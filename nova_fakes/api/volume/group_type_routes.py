@@ -1,0 +1,141 @@
+"""Routes of group types and their specs (3.11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flask
+
+from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.records import GroupType
+from nova_fakes.api.volume.refusals import not_found
+from nova_fakes.api.volume.request import Request, empty, route
+from nova_fakes.api.volume.schema import boolean
+from nova_fakes.api.wsgi import reply
+from nova_fakes.exceptions import ApiError
+
+__all__ = ["register"]
+
+SINCE = (3, 11)
+FIELDS = {
+    "id": lambda kind: kind.id,
+    "name": lambda kind: kind.name,
+    "description": lambda kind: kind.description,
+    # Handled before: "None" stands for both.
+    "is_public": lambda kind: flask.request.args["is_public"],
+}
+
+
+def register(app: flask.Flask) -> None:
+    """Add the routes to the application."""
+    one, specs = "/group_types/<group_type_id>", "/group_types/<group_type_id>/group_specs"
+    for method, path, view, policy in (
+        ("GET", "/group_types", _index, None),
+        ("POST", "/group_types", _create, "group_types:create"),
+        ("GET", one, _show, None),
+        ("PUT", one, _update, "group_types:update"),
+        ("DELETE", one, _delete, "group_types:delete"),
+        ("GET", specs, _specs, "group_types_specs:get_all"),
+        ("POST", specs, _add_specs, "group_types_specs:create"),
+        ("GET", f"{specs}/<key>", _spec, "group_types_specs:get"),
+        ("PUT", f"{specs}/<key>", _set_spec, "group_types_specs:update"),
+        ("DELETE", f"{specs}/<key>", _delete_spec, "group_types_specs:delete"),
+    ):
+        route(app, method, path, _guarded(view, policy))
+
+
+def _guarded(view: Callable[..., flask.Response], policy: str | None) -> Callable[..., flask.Response]:
+    def call(request: Request, **arguments: str) -> flask.Response:
+        request.since(SINCE)
+        if policy is not None:
+            request.admin(f"group:{policy}")
+        return view(request, **arguments)
+
+    return call
+
+
+def _view(request: Request, kind: GroupType) -> dict[str, Any]:
+    view = {"id": kind.id, "name": kind.name, "description": kind.description, "is_public": kind.is_public}
+    return {**view, "group_specs": dict(kind.specs)} if request.token.is_admin else view
+
+
+def _index(request: Request) -> flask.Response:
+    asked = flask.request.args.get("is_public", "true")
+    kinds = request.service.group_types.visible(
+        request.token, is_public=None if asked.lower() == "none" else flag("is_public", True)
+    )
+    found, more, _total = page(
+        kinds,
+        request.token,
+        request.version,
+        fields=FIELDS,
+        public=("is_public",),
+        missing=lambda marker: not_found("Group type", marker),
+    )
+    answer: dict[str, Any] = {"group_types": [_view(request, one) for one in found]}
+    link = request.next_url("group_types", more, found[-1].id if found else None)
+    if link is not None:
+        answer["group_type_links"] = [{"rel": "next", "href": link}]
+    return reply(answer)
+
+
+def _create(request: Request) -> flask.Response:
+    body = request.body("group type create")["group_type"]
+    kind = request.service.group_types.create(
+        body["name"].strip(),
+        body.get("description"),
+        is_public=boolean(body.get("is_public", True)),
+        specs=body.get("group_specs"),
+    )
+    return reply({"group_type": _view(request, kind)}, 202)
+
+
+def _show(request: Request, group_type_id: str) -> flask.Response:
+    if group_type_id == "default":
+        raise ApiError(404, "Default group type can not be found.")
+    return reply({"group_type": _view(request, request.service.group_types.get(request.token, group_type_id))})
+
+
+def _update(request: Request, group_type_id: str) -> flask.Response:
+    body = request.body("group type update")["group_type"]
+    public = body.get("is_public")
+    kind = request.service.group_types.update(
+        group_type_id,
+        name=body.get("name"),
+        description=body.get("description"),
+        is_public=None if public is None else boolean(public),
+    )
+    return reply({"group_type": _view(request, kind)})
+
+
+def _delete(request: Request, group_type_id: str) -> flask.Response:
+    request.service.group_types.delete(group_type_id)
+    return empty()
+
+
+def _specs(request: Request, group_type_id: str) -> flask.Response:
+    return reply({"group_specs": dict(request.service.group_types.get(request.token, group_type_id).specs)})
+
+
+def _add_specs(request: Request, group_type_id: str) -> flask.Response:
+    body = request.body("group specs")
+    request.service.group_types.set_specs(group_type_id, body["group_specs"])
+    return reply(body, 202)
+
+
+def _spec(request: Request, group_type_id: str, key: str) -> flask.Response:
+    return reply({key: request.service.group_types.spec(group_type_id, key)})
+
+
+def _set_spec(request: Request, group_type_id: str, key: str) -> flask.Response:
+    body = request.body("group spec")
+    if key not in body:
+        raise ApiError(400, "Request body and URI mismatch")
+    request.service.group_types.set_specs(group_type_id, body)
+    return reply(body)
+
+
+def _delete_spec(request: Request, group_type_id: str, key: str) -> flask.Response:
+    request.service.group_types.unset_spec(group_type_id, key)
+    return empty()

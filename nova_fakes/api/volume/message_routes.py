@@ -1,0 +1,77 @@
+"""Routes of messages to users (3.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+
+from nova_fakes.api.volume.query import page
+from nova_fakes.api.volume.records import Message
+from nova_fakes.api.volume.refusals import not_found
+from nova_fakes.api.volume.request import Request, empty, route
+from nova_fakes.api.volume.views import moment
+from nova_fakes.api.wsgi import reply
+
+__all__ = ["register"]
+
+SINCE = (3, 3)
+LEVEL = "ERROR"
+FIELDS = {
+    "id": lambda message: message.id,
+    "event_id": lambda message: message.event_id,
+    "resource_type": lambda message: message.resource_type,
+    "resource_uuid": lambda message: message.resource_id,
+    "message_level": lambda message: LEVEL,
+    "request_id": lambda message: None,
+    "created_at": lambda message: message.created_at,
+}
+PUBLIC = ("resource_uuid", "resource_type", "event_id", "request_id", "message_level")
+
+
+def register(app: flask.Flask) -> None:
+    """Add the routes to the application."""
+    route(app, "GET", "/messages", _index)
+    route(app, "GET", "/messages/<message_id>", _show)
+    route(app, "DELETE", "/messages/<message_id>", _delete)
+
+
+def _view(request: Request, message: Message) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "event_id": message.event_id,
+        "user_message": message.text,
+        "message_level": LEVEL,
+        "created_at": moment(message.created_at),
+        "guaranteed_until": moment(message.expires_at),
+        "request_id": None,
+        "resource_type": message.resource_type,
+        "resource_uuid": message.resource_id,
+        "links": request.views.links(request.token.project_id or "", "messages", message.id),
+    }
+
+
+def _index(request: Request) -> flask.Response:
+    request.since(SINCE)
+    found, more, _total = page(
+        request.service.messages.visible(request.token),
+        request.token,
+        request.version,
+        fields=FIELDS,
+        public=PUBLIC,
+        missing=lambda marker: not_found("Message", marker),
+    )
+    link = request.next_url("messages", more, found[-1].id if found else None)
+    views = [_view(request, one) for one in found]
+    return reply(request.views.collection("messages", views, next_url=link))
+
+
+def _show(request: Request, message_id: str) -> flask.Response:
+    request.since(SINCE)
+    return reply({"message": _view(request, request.service.messages.get(request.token, message_id))})
+
+
+def _delete(request: Request, message_id: str) -> flask.Response:
+    request.since(SINCE)
+    request.service.messages.delete(request.token, message_id)
+    return empty(204)
