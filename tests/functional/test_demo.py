@@ -102,7 +102,7 @@ def test_without_interfaces(home: Home) -> None:
     assert outcomes["boot"] == outcomes["resize"] == outcomes["volume"] == outcomes["leaks"] == "ok"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_interrupted_in_the_middle(home: Home, realizer: str, number: signal.Signals) -> None:
     process = home.demo("--realizer", realizer)
     read_until(process, "Boot 4 servers")
@@ -116,6 +116,7 @@ def test_interrupted_in_the_middle(home: Home, realizer: str, number: signal.Sig
     assert not home.demos.exists()
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_cleaned_up(home: Home, realizer: str) -> None:
     process = home.demo("--realizer", realizer)
     read_until(process, "Boot 4 servers")
@@ -149,6 +150,7 @@ def test_killed_with_its_daemon_and_cleaned_up(home: Home, realizer: str) -> Non
     assert set(mounted_namespaces(os.getpid())) <= before
 
 
+@pytest.mark.slow
 def test_kept_sandbox_runs_on(home: Home, realizer: str) -> None:
     process = home.demo("--realizer", realizer, "--keep", "--servers", "2")
     output, _ = process.communicate(timeout=WAIT_S)

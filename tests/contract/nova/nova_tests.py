@@ -31,17 +31,13 @@ SELECTION = tuple(
         "unit.virt.test_virt_drivers.FakeConnectionTestCase",
         "unit.virt.test_fake",
         # SmallFakeDriver
-        "functional.test_servers.ServersTest.test_create_and_rebuild_server",
         "functional.test_servers.ServersTest.test_deferred_delete",
         # MediumFakeDriver
         "functional.test_servers.ServerMovingTests.test_evacuate_clean_hypervisor",
         "functional.test_servers.ServerMovingTests.test_live_migrate",
         "functional.test_servers.ServerMovingTests.test_resize_confirm",
-        "functional.test_servers.ServerMovingTests.test_resize_revert",
-        "functional.test_servers.ServerMovingTests.test_resize_delete_while_verify",
         "functional.test_servers.ServerMovingTests.test_shelve_offload_unshelve_diff_host",
         "functional.test_cross_cell_migrate.TestMultiCellMigrate.test_resize_confirm_image_backed",
-        "functional.test_cross_cell_migrate.TestMultiCellMigrate.test_resize_revert_volume_backed",
         # SameHostColdMigrateDriver
         "functional.test_cold_migrate.ColdMigrationAllowSameHost",
         # RescueBFVDriver
@@ -50,24 +46,18 @@ SELECTION = tuple(
         "functional.test_server_external_events",
         # MediumFakeDriverWithNestedCustomResources
         "functional.test_servers.ServerMovingTestsWithNestedResourceRequests.test_live_migrate_force",
-        "functional.test_servers.ServerSoftDeleteTestsWithNestedResourceRequest",
         # FakeFinishMigrationFailDriver
         "functional.regressions.test_bug_1825537",
         # PredictableNodeUUIDDriver
         "functional.regressions.test_bug_1839560",
         # FakeRescheduleDriver
         "functional.test_servers.ServerRescheduleTests.test_rescheduling_when_booting_instance",
-        "functional.test_servers.ServerRescheduleTestsWithNestedResourcesRequest.test_rescheduling_when_booting_instance",
         # FakeBuildAbortDriver
         "functional.test_servers.ServerBuildAbortTests",
-        "functional.test_servers.ServerBuildAbortTestsWithNestedResourceRequest",
         # FakeUnshelveSpawnFailDriver
         "functional.test_servers.ServerUnshelveSpawnFailTests",
-        "functional.test_servers.ServerUnshelveSpawnFailTestsWithNestedResourceRequest",
         # FakeLiveMigrateDriver
         "functional.test_servers.ServerLiveMigrateForceAndAbort",
-        "functional.test_servers.ServerLiveMigrateForceAndAbortWithNestedResourcesRequest.test_live_migrate_delete",
-        "functional.test_servers_resource_request.LiveMigrateAbortWithPortResourceRequestTest",
         # FakeDriverWithPciResources
         "functional.test_servers_resource_request.PortResourceRequestBasedSchedulingTest.test_one_ovs_one_sriov_port",
         "functional.regressions.test_bug_1896463",

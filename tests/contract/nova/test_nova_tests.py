@@ -25,6 +25,10 @@ def test_selection(tmp_path: Path) -> None:
     ours: Results = {name: result for results in ran for name, result in results.items()}
     for name in SELECTION:
         assert any(found == name or found.startswith(f"{name}.") for found in ours), f"{name} ran no test"
+    if failed(ours):  # some wait a few seconds for what a busy machine takes longer for: once more, alone
+        again = tmp_path / "again"
+        again.mkdir()
+        ours |= run("ours", failed(ours), again, SELECTION_S)
     assert not failed(ours), told({name: ours[name].reason for name in failed(ours)})
 
 
