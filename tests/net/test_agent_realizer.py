@@ -282,7 +282,7 @@ def test_a_guest_boots_through_the_agent(agent, make_vif, uuids, answers):
 
 
 def test_without_an_agent_no_guest_boots(tmp_path, make_vif, uuids):
-    dead = registry.load("remote", host="h1", socket=tmp_path / "none", deadline_s=0.2)
+    dead = registry.load("remote", host="h1", socket=tmp_path / "none", deadline_s=2.0)
     host = Hypervisor("h1", realizer=dead)
     with pytest.raises(AgentUnreachable, match="nova-fakes agent"):
         boot(host, uuids[0], make_vif(5))

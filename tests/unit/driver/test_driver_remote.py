@@ -12,7 +12,7 @@ from nova_fakes.virt.vif.remote import RemoteRealizer
 @pytest.fixture
 def driver(tmp_path, clock, virtapi):
     fleet = Fleet(clock)
-    fleet.add(Hypervisor("a", realizer=RemoteRealizer("a", socket=tmp_path / "s", deadline_s=0.2)))
+    fleet.add(Hypervisor("a", realizer=RemoteRealizer("a", socket=tmp_path / "s", deadline_s=2.0)))
     return drive(fleet, "a", virtapi)
 
 
