@@ -7,9 +7,9 @@ from typing import Any
 
 import flask
 
-from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.listing import Listing
+from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import Backup
-from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.request import Request, empty, no_action, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.volume.views import moment
@@ -34,6 +34,7 @@ FIELDS = {
     "user_id": lambda backup: backup.user_id,
 }
 PUBLIC = ("name", "status", "volume_id")
+LISTING: Listing[Backup] = Listing("backups", "Backup", FIELDS, PUBLIC, counts=True)
 POLICY = "volume_extension:backup_admin_actions"
 
 
@@ -89,19 +90,9 @@ def _detail(request: Request) -> flask.Response:
     return _list(request, "backups/detail", _view)
 
 
-def _list(request: Request, collection: str, view: Callable[[Request, Backup], dict[str, Any]]) -> flask.Response:
-    backups, more, total = page(
-        request.service.backups.visible(request.token, all_projects=flag("all_tenants")),
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=PUBLIC,
-        missing=lambda marker: not_found("Backup", marker),
-    )
-    link = request.next_url(collection, more, backups[-1].id if backups else None)
-    count = total if request.version >= (3, 45) and flag("with_count") else None
-    views = [view(request, backup) for backup in backups]
-    return reply(request.views.collection("backups", views, next_url=link, count=count))
+def _list(request: Request, path: str, view: Callable[[Request, Backup], dict[str, Any]]) -> flask.Response:
+    backups = request.service.backups.visible(request.token, all_projects=flag("all_tenants"))
+    return LISTING.answer(request, backups, lambda backup: view(request, backup), path)
 
 
 def _create(request: Request) -> flask.Response:

@@ -6,9 +6,9 @@ from typing import Any
 
 import flask
 
-from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.listing import Listing
+from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import Group
-from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.request import Request, empty, no_action, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.volume.views import moment
@@ -33,6 +33,7 @@ FIELDS = {
     # No filter, though it stands where filters do.
     "list_volume": lambda group: flask.request.args["list_volume"],
 }
+LISTING: Listing[Group] = Listing("groups", "Group", FIELDS, ("name", "list_volume"), links="group_links")
 
 
 def register(app: flask.Flask) -> None:
@@ -81,20 +82,9 @@ def _detail(request: Request) -> flask.Response:
 
 def _list(request: Request, *, detail: bool) -> flask.Response:
     request.since((3, 13))
-    groups, more, _total = page(
-        request.service.groups.visible(request.token, all_projects=flag("all_tenants")),
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=("name", "list_volume"),
-        missing=lambda marker: not_found("Group", marker),
-    )
+    groups = request.service.groups.visible(request.token, all_projects=flag("all_tenants"))
     view = _view if detail else _summary
-    answer: dict[str, Any] = {"groups": [view(request, group) for group in groups]}
-    link = request.next_url("groups", more, groups[-1].id if groups else None)
-    if link is not None:
-        answer["group_links"] = [{"rel": "next", "href": link}]
-    return reply(answer)
+    return LISTING.answer(request, groups, lambda group: view(request, group))
 
 
 def _create(request: Request) -> flask.Response:

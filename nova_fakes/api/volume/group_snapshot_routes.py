@@ -6,9 +6,9 @@ from typing import Any
 
 import flask
 
-from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.listing import Listing
+from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import GroupSnapshot
-from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.request import Request, empty, no_action, route
 from nova_fakes.api.volume.views import moment
 from nova_fakes.api.volume.volume_routes import described
@@ -28,6 +28,9 @@ FIELDS = {
     "project_id": lambda whole: whole.project_id,
 }
 PUBLIC = ("name", "status", "group_id")
+LISTING: Listing[GroupSnapshot] = Listing(
+    "group_snapshots", "GroupSnapshot", FIELDS, PUBLIC, links="group_snapshot_links"
+)
 
 
 def register(app: flask.Flask) -> None:
@@ -66,20 +69,10 @@ def _detail(request: Request) -> flask.Response:
 
 def _list(request: Request, *, detail: bool) -> flask.Response:
     request.since(SINCE)
-    found, more, _total = page(
-        request.service.group_snapshots.visible(request.token, all_projects=flag("all_tenants")),
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=PUBLIC,
-        missing=lambda marker: not_found("GroupSnapshot", marker),
+    found = request.service.group_snapshots.visible(request.token, all_projects=flag("all_tenants"))
+    return LISTING.answer(
+        request, found, lambda one: _view(request, one) if detail else {"id": one.id, "name": one.name}
     )
-    views = [_view(request, one) if detail else {"id": one.id, "name": one.name} for one in found]
-    answer: dict[str, Any] = {"group_snapshots": views}
-    link = request.next_url("group_snapshots", more, found[-1].id if found else None)
-    if link is not None:
-        answer["group_snapshot_links"] = [{"rel": "next", "href": link}]
-    return reply(answer)
 
 
 def _create(request: Request) -> flask.Response:

@@ -7,9 +7,9 @@ from typing import Any
 
 import flask
 
-from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.listing import Listing
+from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import GroupType
-from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.request import Request, empty, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.wsgi import reply
@@ -25,6 +25,7 @@ FIELDS = {
     # Handled before: "None" stands for both.
     "is_public": lambda kind: flask.request.args["is_public"],
 }
+LISTING: Listing[GroupType] = Listing("group_types", "Group type", FIELDS, ("is_public",), links="group_type_links")
 
 
 def register(app: flask.Flask) -> None:
@@ -65,19 +66,7 @@ def _index(request: Request) -> flask.Response:
     kinds = request.service.group_types.visible(
         request.token, is_public=None if asked.lower() == "none" else flag("is_public", True)
     )
-    found, more, _total = page(
-        kinds,
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=("is_public",),
-        missing=lambda marker: not_found("Group type", marker),
-    )
-    answer: dict[str, Any] = {"group_types": [_view(request, one) for one in found]}
-    link = request.next_url("group_types", more, found[-1].id if found else None)
-    if link is not None:
-        answer["group_type_links"] = [{"rel": "next", "href": link}]
-    return reply(answer)
+    return LISTING.answer(request, kinds, lambda kind: _view(request, kind))
 
 
 def _create(request: Request) -> flask.Response:

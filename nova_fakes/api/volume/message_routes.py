@@ -6,9 +6,8 @@ from typing import Any
 
 import flask
 
-from nova_fakes.api.volume.query import page
+from nova_fakes.api.volume.listing import Listing
 from nova_fakes.api.volume.records import Message
-from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.request import Request, empty, route
 from nova_fakes.api.volume.views import moment
 from nova_fakes.api.wsgi import reply
@@ -27,6 +26,7 @@ FIELDS = {
     "created_at": lambda message: message.created_at,
 }
 PUBLIC = ("resource_uuid", "resource_type", "event_id", "request_id", "message_level")
+LISTING: Listing[Message] = Listing("messages", "Message", FIELDS, PUBLIC)
 
 
 def register(app: flask.Flask) -> None:
@@ -53,17 +53,7 @@ def _view(request: Request, message: Message) -> dict[str, Any]:
 
 def _index(request: Request) -> flask.Response:
     request.since(SINCE)
-    found, more, _total = page(
-        request.service.messages.visible(request.token),
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=PUBLIC,
-        missing=lambda marker: not_found("Message", marker),
-    )
-    link = request.next_url("messages", more, found[-1].id if found else None)
-    views = [_view(request, one) for one in found]
-    return reply(request.views.collection("messages", views, next_url=link))
+    return LISTING.answer(request, request.service.messages.visible(request.token), lambda one: _view(request, one))
 
 
 def _show(request: Request, message_id: str) -> flask.Response:

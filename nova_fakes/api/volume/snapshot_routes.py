@@ -7,7 +7,8 @@ from typing import Any
 
 import flask
 
-from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.listing import Listing
+from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import Snapshot
 from nova_fakes.api.volume.refusals import invalid_input, not_found
 from nova_fakes.api.volume.request import Request, empty, no_action, route
@@ -34,6 +35,7 @@ FIELDS = {
     "user_id": lambda snapshot: snapshot.user_id,
 }
 PUBLIC = ("name", "status", "volume_id", "metadata", "consumes_quota")
+LISTING: Listing[Snapshot] = Listing("snapshots", "Snapshot", FIELDS, PUBLIC, counts=True)
 
 
 def register(app: flask.Flask) -> None:
@@ -53,20 +55,6 @@ def register(app: flask.Flask) -> None:
     route(app, "DELETE", "/snapshots/<snapshot_id>/metadata/<key>", _delete_meta)
 
 
-def _page(request: Request) -> tuple[list[Snapshot], bool, int | None]:
-    snapshots = request.service.snapshots.visible(request.token, all_projects=flag("all_tenants"))
-    found, more, total = page(
-        snapshots,
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=PUBLIC,
-        missing=lambda marker: not_found("Snapshot", marker),
-    )
-    counted = request.version >= (3, 45) and flag("with_count")
-    return list(found), more, total if counted else None
-
-
 def _index(request: Request) -> flask.Response:
     return _list(request, "snapshots", request.views.snapshot_summary)
 
@@ -75,11 +63,9 @@ def _detail(request: Request) -> flask.Response:
     return _list(request, "snapshots/detail", request.views.snapshot)
 
 
-def _list(request: Request, collection: str, view: Callable[[Snapshot], dict[str, Any]]) -> flask.Response:
-    snapshots, more, count = _page(request)
-    link = request.next_url(collection, more, snapshots[-1].id if snapshots else None)
-    views = [view(snapshot) for snapshot in snapshots]
-    return reply(request.views.collection("snapshots", views, next_url=link, count=count))
+def _list(request: Request, path: str, view: Callable[[Snapshot], dict[str, Any]]) -> flask.Response:
+    snapshots = request.service.snapshots.visible(request.token, all_projects=flag("all_tenants"))
+    return LISTING.answer(request, snapshots, view, path)
 
 
 def _create(request: Request) -> flask.Response:

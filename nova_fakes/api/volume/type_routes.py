@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import flask
 
-from nova_fakes.api.volume.query import flag, page
-from nova_fakes.api.volume.refusals import key_not_found, not_found
+from nova_fakes.api.volume.listing import Listing
+from nova_fakes.api.volume.query import flag
+from nova_fakes.api.volume.records import VolumeType
+from nova_fakes.api.volume.refusals import key_not_found
 from nova_fakes.api.volume.request import Request, empty, no_action, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.wsgi import reply
@@ -24,6 +26,7 @@ FIELDS = {
 }
 PUBLIC = ("is_public",)
 MANAGE = "volume_extension:types_manage"
+LISTING: Listing[VolumeType] = Listing("volume_types", "Volume type", FIELDS, PUBLIC)
 
 
 def register(app: flask.Flask) -> None:
@@ -46,18 +49,7 @@ def _index(request: Request) -> flask.Response:
     asked = flask.request.args.get("is_public", "true")
     is_public = None if asked.lower() == "none" else flag("is_public", True)
     kinds = request.service.types.visible(request.token, is_public=is_public)
-    found, more, _ = page(
-        kinds,
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=PUBLIC,
-        missing=lambda marker: not_found("Volume type", marker),
-    )
-    link = request.next_url("types", more, found[-1].id if found else None)
-    return reply(
-        request.views.collection("volume_types", [request.views.volume_type(kind) for kind in found], next_url=link)
-    )
+    return LISTING.answer(request, kinds, request.views.volume_type, "types")
 
 
 def _create(request: Request) -> flask.Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -185,17 +184,6 @@ class Views:
         if self._version >= (3, 49) and service.binary == "cinder-volume":
             view["backend_state"] = "up"
         return view
-
-    def collection(
-        self, name: str, views: Sequence[dict[str, Any]], *, next_url: str | None = None, count: int | None = None
-    ) -> dict[str, Any]:
-        """Return a list with its link to the next page and, where asked for, the count."""
-        body: dict[str, Any] = {name: list(views)}
-        if next_url is not None:
-            body[f"{name}_links"] = [{"rel": "next", "href": next_url}]
-        if count is not None:
-            body["count"] = count
-        return body
 
     def links(self, project_id: str, collection: str, identifier: str) -> list[dict[str, str]]:
         """Return the links that lead to a record."""

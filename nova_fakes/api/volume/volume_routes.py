@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flask
 
-from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.listing import Listing
+from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import Volume
-from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.request import Request, empty, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.wsgi import reply
@@ -50,6 +51,7 @@ PUBLIC = (
     "updated_at",
     "consumes_quota",
 )
+LISTING: Listing[Volume] = Listing("volumes", "Volume", FIELDS, PUBLIC, counts=True)
 
 
 def register(app: flask.Flask) -> None:
@@ -80,32 +82,17 @@ def described(body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _page(request: Request) -> tuple[list[Volume], bool, int | None]:
-    volumes = request.service.volumes.visible(request.token, all_projects=flag("all_tenants"))
-    found, more, total = page(
-        volumes,
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=PUBLIC,
-        missing=lambda marker: not_found("Volume", marker),
-    )
-    counted = request.version >= (3, 45) and flag("with_count")
-    return list(found), more, total if counted else None
-
-
 def _index(request: Request) -> flask.Response:
-    volumes, more, count = _page(request)
-    link = request.next_url("volumes", more, volumes[-1].id if volumes else None)
-    views = [request.views.volume_summary(volume) for volume in volumes]
-    return reply(request.views.collection("volumes", views, next_url=link, count=count))
+    return _list(request, "volumes", request.views.volume_summary)
 
 
 def _detail(request: Request) -> flask.Response:
-    volumes, more, count = _page(request)
-    link = request.next_url("volumes/detail", more, volumes[-1].id if volumes else None)
-    views = [request.views.volume(volume) for volume in volumes]
-    return reply(request.views.collection("volumes", views, next_url=link, count=count))
+    return _list(request, "volumes/detail", request.views.volume)
+
+
+def _list(request: Request, path: str, view: Callable[[Volume], dict[str, Any]]) -> flask.Response:
+    volumes = request.service.volumes.visible(request.token, all_projects=flag("all_tenants"))
+    return LISTING.answer(request, volumes, view, path)
 
 
 def _summary(request: Request) -> flask.Response:
