@@ -9,6 +9,7 @@ from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.messages import Event, tell
+from nova_fakes.api.volume.ownership import find_own, newest_own
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import BackendService, Backup, Snapshot, Volume
 from nova_fakes.api.volume.refusals import invalid_backup, invalid_snapshot, invalid_volume, not_found
@@ -46,17 +47,12 @@ class Backups:
         Raises:
             ApiError: 404, there is none, or it is another project's.
         """
-        backup = self._store.backups.get(backup_id)
-        if backup is None or not (token.is_admin or backup.project_id == token.project_id):
-            raise not_found("Backup", backup_id)
-        return backup
+        return find_own(token, self._store.backups, "Backup", backup_id)
 
     def visible(self, token: Token, *, all_projects: bool = False) -> list[Backup]:
         """Return the project's backups, the newest first; every project's if an administrator asks for that."""
-        everywhere = all_projects and token.is_admin
         with self._store.lock:
-            found = [one for one in self._store.backups.values() if everywhere or one.project_id == token.project_id]
-        return found[::-1]
+            return newest_own(token, self._store.backups.values(), all_projects=all_projects)
 
     def has_dependents(self, backup_id: str) -> bool:
         """Tell whether others hold only what differs from this backup."""
@@ -244,9 +240,7 @@ class Backups:
             backup.status, backup.updated_at = status.lower(), self._store.clock.now()
 
     def _snapshot(self, token: Token, volume_id: str, snapshot_id: str) -> Snapshot:
-        snapshot = self._store.snapshots.get(snapshot_id)
-        if snapshot is None or not (token.is_admin or snapshot.project_id == token.project_id):
-            raise not_found("Snapshot", snapshot_id)
+        snapshot = find_own(token, self._store.snapshots, "Snapshot", snapshot_id)
         if snapshot.volume_id != volume_id:
             raise invalid_volume(f"Volume {volume_id} does not match with snapshot.volume_id {snapshot.volume_id}.")
         if snapshot.status != "available":

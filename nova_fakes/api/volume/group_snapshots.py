@@ -7,8 +7,9 @@ import logging
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.groups import Groups, check_status
+from nova_fakes.api.volume.ownership import find_own, newest_own
 from nova_fakes.api.volume.records import GroupSnapshot, Volume
-from nova_fakes.api.volume.refusals import invalid_volume, not_found
+from nova_fakes.api.volume.refusals import invalid_volume
 from nova_fakes.api.volume.snapshots import Snapshots
 from nova_fakes.api.volume.store import Store
 from nova_fakes.exceptions import ApiError, NovaFakesError
@@ -32,17 +33,12 @@ class GroupSnapshots:
         Raises:
             ApiError: 404, there is none, or it is another project's.
         """
-        found = self._store.group_snapshots.get(identifier)
-        if found is None or not (token.is_admin or found.project_id == token.project_id):
-            raise not_found("GroupSnapshot", identifier)
-        return found
+        return find_own(token, self._store.group_snapshots, "GroupSnapshot", identifier)
 
     def visible(self, token: Token, *, all_projects: bool = False) -> list[GroupSnapshot]:
         """Return the project's, the newest first; every project's if an administrator asks for that."""
-        everywhere = all_projects and token.is_admin
         with self._store.lock:
-            every = self._store.group_snapshots.values()
-            return [one for one in every if everywhere or one.project_id == token.project_id][::-1]
+            return newest_own(token, self._store.group_snapshots.values(), all_projects=all_projects)
 
     def create(
         self, token: Token, group_id: str, *, name: str | None = None, description: str | None = None

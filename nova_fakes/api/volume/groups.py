@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.group_types import GroupTypes
+from nova_fakes.api.volume.ownership import find_own, newest_own
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Group, Snapshot, Volume
-from nova_fakes.api.volume.refusals import invalid_group, invalid_input, invalid_volume, not_found
+from nova_fakes.api.volume.refusals import invalid_group, invalid_input, invalid_volume
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
@@ -63,17 +64,12 @@ class Groups:
         Raises:
             ApiError: 404, there is none, or it is another project's.
         """
-        group = self._store.groups.get(group_id)
-        if group is None or not (token.is_admin or group.project_id == token.project_id):
-            raise not_found("Group", group_id)
-        return group
+        return find_own(token, self._store.groups, "Group", group_id)
 
     def visible(self, token: Token, *, all_projects: bool = False) -> list[Group]:
         """Return the project's groups, the newest first; every project's if an administrator asks for that."""
-        everywhere = all_projects and token.is_admin
         with self._store.lock:
-            found = [one for one in self._store.groups.values() if everywhere or one.project_id == token.project_id]
-        return found[::-1]
+            return newest_own(token, self._store.groups.values(), all_projects=all_projects)
 
     def volumes_of(self, group_id: str) -> list[Volume]:
         """Return a group's volumes in the order in which they were made."""
@@ -145,9 +141,7 @@ class Groups:
         with self._store.lock:
             originals: Sequence[Snapshot | Volume]
             if group_snapshot_id is not None:
-                whole = self._store.group_snapshots.get(group_snapshot_id)
-                if whole is None or not (token.is_admin or whole.project_id == token.project_id):
-                    raise not_found("GroupSnapshot", group_snapshot_id)
+                whole = find_own(token, self._store.group_snapshots, "GroupSnapshot", group_snapshot_id)
                 source, originals = self.get(token, whole.group_id), self._store.parts_of(group_snapshot_id)
                 refusal = "Group snapshot is empty. No group will be created."
             else:

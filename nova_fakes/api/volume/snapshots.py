@@ -9,9 +9,10 @@ from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.messages import Event, tell
+from nova_fakes.api.volume.ownership import find_own
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Snapshot, Volume
-from nova_fakes.api.volume.refusals import invalid_input, invalid_snapshot, invalid_volume, key_not_found, not_found
+from nova_fakes.api.volume.refusals import invalid_input, invalid_snapshot, invalid_volume, key_not_found
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volumes import Volumes
 from nova_fakes.exceptions import ApiError, NovaFakesError
@@ -47,10 +48,7 @@ class Snapshots:
         Raises:
             ApiError: 404, there is none, or it is another project's.
         """
-        snapshot = self._store.snapshots.get(snapshot_id)
-        if snapshot is None or not (token.is_admin or snapshot.project_id == token.project_id):
-            raise not_found("Snapshot", snapshot_id)
-        return snapshot
+        return find_own(token, self._store.snapshots, "Snapshot", snapshot_id)
 
     def visible(self, token: Token, *, all_projects: bool = False) -> list[Snapshot]:
         """Return the project's snapshots, the newest first; every project's if an administrator asks for that."""

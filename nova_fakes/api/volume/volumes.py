@@ -12,6 +12,7 @@ from nova_fakes.api.volume import images
 from nova_fakes.api.volume.backends import Backends
 from nova_fakes.api.volume.images import ImageSource
 from nova_fakes.api.volume.messages import Event, tell
+from nova_fakes.api.volume.ownership import find_own
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Backup, Group, Snapshot, Volume, VolumeType
 from nova_fakes.api.volume.refusals import (
@@ -19,7 +20,6 @@ from nova_fakes.api.volume.refusals import (
     invalid_input,
     invalid_volume,
     key_not_found,
-    not_found,
     one_of,
 )
 from nova_fakes.api.volume.store import Store
@@ -72,10 +72,7 @@ class Volumes:
         Raises:
             ApiError: 404, there is none, or it is another project's.
         """
-        volume = self._store.volumes.get(volume_id)
-        if volume is None or not (token.is_admin or volume.project_id == token.project_id):
-            raise not_found("Volume", volume_id)
-        return volume
+        return find_own(token, self._store.volumes, "Volume", volume_id)
 
     def visible(self, token: Token, *, all_projects: bool = False) -> list[Volume]:
         """Return the project's volumes, the newest first; every project's if an administrator asks for that."""
@@ -132,9 +129,7 @@ class Volumes:
             )
             snapshot = source = None
             if snapshot_id is not None:
-                snapshot = self._store.snapshots.get(snapshot_id)
-                if snapshot is None or not (token.is_admin or snapshot.project_id == token.project_id):
-                    raise not_found("Snapshot", snapshot_id)
+                snapshot = find_own(token, self._store.snapshots, "Snapshot", snapshot_id)
                 if snapshot.status not in ("available", "backing-up"):
                     raise invalid_input("Originating snapshot status must be one of 'available, backing-up' values")
                 original = self._store.volumes.get(snapshot.volume_id)
@@ -341,18 +336,14 @@ class Volumes:
 
     def _backup(self, token: Token, backup_id: str) -> Backup:
         """Return a backup that may become a volume."""
-        backup = self._store.backups.get(backup_id)
-        if backup is None or not (token.is_admin or backup.project_id == token.project_id):
-            raise not_found("Backup", backup_id)
+        backup = find_own(token, self._store.backups, "Backup", backup_id)
         if backup.status != "available":
             raise invalid_backup("Originating backup status must be one of 'available' values")
         return backup
 
     def _group(self, token: Token, group_id: str, kind: VolumeType | None) -> Group:
         """Return a group that a new volume may belong to, of a type that was named."""
-        group = self._store.groups.get(group_id)
-        if group is None or not (token.is_admin or group.project_id == token.project_id):
-            raise not_found("Group", group_id)
+        group = find_own(token, self._store.groups, "Group", group_id)
         if kind is None:
             raise invalid_input("volume_type must be provided when creating a volume in a group.")
         if kind.id not in group.volume_type_ids:
