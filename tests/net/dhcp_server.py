@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import time
 
@@ -9,11 +11,14 @@ import pytest
 
 from nova_fakes.virt.vif import namespaces
 
-__all__ = ["SERVER", "Server", "eventually", "known"]
+__all__ = ["RELEASE", "RELEASE6", "SERVER", "Capture", "Server", "eventually", "known"]
 
 DEADLINE_S = 30.0
 SERVER = "10.0.0.2"
 RANGES = ("--dhcp-range=10.0.0.0,static,255.255.255.0,120",)
+#: How a message that gives a lease back looks, by EtherType, UDP port of the server, and what it contains.
+RELEASE = (0x0800, 67, b"\x63\x82\x53\x63\x35\x01\x07")
+RELEASE6 = (0x86DD, 547, b"\x08")
 PROGRAM = shutil.which("dnsmasq", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
@@ -58,6 +63,40 @@ class Server:
     def stop(self):
         self.process.terminate()
         self.process.wait(DEADLINE_S)
+
+
+class Capture:
+    """What arrives in a namespace from now on; it stays readable when the interface it came by is gone.
+
+    A server is told too late for its answer to be seen where its own interface goes next.
+    """
+
+    def __init__(self, namespace):
+        self.packets = []
+        every = socket.htons(0x0003)
+        self.socket = namespaces.in_namespace(
+            namespace, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, every)
+        )
+
+    def close(self):
+        self.socket.close()
+
+    def heard(self, kind):
+        """Tell whether a message of that kind has come: `RELEASE`, `RELEASE6`."""
+        while True:
+            try:
+                packet, sender = self.socket.recvfrom(65536)
+            except BlockingIOError:
+                break
+            self.packets.append((sender[1], packet))
+        ethertype, port, contents = kind
+        for protocol, packet in self.packets:
+            header = 20 if protocol == 0x0800 else 40
+            if protocol == ethertype and struct.unpack_from("!H", packet, header + 2) == (port,):
+                payload = packet[header + 8 :]
+                if contents in payload if protocol == 0x0800 else payload.startswith(contents):
+                    return True
+        return False
 
 
 def known(number, address=None):

@@ -341,7 +341,9 @@ class Fabric:
             self._wiring.close()
 
     def _remove_everything(self) -> None:
-        for instance in list(self._wiring.instances.values()):
+        instances = list(self._wiring.instances.values())
+        self._wiring.leases.stop([vif_id for instance in instances for vif_id in instance.links])
+        for instance in reversed(instances):  # what came first may serve the others
             self._wiring.forget(instance)
         self._wiring.bridges.clear(keep_in_kernel=self.path is not None)
         if self._entry is not None:
