@@ -171,7 +171,8 @@ def test_a_new_process_goes_on_with_the_leases(tmp_path, start_server, make_port
         assert "DHCPRELEASE" not in before
         capture = Capture(host.namespace("server"))
         with Fabric(ledger, **place) as fabric:
-            eventually(lambda: "DHCPACK(eth0) 10.0.0.5" in server.said_since(before))
+            eventually(lambda: fabric._wiring.leases.lease(vif.id))
+            assert "DHCPACK(eth0) 10.0.0.5" in server.said_since(before)
             assert "DHCPDISCOVER" not in server.said_since(before)
             BridgeRealizer("h1", fabric).plug(uuids[0], [vif])
             assert addresses(namespace) == ["10.0.0.5/24"]

@@ -17,6 +17,7 @@ from nova_fakes.virt.vif import netlink, rtnetlink
 from nova_fakes.virt.vif.arp import ProbeSocket, attach_filter
 from nova_fakes.virt.vif.dhcp_client import Client, Probe, Send, State
 from nova_fakes.virt.vif.dhcp_message import BROADCAST, Lease, Route, enclose, open_packet
+from nova_fakes.virt.vif.lease_holder import LeaseHolder
 from nova_fakes.virt.vif.plan import METRIC_STEP, Seat
 
 __all__ = ["Holder4", "mac_of"]
@@ -43,12 +44,14 @@ _FILTER = (
 )
 
 
-class Holder4:
+class Holder4(LeaseHolder[Send | Probe]):
     """An interface that holds an IPv4 lease or looks for one; made in a thread inside its instance.
 
     :param known: ask again for the address that the interface has already
     :raises OSError: the interface is not there
     """
+
+    _client: Client
 
     def __init__(self, seat: Seat, mtu: int, chance: Random, now: float, *, known: bool) -> None:
         self._seat = seat
@@ -66,33 +69,9 @@ class Holder4:
             self._packets = _packet_socket(self._name)
             undo.pop_all()
 
-    @property
-    def due(self) -> float:
-        """When `wake` is to be called, seconds of the clock."""
-        return self._client.due
-
-    @property
-    def lease(self) -> Lease | None:
-        """What it holds, None where it holds nothing."""
-        return self._client.lease
-
     def descriptors(self) -> Sequence[int]:
         """Return what becomes readable when something has come."""
         return self._packets.fileno(), self._arp.fileno()
-
-    def wake(self, now: float) -> None:
-        """Say what is due."""
-        self._send(self._client.wake(now))
-
-    def reboot(self, now: float) -> None:
-        """Have the address confirmed."""
-        self._client.reboot(now)
-
-    def release(self) -> None:
-        """Give the lease back, where there is one."""
-        farewell = self._client.release()
-        if farewell is not None:
-            self._send([farewell])
 
     def _send(self, messages: Iterable[Send | Probe]) -> None:
         """Send what the client wants to say; what the interface does not take now is said again later."""
