@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 from nova_fakes.exceptions import NamespacesUnavailable, OpenVSwitchMissing
+from nova_fakes.sandbox.deferred import defer
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.virt.vif import namespaces, ovs_service
@@ -32,6 +33,7 @@ def main(argv: list[str]) -> int:
     """
     # A start only adds: to look through hundreds of thousands of new objects again and again would be a sixth of it.
     gc.disable()
+    defer()
     state = StateDirectory(Path(argv[1]))
     progress_out = os.fdopen(int(argv[2]), "w", buffering=1)
     stopping = threading.Event()
