@@ -1,7 +1,7 @@
-"""The process that is a sandbox: ``python -m nova_fakes.sandbox.daemon STATE PROGRESS_FD``.
+"""The process that is a sandbox: ``python -m nova_fakes.sandbox.daemon STATE PROGRESS_FD [LIFELINE_FD]``.
 
 Started by :mod:`nova_fakes.sandbox.launcher`; it writes its progress to the descriptor, one JSON line each, then serves
-until it is told to stop by the control socket or by SIGTERM.
+until it is told to stop by the control socket or by SIGTERM, or nobody has the other end of the lifeline open.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def main(argv: list[str]) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    if len(argv) > 3:
+        threading.Thread(target=_hold, args=(int(argv[3]), stopping), name="lifeline", daemon=True).start()
 
     def report(progress: Progress) -> None:
         if stopping.is_set():
@@ -74,6 +76,13 @@ def main(argv: list[str]) -> int:
     cloud.stop()
     ledger.done(own)
     return 0
+
+
+def _hold(lifeline: int, stopping: threading.Event) -> None:
+    while os.read(lifeline, 1):
+        pass
+    LOG.info("who started this sandbox is gone")
+    stopping.set()
 
 
 def _with_namespaces(spec: SandboxSpec) -> SandboxSpec:
