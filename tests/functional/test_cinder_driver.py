@@ -1,5 +1,6 @@
 """A whole Cinder over the driver, in the hands of the stock client, down to the bytes."""
 
+import contextlib
 import hashlib
 import importlib.util
 import io
@@ -17,6 +18,8 @@ from keystoneauth1.identity import v3
 from running import wait_for
 
 from nova_fakes.volume.file_disk import FileDisk
+from nova_fakes.volume.pool import Pool
+from nova_fakes.volume.store import VolumeStore
 
 MISSING = "is missing: uv sync --group contract"
 cinder_client = pytest.importorskip("cinderclient.client", reason=f"cinderclient {MISSING}")
@@ -31,7 +34,8 @@ CONNECTOR = {"host": "compute-1", "initiator": "iqn.1993-08.org.debian:01:1", "i
 class Cloud:
     """Sessions of an administrator and of nova's service user, and clients of theirs."""
 
-    def __init__(self, url, password):
+    def __init__(self, state, url, password):
+        self.state = state
         self.url = url
         self.admin = self._auth("admin", "admin", password)
         self.nova = self._auth("nova", "service", password)
@@ -119,7 +123,7 @@ def cloud(tmp_path_factory):
     )
     line = process.stdout.readline()
     assert line, (state / "log").read_text()[-4000:]
-    yield Cloud(**json.loads(line))
+    yield Cloud(state / "state", **json.loads(line))
     process.stdin.close()
     process.wait(30)
     process.stdout.close()
@@ -290,6 +294,25 @@ def test_type_changes_with_quality_of_service(cloud):
     cloud.cinder.volumes.retype(volume, new.id, "never")
     wait_for("what was asked for", lambda: volume.get() or volume.volume_type == new.name, 30)
     cloud.settled(volume)
+
+
+def test_driver_is_told_how_volumes_are_encrypted(cloud, tmp_path):
+    kind = _on(cloud, "first")
+    said = {"provider": "luks2", "control_location": "front-end", "cipher": "aes-xts-plain64", "key_size": 256}
+    cloud.cinder.volume_encryption_types.create(kind, said)
+    volume = cloud.volume(1, volume_type=kind.id)
+    attachment, device = cloud.attach(volume)
+    device.close()
+    assert cloud.as_service.attachments.show(attachment).connection_info["encrypted"] is True
+    # Cinder has the file to itself; nothing is written to it now.
+    for path in cloud.state.glob("first.store*"):
+        shutil.copy(path, tmp_path)
+    with contextlib.closing(
+        VolumeStore([Pool(name="fast"), Pool(name="slow")], path=tmp_path / "first.store")
+    ) as store:
+        kept = store.volume(volume.id).encryption
+    assert kept == cloud.as_service.volumes.get_encryption_metadata(volume.id)
+    assert kept.items() > said.items()
 
 
 def test_pools_that_are_full_take_no_more(cloud):

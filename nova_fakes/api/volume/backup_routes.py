@@ -75,6 +75,8 @@ def _view(request: Request, backup: Backup) -> dict[str, Any]:
     }
     if request.version >= (3, 43):
         view["metadata"] = dict(backup.metadata)
+    if request.version >= (3, 64) and backup.encryption_key_id is not None:
+        view["encryption_key_id"] = backup.encryption_key_id
     if request.token.is_admin and request.version >= (3, 18):
         view["os-backup-project-attr:project_id"] = backup.project_id
     if request.token.is_admin and request.version >= (3, 56):

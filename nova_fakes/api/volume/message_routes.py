@@ -22,7 +22,7 @@ FIELDS = {
     "resource_type": lambda message: message.resource_type,
     "resource_uuid": lambda message: message.resource_id,
     "message_level": lambda message: LEVEL,
-    "request_id": lambda message: None,
+    "request_id": lambda message: message.request_id,
     "created_at": lambda message: message.created_at,
 }
 PUBLIC = ("resource_uuid", "resource_type", "event_id", "request_id", "message_level")
@@ -44,7 +44,7 @@ def _view(request: Request, message: Message) -> dict[str, Any]:
         "message_level": LEVEL,
         "created_at": moment(message.created_at),
         "guaranteed_until": moment(message.expires_at),
-        "request_id": None,
+        "request_id": message.request_id,
         "resource_type": message.resource_type,
         "resource_uuid": message.resource_id,
         "links": request.views.links(request.token.project_id or "", "messages", message.id),

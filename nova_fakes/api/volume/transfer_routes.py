@@ -90,6 +90,7 @@ def _create(request: Request) -> flask.Response:
         body["volume_id"],
         name=(body.get("name") or "").strip() or None,
         no_snapshots=strict and boolean(body.get("no_snapshots")),
+        encrypted=request.version >= (3, 70),
     )
     return reply({"transfer": {**_view(request, transfer), "auth_key": key}}, 202)
 
