@@ -1,5 +1,6 @@
 """A whole Cinder over the driver, in the hands of the stock client, down to the bytes."""
 
+import base64
 import contextlib
 import hashlib
 import importlib.util
@@ -17,6 +18,9 @@ from keystoneauth1 import service_token, session
 from keystoneauth1.identity import v3
 from running import wait_for
 
+from nova_fakes.api.auth import Token
+from nova_fakes.api.volume import VolumeService
+from nova_fakes.api.volume.backup_exports import DRIVER
 from nova_fakes.volume.file_disk import FileDisk
 from nova_fakes.volume.pool import Pool
 from nova_fakes.volume.store import VolumeStore
@@ -261,6 +265,30 @@ def test_backup_of_what_is_in_use_is_of_one_moment(cloud):
     cloud.as_service.attachments.delete(attachment)
     cloud.settled(volume)
     assert cloud.read(_restored(cloud, backup), 0, 13) == b"while in use\0"
+
+
+def test_records_of_backups_are_cinders(cloud):
+    """What our volume service exports Cinder takes in, and the other way round."""
+    ours = VolumeService()
+    exports, admin = ours.backup_exports, Token("t", "u", "admin", "0" * 32, "admin", "default", ("admin",), 0.0, 1e12)
+    volume = ours.volumes.create(admin, size_gb=1)
+    made = ours.backups.create(admin, volume.id, name="ours", description="said", metadata={"k": "v"})
+    exported = exports.export(admin, made.id)
+    posix = "cinder.backup.drivers.posix.PosixBackupDriver"
+    cloud.cinder.backups.import_record(posix, exported["backup_url"])
+    taken = cloud.settled(cloud.cinder.backups.get(made.id)).to_dict()
+    expected = {"name": "ours", "description": "said", "metadata": {"k": "v"}, "size": 1, "volume_id": volume.id}
+    assert taken.items() >= expected.items()
+    theirs = cloud.cinder.backups.export_record(made.id)
+    assert (theirs["backup_service"], exported["backup_service"]) == (posix, DRIVER)
+    said, again = (json.loads(base64.b64decode(one["backup_url"])) for one in (exported, theirs))
+    assert said.keys() == again.keys()
+    assert {name for name in said if type(said[name]) is not type(again[name])} <= {"fail_reason", "service_metadata"}
+
+    other = VolumeService()
+    other.backup_exports.take(admin, DRIVER, theirs["backup_url"])
+    found = other.backups.get(admin, made.id)
+    assert (found.status, found.name, found.metadata, found.volume_id) == ("available", "ours", {"k": "v"}, volume.id)
 
 
 def _restored(cloud, backup, volume_id=None):

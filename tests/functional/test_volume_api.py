@@ -394,12 +394,34 @@ def test_cinderclient_backs_up(cloud: Cloud) -> None:
     assert client.backups.list() == []
 
 
+def test_clients_carry_records_of_backups(cloud: Cloud) -> None:
+    client = cinder_client.Client("3.71", session=cloud.session("admin", "admin"))
+    backup = client.backups.create(client.volumes.create(size=1).id, name="kept")
+    record = client.backups.export_record(backup.id)
+    client.backups.delete(backup.id)
+    again = client.backups.import_record(**record)
+    assert (again["id"], client.backups.get(backup.id).name) == (backup.id, "kept")
+    exported, deleted = run_openstack(
+        cloud.url, "admin", "volume backup record export -f json kept", "volume backup delete kept"
+    )
+    said = json.loads(exported.output)
+    imported, shown = run_openstack(
+        cloud.url,
+        "admin",
+        f"volume backup record import -f json {said['backup_service']} {said['backup_url']}",
+        "volume backup show -f json kept",
+    )
+    assert (deleted.status, json.loads(imported.output)["id"]) == (0, backup.id)
+    assert json.loads(shown.output)["status"] == "available"
+
+
 def test_cinderclient_on_messages_and_default_types(cloud: Cloud) -> None:
     client = cinder_client.Client("3.71", session=cloud.session("admin", "admin"))
     volume_id = client.volumes.create(size=1).id
     failed = client.backups.create(volume_id, availability_zone="elsewhere")
     (message,) = client.messages.list(search_opts={"resource_uuid": failed.id})
     assert "Service not found" in client.messages.get(message.id).user_message
+    assert [message.request_id] == failed.request_ids
     client.messages.delete(message.id)
     assert client.messages.list() == []
     gold = client.volume_types.create("gold")

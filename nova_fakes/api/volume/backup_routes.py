@@ -43,6 +43,8 @@ def register(app: flask.Flask) -> None:
     route(app, "GET", "/backups", _index)
     route(app, "GET", "/backups/detail", _detail)
     route(app, "POST", "/backups", _create)
+    route(app, "POST", "/backups/import_record", _import)
+    route(app, "GET", "/backups/<backup_id>/export_record", _export)
     route(app, "GET", "/backups/<backup_id>", _show)
     route(app, "PUT", "/backups/<backup_id>", _update)
     route(app, "DELETE", "/backups/<backup_id>", _delete)
@@ -140,6 +142,18 @@ def _restore(request: Request, backup_id: str) -> flask.Response:
     backup, volume = request.service.backups.restore(request.token, backup_id, body.get("volume_id"), body.get("name"))
     answer = {"backup_id": backup.id, "volume_id": volume.id, "volume_name": volume.name}
     return reply({"restore": answer}, 202)
+
+
+def _export(request: Request, backup_id: str) -> flask.Response:
+    request.admin("backup:export-import")
+    return reply({"backup-record": request.service.backup_exports.export(request.token, backup_id)})
+
+
+def _import(request: Request) -> flask.Response:
+    body = request.body("backup import")["backup-record"]
+    request.admin("backup:backup-import")
+    backup = request.service.backup_exports.take(request.token, body["backup_service"], body["backup_url"])
+    return reply({"backup": _summary(request, backup)}, 201)
 
 
 def _act(request: Request, backup_id: str) -> flask.Response:
