@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -40,13 +39,18 @@ POLICY = "volume_extension:backup_admin_actions"
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
-    route(app, "GET", "/backups", _index)
-    route(app, "GET", "/backups/detail", _detail)
+    LISTING.register(
+        app,
+        "/backups",
+        lambda request: request.service.backups.visible(request.token, all_projects=flag("all_tenants")),
+        _summary,
+        _view,
+    )
     route(app, "POST", "/backups", _create)
     route(app, "POST", "/backups/import_record", _import)
     route(app, "GET", "/backups/<backup_id>/export_record", _export)
     route(app, "GET", "/backups/<backup_id>", _show)
-    route(app, "PUT", "/backups/<backup_id>", _update)
+    route(app, "PUT", "/backups/<backup_id>", _update, since=(3, 9))
     route(app, "DELETE", "/backups/<backup_id>", _delete)
     route(app, "POST", "/backups/<backup_id>/restore", _restore)
     route(app, "POST", "/backups/<backup_id>/action", _act)
@@ -86,19 +90,6 @@ def _view(request: Request, backup: Backup) -> dict[str, Any]:
     return view
 
 
-def _index(request: Request) -> flask.Response:
-    return _list(request, "backups", _summary)
-
-
-def _detail(request: Request) -> flask.Response:
-    return _list(request, "backups/detail", _view)
-
-
-def _list(request: Request, path: str, view: Callable[[Request, Backup], dict[str, Any]]) -> flask.Response:
-    backups = request.service.backups.visible(request.token, all_projects=flag("all_tenants"))
-    return LISTING.answer(request, backups, lambda backup: view(request, backup), path)
-
-
 def _create(request: Request) -> flask.Response:
     schema = "backup create"
     if request.version >= (3, 43):
@@ -123,7 +114,6 @@ def _show(request: Request, backup_id: str) -> flask.Response:
 
 
 def _update(request: Request, backup_id: str) -> flask.Response:
-    request.since((3, 9))
     body = request.body("backup update metadata" if request.version >= (3, 43) else "backup update")["backup"]
     changes = described(body)
     if "metadata" in body:

@@ -31,9 +31,9 @@ LISTING: Listing[Message] = Listing("messages", "Message", FIELDS, PUBLIC)
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
-    route(app, "GET", "/messages", _index)
-    route(app, "GET", "/messages/<message_id>", _show)
-    route(app, "DELETE", "/messages/<message_id>", _delete)
+    route(app, "GET", "/messages", _index, since=SINCE)
+    route(app, "GET", "/messages/<message_id>", _show, since=SINCE)
+    route(app, "DELETE", "/messages/<message_id>", _delete, since=SINCE)
 
 
 def _view(request: Request, message: Message) -> dict[str, Any]:
@@ -52,16 +52,13 @@ def _view(request: Request, message: Message) -> dict[str, Any]:
 
 
 def _index(request: Request) -> flask.Response:
-    request.since(SINCE)
     return LISTING.answer(request, request.service.messages.visible(request.token), lambda one: _view(request, one))
 
 
 def _show(request: Request, message_id: str) -> flask.Response:
-    request.since(SINCE)
     return reply({"message": _view(request, request.service.messages.get(request.token, message_id))})
 
 
 def _delete(request: Request, message_id: str) -> flask.Response:
-    request.since(SINCE)
     request.service.messages.delete(request.token, message_id)
     return empty(204)

@@ -172,6 +172,21 @@ def test_pools_tell_what_room_they_have(api: Api) -> None:
     assert api.as_(ADMIN)("GET", "/v3/scheduler-stats/get_pools") == {"pools": [{"name": "nova-fakes@fake#fake"}]}
 
 
+def test_offers_are_paged(api: Api) -> None:
+    offers = []
+    for name in "abc":
+        body = {"volume_id": api.volume(), "name": name}
+        offers.append(api("POST", "/v3/volume-transfers", {"transfer": body}, status=202)["transfer"]["id"])
+    seen, path = [], "/v3/volume-transfers/detail?limit=2"
+    while path:
+        page = api("GET", path)
+        seen += [one["id"] for one in page["transfers"]]
+        path = page["transfers_links"][0]["href"] if "transfers_links" in page else ""
+    assert seen == offers[::-1]
+    old = api.at("3.58")("GET", "/v3/os-volume-transfer")["transfers"]
+    assert [one["id"] for one in old] == offers
+
+
 def test_offer_goes_with_its_volume(api: Api) -> None:
     volume_id = api.volume()
     offer = api("POST", "/v3/volume-transfers", {"transfer": {"volume_id": volume_id}}, status=202)["transfer"]
