@@ -10,7 +10,7 @@ import fcntl
 import logging
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from random import Random
 
@@ -77,9 +77,9 @@ class Holder4:
         """What it holds, None where it holds nothing."""
         return self._client.lease
 
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when something has come."""
-        return self._packets.fileno()
+    def descriptors(self) -> Sequence[int]:
+        """Return what becomes readable when something has come."""
+        return (self._packets.fileno(),)
 
     def wake(self, now: float) -> None:
         """Say what is due."""

@@ -42,8 +42,8 @@ class _Holder(Protocol):
     def lease(self) -> Any:
         """What it holds, None where it holds nothing."""
 
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when something has come."""
+    def descriptors(self) -> Sequence[int]:
+        """Return what becomes readable when something has come."""
 
     def receive(self, now: float) -> None:
         """Hear what has come, and answer."""
@@ -156,16 +156,18 @@ class Leases:
 
     def _start(self, key: _Key, holder: _Holder) -> None:
         self._holders[key] = holder
-        self._by_descriptor[holder.fileno()] = key
-        self._poll.register(holder.fileno(), _READABLE)
+        for descriptor in holder.descriptors():
+            self._by_descriptor[descriptor] = key
+            self._poll.register(descriptor, _READABLE)
         heapq.heappush(self._due, (holder.due, key))
         if self._thread is None:
             self._thread = self._threading.Thread(target=self._run, name="leases", daemon=True)
             self._thread.start()
 
     def _end(self, holder: _Holder) -> None:
-        del self._by_descriptor[holder.fileno()]
-        self._poll.unregister(holder.fileno())
+        for descriptor in holder.descriptors():
+            del self._by_descriptor[descriptor]
+            self._poll.unregister(descriptor)
         holder.close()
 
     def _run(self) -> None:
@@ -179,10 +181,11 @@ class Leases:
                 for descriptor, _event in events:
                     key = self._by_descriptor.get(descriptor)
                     if key is not None:
-                        self._holders[key].receive(now)
                         touched[key] = None
                     elif descriptor == self._bell:
                         os.eventfd_read(self._bell)
+                for key in touched:
+                    self._holders[key].receive(now)
                 while self._due and self._due[0][0] <= now:
                     _due, key = heapq.heappop(self._due)
                     holder = self._holders.get(key)
