@@ -126,7 +126,7 @@ class DeviceHost(UndoingHost):
         :raises DeviceInUse: another volume has that device, or the guest has the volume as another
         """
         with self.operation(uuid, "attach_volume", _details(volume)) as operation:
-            operation.guest.attach(volume)
+            operation.guest.attach(volume, self.clock.now())
 
     def detach_volume(self, uuid: str, device: str) -> Volume:
         """Detach the volume at that device.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import flask
@@ -16,7 +15,9 @@ from nova_fakes.api.compute import (
     flavor_routes,
     host_routes,
     migration_routes,
+    record_routes,
     server_routes,
+    usage,
     user_routes,
 )
 from nova_fakes.api.compute.description import description
@@ -51,6 +52,8 @@ MODULES = (
     aggregate_routes,
     migration_routes,
     user_routes,
+    usage,
+    record_routes,
 )
 ROUTES = tuple(route for module in MODULES for route in module.ROUTES)
 
@@ -75,8 +78,7 @@ def create_app(service: ComputeService, tokens: TokenValidator) -> flask.Flask:
             response.headers["OpenStack-API-Version"] = f"compute {text}"
             response.headers["X-OpenStack-Nova-API-Version"] = text
             response.headers["Vary"] = "OpenStack-API-Version, X-OpenStack-Nova-API-Version"
-        request_id = flask.g.get("request_id") or f"req-{uuid.uuid4()}"
-        response.headers["X-OpenStack-Request-ID"] = response.headers["X-Compute-Request-ID"] = request_id
+        response.headers["X-Compute-Request-ID"] = wsgi.request_id()
         return response
 
     app.before_request(prepare)

@@ -8,6 +8,7 @@ from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.records import Message
 from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.store import Store
+from nova_fakes.api.wsgi import request_id
 
 __all__ = ["Event", "Messages", "tell"]
 
@@ -66,6 +67,7 @@ def tell(store: Store, event: Event, project_id: str, resource_id: str) -> None:
         resource_id=resource_id,
         created_at=now,
         expires_at=now + LIFETIME_S,
+        request_id=request_id(),
     )
     store.messages[message.id] = message
 
