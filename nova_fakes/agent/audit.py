@@ -5,7 +5,6 @@ Lines are in the order in which the changes were made, which is what lets `repla
 
 import json
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nova_fakes import lines
 from nova_fakes.agent import calls, failures, protocol
 from nova_fakes.agent.peers import Peer
 from nova_fakes.exceptions import InvalidInput
@@ -63,20 +63,9 @@ class Audit:
             raise InvalidInput("audit", str(self._path), f"{error.strerror}; name a file that can be written") from None
         with self._lock:
             old, self._fd = self._fd, fresh
-            self._cut_torn_line(fresh)
+            lines.cut_torn(fresh, _LONGEST_LINE_BYTES)
         if old is not None:
             os.close(old)
-
-    def _cut_torn_line(self, fd: int) -> None:
-        """Cut off what an agent that died had written of a line: the next line would go on with it."""
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return
-        with open(f"/proc/self/fd/{fd}", "rb") as log:
-            log.seek(max(0, status.st_size - _LONGEST_LINE_BYTES))
-            torn = len(log.read().rpartition(b"\n")[2])
-        if torn:
-            os.ftruncate(fd, status.st_size - torn)
 
     def change(self, peer: Peer, call: calls.Call, error: Exception | None, took_s: float) -> None:
         """Write down a change that was made, or failed."""
@@ -108,10 +97,7 @@ class Audit:
             if self._fd is None:
                 return
             try:
-                written = os.write(self._fd, data)
-                if written < len(data):
-                    self.lost += 1
-                    os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+                lines.append(self._fd, data)
             except OSError:
                 self.lost += 1  # a full disk must not take the network away; the metrics tell
 
@@ -122,10 +108,10 @@ def read(path: str | os.PathLike[str]) -> Iterator[Record]:
     :raises InvalidInput: the file cannot be read, or a line is none of an audit log
     """
     try:
-        lines = Path(path).read_bytes().split(b"\n")
+        written = Path(path).read_bytes().split(b"\n")
     except OSError as error:
         raise InvalidInput("audit", str(path), f"{error.strerror}; name an audit log") from None
-    for number, raw in enumerate(lines[:-1], start=1):
+    for number, raw in enumerate(written[:-1], start=1):
         try:
             line = calls.load_json(raw)
             if line["event"] != "change":

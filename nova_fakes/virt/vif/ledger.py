@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from nova_fakes.exceptions import InvalidInput, StateInUse
+from nova_fakes.lines import append
 
 __all__ = ["KINDS", "Entry", "Kind", "Ledger", "boot_id", "start_ticks"]
 
@@ -127,13 +128,18 @@ class Ledger:
             if self._held is not None:
                 yield
                 return
-            self._held = []
+            self._held, first = [], self._next
             try:
                 yield
             finally:
                 held, self._held = self._held, None
                 if held and self._fd is not None:
-                    os.write(self._fd, "".join(held).encode())
+                    try:
+                        append(self._fd, "".join(held).encode())
+                    except OSError:
+                        for number in range(first, self._next):
+                            self._entries.pop(number, None)
+                        raise
 
     def entries(self, kind: Kind | None = None) -> tuple[Entry, ...]:
         """Return what still stands, oldest first."""
@@ -181,7 +187,7 @@ class Ledger:
             return
         # One write and no fsync: the page cache survives the process, and after a crash of the machine the kernel's
         # objects are gone with it.
-        os.write(self._fd, text.encode())
+        append(self._fd, text.encode())
 
     def _open(self, path: Path) -> int:
         while True:
@@ -200,7 +206,11 @@ class Ledger:
             except FileNotFoundError:
                 pass
             os.close(fd)
-        lines = self._load(fd)
+        try:
+            lines = self._load(fd)
+        except BaseException:
+            os.close(fd)
+            raise
         if lines > _COMPACT_RATIO * (len(self._entries) + 1):
             fd = self._compact(fd, path)
         return fd
@@ -258,10 +268,15 @@ class Ledger:
         temporary = path.with_name(path.name + ".new")
         temporary.unlink(missing_ok=True)
         fresh = os.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for entry in self._entries.values():
-            os.write(fresh, _added(entry).encode())
-        os.replace(temporary, path)
+        try:
+            fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for entry in self._entries.values():
+                append(fresh, _added(entry).encode())
+            os.replace(temporary, path)
+        except OSError:
+            os.close(fresh)
+            temporary.unlink(missing_ok=True)
+            return fd  # there is no room: the long one serves as well
         os.close(fd)
         return fresh
 

@@ -508,7 +508,7 @@ def test_a_line_that_an_agent_left_torn_does_not_spoil_the_next(tmp_path):
 def test_a_line_for_which_there_is_no_room_leaves_nothing(tmp_path, monkeypatch):
     audit = Audit(tmp_path / "audit", clock=lambda: 5.0)
     write = os.write
-    monkeypatch.setattr("nova_fakes.agent.audit.os.write", lambda fd, data: write(fd, data[:50]))
+    monkeypatch.setattr("nova_fakes.lines.os.write", lambda fd, data: write(fd, data[:50]))
     audit.change(ME, plug(), None, 0.5)
     monkeypatch.undo()
     audit.change(ME, plug(6), None, 0.5)

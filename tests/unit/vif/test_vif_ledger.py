@@ -210,3 +210,49 @@ def test_a_link_in_the_place_of_its_next_file_is_not_followed(tmp_path):
     with Ledger(tmp_path / "ledger") as ledger:
         assert [entry.name for entry in ledger.entries()] == ["/somewhere"]
     assert (tmp_path / "precious").read_text() == "theirs"
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Let there be room for half a line, from a call of it on."""
+    write = os.write
+
+    def fill():
+        monkeypatch.setattr("nova_fakes.lines.os.write", lambda fd, data: write(fd, data[: len(data) // 2]))
+
+    yield fill
+    monkeypatch.undo()
+
+
+def test_a_line_for_which_there_is_no_room_leaves_nothing(path, full_disk, monkeypatch):
+    with Ledger(path) as ledger:
+        ledger.add("file", "/a")
+        full_disk()
+        with pytest.raises(OSError, match="No space"):
+            ledger.add("file", "/b")
+        with pytest.raises(OSError, match="No space"), ledger.together():
+            ledger.add("file", "/c")
+        monkeypatch.undo()
+        ledger.add("file", "/d")
+        assert [entry.name for entry in ledger.entries()] == ["/a", "/d"]
+    assert [entry.name for entry in Ledger.read(path)] == ["/a", "/d"]
+
+
+def test_without_room_for_a_shorter_one_the_long_file_serves(path, full_disk):
+    with Ledger(path) as ledger:
+        for number in range(50):
+            ledger.done(ledger.add("file", f"/{number}"))
+        kept = ledger.add("file", "/kept")
+    full_disk()
+    with Ledger(path) as ledger:
+        assert ledger.entries() == (kept,)
+    assert Ledger.read(path) == (kept,)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_one_that_cannot_be_read_is_let_go(path):
+    path.parent.mkdir()
+    path.write_text("no ledger\n")
+    for _ in range(2):
+        with pytest.raises(InvalidInput, match="no ledger line"):
+            Ledger(path)
