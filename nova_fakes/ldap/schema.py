@@ -33,7 +33,7 @@ CSN = re.compile(rb"\d{14}(?:\.\d{6})?[Zz]#[0-9a-fA-F]{6}#[0-9a-fA-F]{2,3}#[0-9a
 UID_SUFFIX = re.compile(rb"#'[01]*'B$")
 # Syntaxes that have a name and no way to check a value: nothing is taken for one.
 UNCHECKED = "1 2 3 13 16 17 18 19 20 21 23 25 29 30 31 35 37 42 43 51 53 54 56 57 58"
-USER, OPERATIONAL = "userApplications", "directoryOperation"
+USER = "userApplications"
 
 
 def _is_directly_under(have: str, want: str) -> bool:

@@ -228,7 +228,8 @@ def test_a_lease_is_renewed_in_its_time_and_runs_out_without_a_server(hosts, uui
     station = Station(hosts[0], uuids[0], dataclasses.replace(vif, subnets=()))
     try:
         server = start_server(hosts[0], STATEFUL, known(5))
-        eventually(lambda: station.advance(1) or "fd00::5/128" in addresses(station.namespace))
+        eventually(lambda: station.advance(1) or station.leases.lease(vif.id, "dhcp6"))
+        eventually(lambda: "fd00::5/128" in addresses(station.namespace))
         before = server.said()
         station.advance(65)
         eventually(lambda: "DHCPRENEW" in server.said_since(before))

@@ -17,6 +17,7 @@ from nova_fakes.virt.vif import netlink, rtnetlink
 from nova_fakes.virt.vif.dhcp6_client import Client6
 from nova_fakes.virt.vif.dhcp6_message import CLIENT_PORT, FOREVER, SERVER_PORT, SERVERS, Lease6, Message6
 from nova_fakes.virt.vif.dhcp_holder import mac_of
+from nova_fakes.virt.vif.lease_holder import LeaseHolder
 from nova_fakes.virt.vif.plan import Seat
 
 __all__ = ["Holder6"]
@@ -31,13 +32,15 @@ _ADDRESSES = Path("/proc/thread-self/net/if_inet6")
 _GLOBAL = "00"
 
 
-class Holder6:
+class Holder6(LeaseHolder[Message6]):
     """An interface that holds an IPv6 lease or looks for one; made in a thread inside its instance.
 
     :param known: ask again for the address that the interface has already
     :param information: ask for what routers do not tell, and no address
     :raises OSError: the interface is not there
     """
+
+    _client: Client6
 
     def __init__(self, seat: Seat, chance: Random, now: float, *, known: bool, information: bool = False) -> None:
         self._seat = seat
@@ -51,23 +54,9 @@ class Holder6:
             self._messages = _message_socket(self._name)
             undo.pop_all()
 
-    @property
-    def due(self) -> float:
-        """When `wake` is to be called, seconds of the clock."""
-        return self._client.due
-
-    @property
-    def lease(self) -> Lease6 | None:
-        """What it holds, None where it holds nothing."""
-        return self._client.lease
-
     def descriptors(self) -> Sequence[int]:
         """Return what becomes readable when something has come."""
         return self._messages.fileno(), self._changes.fileno()
-
-    def wake(self, now: float) -> None:
-        """Say what is due."""
-        self._send(self._client.wake(now))
 
     def receive(self, now: float) -> None:
         """Let the client hear what has come, and answer."""
@@ -79,16 +68,6 @@ class Holder6:
                 return  # there is nothing more, or the link went: the client asks again in its time
             if sender[1] == SERVER_PORT:
                 self._send(self._client.receive(payload, now))
-
-    def reboot(self, now: float) -> None:
-        """Have the address confirmed."""
-        self._client.reboot(now)
-
-    def release(self) -> None:
-        """Give the lease back, where there is one."""
-        farewell = self._client.release()
-        if farewell is not None:
-            self._send([farewell])
 
     def apply(self) -> None:
         """Give the interface what the client holds now, and take what it holds no more.
