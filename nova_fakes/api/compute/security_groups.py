@@ -61,8 +61,8 @@ def add(service: ComputeService, token: Token, server: Server, name: str) -> Non
     """Put all of a server's ports into a group.
 
     Raises:
-        ApiError: 404, there is no such group, or no port; 400, a port is in it, or cannot be in any; 409, the name is of
-            several groups.
+        ApiError: 404, there is no such group, or no port; 400, a port is in it, or cannot be in any; 409, the name is
+            that of several groups.
     """
     group_id = _find(service, token, name)
     for port in _ports(service, server):

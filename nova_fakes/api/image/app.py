@@ -13,6 +13,7 @@ from nova_fakes.api.image.attributes import patch_operations
 from nova_fakes.api.image.description import describe
 from nova_fakes.api.image.errors import render_error
 from nova_fakes.api.image.imports import import_image, methods
+from nova_fakes.api.image.metadefs import add_metadefs
 from nova_fakes.api.image.query import Query
 from nova_fakes.api.image.schemas import SCHEMAS, schema
 from nova_fakes.api.image.service import ImageService
@@ -44,6 +45,7 @@ def create_app(service: ImageService, tokens: TokenValidator) -> flask.Flask:
     _add_tags(app, service)
     _add_members(app, service)
     add_tasks(app, service)
+    add_metadefs(app, service.metadefs)
     publish(app, "image", "v2.9", describe)
     return app
 
