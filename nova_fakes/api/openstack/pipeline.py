@@ -64,7 +64,7 @@ class FakeRateLimiter:
 
 @dataclass(frozen=True)
 class Limit:
-    """So many requests of one kind in so much time: those with this method, whose path and query this pattern matches."""
+    """So many requests in so much time of those with this method whose path and query this pattern matches."""
 
     verb: str
     pattern: str
