@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from nova_fakes.ldap import filters
 from nova_fakes.ldap.entry import COMPUTED, GENERATED, Entry, Values
@@ -13,7 +14,7 @@ from nova_fakes.ldap.rules import MatchingRule
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
 from nova_fakes.ldap.syntaxes import PREFIX
 
-__all__ = ["Allowed", "Matcher", "asserted_key", "compile_filter", "substring_test"]
+__all__ = ["Allowed", "Matcher", "asserted_key", "compile_filter", "equality_key", "substring_test"]
 
 Allowed = Callable[[Entry, AttributeType], bool] | None
 """Tells whether whoever searches may search by an attribute of an entry; None where everything is allowed."""
@@ -26,6 +27,16 @@ SOUNDING = {"caseIgnoreMatch", "caseExactMatch", "caseIgnoreIA5Match", "caseExac
 # Filters that name a rule of this syntax write no names.
 OIDS, NUMERIC_OID = PREFIX + "38", re.compile(rb"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")
 CLASS_VALUED = {"objectClass", "structuralObjectClass"}
+#: Attributes of the subschema whose values may be asserted by name, and what bears the names.
+DEFINING: dict[str, Callable[[Schema], Mapping[str, Any]]] = {
+    "attributeTypes": lambda schema: schema.types,
+    "objectClasses": lambda schema: schema.classes,
+    "matchingRules": lambda schema: schema.rules,
+    "matchingRuleUse": lambda schema: schema.rules,
+    "dITContentRules": lambda schema: {},
+}
+#: What a name compares by that nothing bears: of no value is it told whether it is meant.
+NOWHERE = object()
 
 
 def _undefined(entry: Entry, allowed: Allowed) -> bool | None:
@@ -131,6 +142,24 @@ def asserted_key(rule: MatchingRule | None, value: bytes, schema: Schema) -> obj
     return key
 
 
+def equality_key(type_: AttributeType, value: bytes, schema: Schema) -> object | None:
+    """Return what a value compares by that is said to be one of an attribute type's, or None where it can be none."""
+    rule = type_.equality
+    if type_.name in CLASS_VALUED:
+        known = schema.object_class(value)
+        return None if known is None else known.oid
+    key = asserted_key(rule, value, schema)
+    if rule is None or key is None or rule.syntax != OIDS:
+        return key
+    is_number = NUMERIC_OID.fullmatch(value) is not None
+    if type_.name not in DEFINING:
+        return key if is_number else None
+    if value[:1].isdigit():
+        return key if is_number and b"." in value else None
+    defined = DEFINING[type_.name](schema).get(value.decode("latin-1").lower())
+    return NOWHERE if defined is None else defined.oid
+
+
 def _any_value(attribute: Attribute, test: Callable[[AttributeType, bytes], bool]) -> Matcher:
     """Make a matcher that is true where a value passes the test."""
     type_ = attribute.type
@@ -147,13 +176,20 @@ def _any_value(attribute: Attribute, test: Callable[[AttributeType, bytes], bool
     return matches
 
 
+def _unknown(attribute: Attribute) -> Matcher:
+    """Make a matcher that cannot tell of an entry with that attribute."""
+    return lambda entry, allowed: None if entry.matching(attribute) else False
+
+
 def _equality(attribute: Attribute, value: bytes, schema: Schema) -> Matcher:
     type_ = attribute.type
     if type_.name in CLASS_VALUED:
         return _class_membership(attribute, value, schema)
-    key = asserted_key(type_.equality, value, schema)
+    key = equality_key(type_, value, schema)
     if key is None or type_.equality is None:
         return _undefined
+    if key is NOWHERE:
+        return _unknown(attribute)
     if type_.name == "subschemaSubentry":
         return _false
     normalise = type_.equality.normalise
@@ -244,9 +280,14 @@ def _extensible(asserted: filters.Extensible, schema: Schema) -> Matcher:
         rule = attribute.type.equality if attribute is not None else None
     if rule is None or (attribute is not None and not (rule.extensible and applies(rule, attribute.type))):
         return _undefined
-    if rule.syntax == OIDS and NUMERIC_OID.fullmatch(asserted.value) is None:
+    if asserted.rule is None and attribute is not None:
+        key = equality_key(attribute.type, asserted.value, schema)
+        if key is NOWHERE:
+            return _unknown(attribute)
+    elif rule.syntax == OIDS and NUMERIC_OID.fullmatch(asserted.value) is None:
         return _undefined
-    key = asserted_key(rule, asserted.value, schema)
+    else:
+        key = asserted_key(rule, asserted.value, schema)
     if key is None:
         return _undefined
     if not rule.extensible:

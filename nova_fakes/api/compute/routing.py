@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -266,7 +265,7 @@ def _body(request: flask.Request) -> Any:
     if data and request.mimetype != "application/json":
         raise ApiError(415, f"Unsupported Content-Type {request.mimetype or 'none'}")
     try:
-        body = json.loads(data)
+        body = wsgi.json_value(data)
     except ValueError:
         raise ApiError(400, "Malformed request body") from None
     if not isinstance(body, dict):

@@ -9,7 +9,7 @@ from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.records import Attachment, Backup, Snapshot, Volume, VolumeType
-from nova_fakes.exceptions import NovaFakesError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 from nova_fakes.temporary import TemporaryDirectory
 from nova_fakes.volume.connections import Portal
 from nova_fakes.volume.errors import PoolFull
@@ -250,9 +250,20 @@ class Content:
             raise
 
     def detach(self, attachment_id: str) -> None:
-        """Let a server use a volume no more."""
+        """Let a server use a volume no more.
+
+        Raises:
+            ApiError: 500, a fault rule.
+        """
         if self.store is not None and attachment_id in self.store.attachments:
-            self.store.detach(attachment_id)
+            try:
+                self.store.detach(attachment_id)
+            except NovaFakesError as error:
+                raise ApiError(
+                    500,
+                    f"Bad or unexpected response from the storage volume backend API: Terminate volume connection "
+                    f"failed: {error}",
+                ) from error
 
     def reconcile(
         self,
@@ -283,14 +294,21 @@ class Content:
         for gone in [one for one in self.store.volumes if one not in known]:
             self.delete(gone)
         for volume in known.values():
-            if volume.id not in self.store.volumes:
-                self.store.create_volume(
-                    volume.size_gb * GIB, volume_id=volume.id, **_traits(volume, types[volume.type_id])
-                )
-            self.change(volume, types[volume.type_id])
+            self._recreate(volume, types[volume.type_id])
         for attachment in attachments:
             if attachment.connection_info or attachment.status == "attached":
                 self.attach(attachment)
+
+    def _recreate(self, volume: Volume, kind: VolumeType) -> None:
+        """Let a volume of the records be in the store, where that takes it."""
+        assert self.store is not None
+        if volume.id in self.store.volumes:
+            self.change(volume, kind)
+            return
+        try:
+            self.store.create_volume(volume.size_gb * GIB, volume_id=volume.id, **_traits(volume, kind))
+        except NovaFakesError as error:
+            LOG.warning("volume %s holds nothing: %s", volume.id, error)
 
     def _regroup_all(self, volumes: Iterable[Volume]) -> None:
         """Let the volumes that there are be in the groups that their records say, and in no other."""

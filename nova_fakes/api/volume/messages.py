@@ -34,6 +34,7 @@ class Event(Enum):
         ("003", "copy volume to image"),
         ("004", "Failed to upload volume to image at backend."),
     )
+    NOT_CONNECTED = ("VOLUME", ("004", "update attachment"), ("001", "An unknown error occurred."))
     NOT_EXTENDED = ("VOLUME", ("007", "extend volume"), ("010", "Volume Driver failed to extend volume."))
     NOT_REIMAGED = ("VOLUME", ("016", "reimage volume"), ("028", "Compute service failed to reimage volume."))
     NO_SNAPSHOT = ("VOLUME_SNAPSHOT", ("009", "create snapshot"), ("013", "Snapshot failed to create."))

@@ -14,7 +14,7 @@ from nova_fakes.api.volume.refusals import invalid_input, invalid_volume
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["Migrations", "ServerSwap"]
 
@@ -223,7 +223,12 @@ class Migrations:
         kind = self._store.types[new.type_id]
         for left in self._store.attachments_of(volume.id):
             self._store.remove_attachment(left)
-        self._store.content.take_over(volume.id, new.id)
+        try:
+            self._store.content.take_over(volume.id, new.id)
+        except NovaFakesError as error:
+            LOG.warning("volume %s does not take the place of %s: %s", volume.id, new.id, error)
+            self._abandon(volume, new)
+            return
         self._store.move_attachments(new.id, volume.id)
         volume.host, volume.name_id, volume.attach_status = new.host, new.id, new.attach_status
         volume.migration_status = "success"
@@ -234,7 +239,11 @@ class Migrations:
     def _abandon(self, volume: Volume, new: Volume) -> None:
         """Forget the second volume of a migration that has failed."""
         self._charge(volume, self._store.types[new.type_id], self._store.types[volume.type_id])
-        self._store.remove_volume(new)
+        try:
+            self._store.remove_volume(new)
+        except NovaFakesError as error:
+            LOG.warning("volume %s, which was to be %s, stays: %s", new.id, volume.id, error)
+            new.status, new.migration_status = "error_deleting", "deleting"
         self._give_up(volume)
 
     def _give_up(self, volume: Volume) -> None:

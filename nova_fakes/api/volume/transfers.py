@@ -133,7 +133,9 @@ class Transfers:
             kind = self._store.types[volume.type_id].name
             gigabytes = volume.size_gb + sum(one.size_gb for one in snapshots)
             self._quotas.charge(token.project_id, kind, volumes=1, gigabytes=gigabytes, snapshots=len(snapshots))
-            self._quotas.charge(volume.project_id, kind, volumes=-1, gigabytes=-gigabytes, snapshots=-len(snapshots))
+            self._quotas.charge(volume.project_id, kind, volumes=-1, gigabytes=-volume.size_gb)
+            for one in snapshots:  # which an administrator may have taken
+                self._quotas.charge(one.project_id, kind, snapshots=-1, gigabytes=-one.size_gb)
             self._store.change_owner(volume, snapshots, token.project_id, token.user_id)
             self._store.content.change(volume, self._store.types[volume.type_id])
             self._end(transfer)

@@ -198,12 +198,13 @@ class Volumes:
                 return answer
             volume.host = backend
             fits = backup is None or backup.suits(kind.id)
-            if not (fits and self._store.content.create(volume, kind, token, image, backup_id)):
+            made = fits and self._store.content.create(volume, kind, token, image, backup_id)
+            if group is not None:
+                self._store.content.regroup(group.id, add=[volume.id])
+            if not made:
                 tell(self._store, Event.NOT_CREATED, volume.project_id, volume.id)
                 volume.status = "error"
                 return answer
-            if group is not None:
-                self._store.content.regroup(group.id, add=[volume.id])
             volume.status = "available"
             if image is not None:
                 volume.image_metadata = images.metadata(image)
@@ -271,7 +272,8 @@ class Volumes:
             self.discard(volume)
 
     def discard(self, volume: Volume) -> None:
-        """Forget a volume with its snapshots, whatever its state is."""
+        """Forget a volume with its snapshots, whatever its state is; NovaFakesError, and it stays."""
+        self._store.content.delete(volume.id)
         for snapshot in self._store.snapshots_of(volume.id):
             kind = self._store.types[snapshot.type_id]
             self._quotas.charge(snapshot.project_id, kind.name, snapshots=-1, gigabytes=-snapshot.size_gb)

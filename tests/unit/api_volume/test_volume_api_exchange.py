@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from volume_requests import ADMIN, CONNECTOR, OTHER_PROJECT, PROJECT, STRANGER, Api, Validator
+from volume_requests import ADMIN, ADMIN_PROJECT, CONNECTOR, OTHER_PROJECT, PROJECT, STRANGER, Api, Validator
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume import VolumeService, create_app
@@ -170,6 +170,17 @@ def test_pools_tell_what_room_they_have(api: Api) -> None:
     capabilities = pool["capabilities"]
     assert (capabilities["provisioned_capacity_gb"], capabilities["total_capacity_gb"]) == (7, "infinite")
     assert api.as_(ADMIN)("GET", "/v3/scheduler-stats/get_pools") == {"pools": [{"name": "nova-fakes@fake#fake"}]}
+
+
+def test_snapshots_of_an_administrator_count_as_his(api: Api, service: VolumeService) -> None:
+    volume_id = api.volume()
+    api.as_(ADMIN)("POST", "/v3/snapshots", {"snapshot": {"volume_id": volume_id}}, status=202)
+    assert service.quotas.used(ADMIN_PROJECT, "snapshots") == 1
+    offer = api("POST", "/v3/volume-transfers", {"transfer": {"volume_id": volume_id}}, status=202)["transfer"]
+    path = f"/v3/volume-transfers/{offer['id']}/accept"
+    api.as_(STRANGER)("POST", path, {"accept": {"auth_key": offer["auth_key"]}}, status=202)
+    used = [service.quotas.used(one, "gigabytes") for one in (PROJECT, ADMIN_PROJECT, OTHER_PROJECT)]
+    assert (used, service.quotas.used(ADMIN_PROJECT, "snapshots")) == ([0, 0, 2], 0)
 
 
 def test_offers_are_paged(api: Api) -> None:
