@@ -13,6 +13,7 @@ import pytest
 from nova_fakes.virt.vif.cleanup import cleanup
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.volume import errors
+from nova_fakes.volume.disk import SparseDisk
 from nova_fakes.volume.file_disk import FileDisk
 from nova_fakes.volume.local_files import LocalFiles
 from nova_fakes.volume.nbd_server import NbdServer
@@ -52,6 +53,18 @@ def test_nbdinfo_and_qemu_img_see_the_export(exported):
     assert extents == [(0, 5 << 20, 3), (5 << 20, 2 << 20, 0), (7 << 20, GIB - (7 << 20), 3)]
     assert json.loads(_run("qemu-img", "info", "--output=json", uri))["virtual-size"] == GIB
     assert "volume" in _run("nbdinfo", "--list", uri)
+
+
+@needs_programs
+def test_odd_names_are_found_by_their_addresses(tmp_path):
+    directory = tmp_path / "a directory & more#1"
+    directory.mkdir()
+    with NbdServer(directory / "socket") as server:
+        for size, name in enumerate(("a b", "50%", "c#d?e&f", "g/h", "\u00e4"), 1):
+            uri = server.export(name, SparseDisk(size * 512))
+            (about,) = json.loads(_run("nbdinfo", "--json", uri))["exports"]
+            assert (about["export-name"], about["export-size"]) == (name, size * 512)
+            assert json.loads(_run("qemu-img", "info", "--output=json", uri))["virtual-size"] == size * 512
 
 
 @needs_programs
