@@ -20,6 +20,7 @@ __all__ = [
     "application",
     "base_url",
     "json_object",
+    "json_value",
     "microversion",
     "next_link",
     "paginate",
@@ -115,6 +116,14 @@ def application(name: str, service: str, render: Callable[[ApiError], flask.Resp
     return app
 
 
+def json_value(data: bytes) -> Any:
+    """Return what JSON text says; ValueError, it is none, or is nested deeper than this process can follow."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def json_object(key: str | None = None) -> dict[str, Any]:
     """Return the present request's body, which must be a JSON object.
 
@@ -126,7 +135,7 @@ def json_object(key: str | None = None) -> dict[str, Any]:
     """
     data = flask.request.get_data(cache=True)
     try:
-        body = json.loads(data)
+        body = json_value(data)
     except ValueError as error:
         what = "is empty" if not data else f"is not valid JSON ({error})"
         raise ApiError(400, f"The request's body {what}; a JSON object is required.") from None

@@ -153,7 +153,7 @@ class Constants(fake.FakeDriver):
 
     def get_volume_connector(self, instance: Any) -> dict[str, Any]:
         """Return how this host reaches volumes."""
-        return {"ip": CONF.my_block_storage_ip, "initiator": "fake", "host": self._hypervisor.name}
+        return {"ip": self.options.my_block_storage_ip, "initiator": "fake", "host": self._hypervisor.name}
 
 
 class FakeDriver(Constants):

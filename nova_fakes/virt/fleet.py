@@ -34,12 +34,12 @@ LOG = logging.getLogger(__name__)
 #: Of a 100 Gb/s network; a guest of 512 MiB moves in a twentieth of a second.
 DEFAULT_BANDWIDTH_MB_S = 10_000.0
 
-_ACTIVE: ContextVar[Fleet | None] = ContextVar("nova_fakes_fleet", default=None)
+_ACTIVE: ContextVar[tuple[Fleet, ...]] = ContextVar("nova_fakes_fleets", default=())
 
 
 def current_fleet() -> Fleet | None:
     """Return the fleet that :meth:`Fleet.activate` has put in force here, if any."""
-    return _ACTIVE.get()
+    return next(reversed(_ACTIVE.get()), None)
 
 
 class Fleet:
@@ -156,12 +156,18 @@ class Fleet:
 
     @contextmanager
     def activate(self) -> Iterator[Fleet]:
-        """Put the fleet in force: a driver made inside joins it instead of making a fleet of its own."""
-        token = _ACTIVE.set(self)
+        """Put the fleet in force: a driver made inside joins it instead of making a fleet of its own.
+
+        The latest that is still in force holds, in whatever order they end.
+        """
+        _ACTIVE.set((*_ACTIVE.get(), self))
         try:
             yield self
         finally:
-            _ACTIVE.reset(token)
+            latest_first = list(reversed(_ACTIVE.get()))
+            if self in latest_first:
+                latest_first.remove(self)
+            _ACTIVE.set(tuple(reversed(latest_first)))
 
     def close(self) -> None:
         """Close every realizer and the journal. Guests that a journal keeps are found again later."""

@@ -23,9 +23,9 @@ from nova_fakes.virt.devices import DeviceHost
 from nova_fakes.virt.disks import Volume, device_name, local_disks
 from nova_fakes.virt.event import Event
 from nova_fakes.virt.guest import Claim, Guest, GuestSpec, State
-from nova_fakes.virt.host import Arrival, failures_recorded
 from nova_fakes.virt.journal import Write
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.records import Arrival, failures_recorded
 from nova_fakes.virt.snapshot import snapshot_bytes
 from nova_fakes.virt.undo import Operation
 from nova_fakes.virt.workload import DEFAULT

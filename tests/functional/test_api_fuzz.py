@@ -57,7 +57,11 @@ def image_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:
     formats = {"disk_format": "raw", "container_format": "bare"}
     ids = [made(stack, "image", "/v2/images", {"name": "x", **formats}, "id") for _ in range(2)]
     made(stack, "image", f"/v2/images/{ids[0]}/members", {"member": "somebody"})
-    return {"image_id": ids, "member_id": ["somebody"], "tag": ["t"], "name": ["image", "members"]}, "admin:admin"
+    definition = {"title": "P", "type": "string"}
+    namespace = {"namespace": "n", "properties": {"p": definition}, "objects": [{"name": "o"}], "tags": [{"name": "t"}]}
+    made(stack, "image", "/v2/metadefs/namespaces", namespace, "namespace")
+    known = {"image_id": ids, "member_id": ["somebody"], "tag": ["t"], "name": ["image", "members", "n"]}
+    return {**known, "key": ["p", "o", "t"], "kind": ["OS::Nova::Server"]}, "admin:admin"
 
 
 def network_world(stack: Stack) -> tuple[Mapping[str, Sequence[str]], str]:

@@ -250,6 +250,8 @@ class TestLists:
         assert [link["rel"] for link in first["networks_links"]] == ["next"]
         marker = first["networks"][-1]["id"]
         assert names(limit=2, sort_key="name", marker=marker) == ["c"]
+        assert names(limit=1, sort_key="name", marker=marker, page_reverse="True") == ["a"]
+        assert names(limit=1, sort_key="name", marker=marker, page_reverse="maybe") == ["c"]
 
     def test_fields(self, names: Callable[..., list[str]], user: Caller) -> None:
         listed = user.ask("GET", "networks", fields=["name", "status"])["networks"]

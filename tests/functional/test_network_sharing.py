@@ -200,8 +200,15 @@ def test_who_may_share_what(admin, demo) -> None:
     values = {"object_type": "network", "action": "access_as_shared"}
     with pytest.raises(exceptions.ForbiddenException):
         demo.network.create_rbac_policy(object_id=own.id, target_project_id="*", **values)
-    with pytest.raises(exceptions.NotFoundException):
-        demo.network.create_rbac_policy(object_id=other.id, target_project_id="x", **values)
+    project = demo.current_project_id
+    for wrong in (
+        {"object_id": other.id},
+        {"object_id": own.id, "target_project_id": "x"},
+        {"object_id": own.id, "object_type": "router"},
+        {"object_id": own.id, "action": "access_as_owner"},
+    ):
+        with pytest.raises(exceptions.BadRequestException):
+            demo.network.create_rbac_policy(**{"target_project_id": project, **values, **wrong})
     admin.network.create_rbac_policy(object_id=own.id, target_project_id="*", **values)
     demo.network.delete_network(own)
     assert list(admin.network.rbac_policies()) == []
@@ -332,3 +339,173 @@ def test_what_a_network_is_made_of(stack, admin, demo) -> None:
     assert admin.network.get_subnet(subnet.id).segment_id == second.id
     assert {one.resource for one in demo.network.availability_zones()} == {"network", "router"}
     assert [one.name for one in demo.network.service_providers()] == ["single_node"]
+
+
+def share(admin, object_type, shared, target, action="access_as_shared"):
+    return admin.network.create_rbac_policy(
+        object_type=object_type, object_id=shared.id, action=action, target_project_id=target
+    )
+
+
+def test_a_policy_of_quality_of_service_is_shared_with_one_project(admin, demo) -> None:
+    policy = admin.network.create_qos_policy(name="q")
+    admin.network.create_qos_dscp_marking_rule(policy, dscp_mark=26)
+    network = demo.network.create_network(name="n")
+    with pytest.raises(exceptions.NotFoundException):
+        demo.network.update_network(network, qos_policy_id=policy.id)
+    shared = share(admin, "qos_policy", policy, demo.current_project_id)
+    seen = demo.network.get_qos_policy(policy.id)
+    assert seen.is_shared
+    assert [rule["dscp_mark"] for rule in seen.rules] == [26]
+    assert not admin.network.get_qos_policy(policy.id).is_shared
+    demo.network.update_network(network, qos_policy_id=policy.id)
+    with pytest.raises(exceptions.ConflictException, match="depend on it"):
+        admin.network.delete_rbac_policy(shared)
+    everybody = share(admin, "qos_policy", policy, "*")
+    assert admin.network.get_qos_policy(policy.id).is_shared
+    admin.network.delete_rbac_policy(shared)
+    with pytest.raises(exceptions.ConflictException, match="depend on it"):
+        admin.network.update_qos_policy(policy.id, is_shared=False)
+    demo.network.update_network(network, qos_policy_id=None)
+    admin.network.update_qos_policy(policy.id, is_shared=False)
+    with pytest.raises(exceptions.NotFoundException):
+        admin.network.get_rbac_policy(everybody)
+    with pytest.raises(exceptions.NotFoundException):
+        demo.network.get_qos_policy(policy.id)
+
+
+def test_pools_scopes_and_groups_are_shared_with_one_project(admin, demo) -> None:
+    target = demo.current_project_id
+    scope = admin.network.create_address_scope(name="s", ip_version=4)
+    pool = admin.network.create_subnet_pool(
+        name="p", prefixes=["10.8.0.0/16"], default_prefixlen=24, address_scope_id=scope.id
+    )
+    with pytest.raises(exceptions.BadRequestException, match="associated address scope"):
+        share(admin, "subnetpool", pool, target)
+    share(admin, "address_scope", scope, target)
+    shared = share(admin, "subnetpool", pool, target)
+    assert [one.is_shared for one in demo.network.address_scopes()] == [True]
+    network = demo.network.create_network(name="n")
+    subnet = demo.network.create_subnet(network_id=network.id, ip_version=4, subnet_pool_id=pool.id)
+    with pytest.raises(exceptions.ConflictException, match="depend on it"):
+        admin.network.delete_rbac_policy(shared)
+    demo.network.delete_subnet(subnet)
+    admin.network.delete_rbac_policy(shared)
+    assert list(demo.network.subnet_pools()) == []
+    group = admin.network.create_security_group(name="g")
+    shared = share(admin, "security_group", group, target)
+    port = demo.network.create_port(network_id=network.id, security_group_ids=[group.id])
+    seen = demo.network.get_security_group(group.id)
+    assert seen.is_shared
+    assert len(seen.security_group_rules) == 2
+    with pytest.raises(exceptions.ForbiddenException):
+        demo.network.delete_security_group(group, ignore_missing=False)
+    with pytest.raises(exceptions.ConflictException, match="depend on it"):
+        admin.network.update_rbac_policy(shared, target_project_id=admin.current_project_id)
+    demo.network.delete_port(port)
+    admin.network.delete_security_group(group)
+    assert {one.object_type for one in admin.network.rbac_policies()} == {"address_scope"}
+
+
+def test_a_network_leads_outside_for_one_project(admin, demo) -> None:
+    public = admin.network.create_network(name="public")
+    admin.network.create_subnet(network_id=public.id, cidr="203.0.113.0/24", ip_version=4)
+    policy = share(admin, "network", public, demo.current_project_id, "access_as_external")
+    assert demo.network.get_network(public.id).is_router_external
+    router = demo.network.create_router(external_gateway_info={"network_id": public.id})
+    with pytest.raises(exceptions.ConflictException, match="routers attached"):
+        admin.network.delete_rbac_policy(policy)
+    demo.network.delete_router(router)
+    admin.network.update_rbac_policy(policy, target_project_id=admin.current_project_id)
+    with pytest.raises(exceptions.NotFoundException):
+        demo.network.get_network(public.id)
+    admin.network.delete_rbac_policy(policy)
+    assert not admin.network.get_network(public.id).is_router_external
+    admin.network.update_network(public, is_router_external=True, is_shared=True)
+    kinds = {(one.action, one.target_project_id) for one in admin.network.rbac_policies()}
+    assert kinds == {("access_as_external", "*"), ("access_as_shared", "*")}
+
+
+def test_ranges_of_ports_of_a_floating_ip(admin, demo, ports) -> None:
+    public = admin.network.create_network(name="public", is_router_external=True)
+    admin.network.create_subnet(network_id=public.id, cidr="203.0.113.0/24", ip_version=4)
+    floating = demo.network.create_ip(floating_network_id=public.id)
+    one = ports[0]
+    router = demo.network.create_router(external_gateway_info={"network_id": public.id})
+    demo.network.add_interface_to_router(router, subnet=one.fixed_ips[0]["subnet_id"])
+
+    def forward(inside, outside, protocol="tcp"):
+        kind = "port" if isinstance(inside, int) else "port_range"
+        return demo.network.create_port_forwarding(
+            floatingip_id=floating.id,
+            internal_port_id=one.id,
+            protocol=protocol,
+            **{f"internal_{kind}": inside, "external_port_range": outside},
+        )
+
+    many = forward("80:89", "8080:8089")
+    assert (many.internal_port, many.internal_port_range, many.external_port_range) == (None, "80:89", "8080:8089")
+    assert forward(22, "2200:2209").internal_port_range == "22:22"
+    for inside, outside, why in (
+        ("100:101", "8089:8090", "external_port_range"),
+        ("89:90", "9000:9001", "internal_port_range"),
+        ("100:102", "9000:9001", "N-N or 1-N"),
+        ("100:99", "9000:9001", "lower"),
+        ("0:1", "9000:9001", "too small"),
+    ):
+        with pytest.raises(exceptions.BadRequestException, match=why):
+            forward(inside, outside)
+    assert forward("89:90", "8089:8090", "udp").protocol == "udp"
+    changed = demo.network.update_port_forwarding(many.id, floating.id, internal_port=443, external_port=443)
+    assert (changed.internal_port_range, changed.external_port_range, changed.external_port) == (
+        "443:443",
+        "443:443",
+        443,
+    )
+    alone = {"floatingip_id": floating.id, "internal_port_id": one.id, "protocol": "tcp", "external_port": 7}
+    with pytest.raises(exceptions.BadRequestException, match="'internal_port' not specified"):
+        demo.network.create_port_forwarding(**alone)
+
+
+def place(kind, physical=None, number=None):
+    return {
+        "provider:network_type": kind,
+        "provider:physical_network": physical,
+        "provider:segmentation_id": number,
+    }
+
+
+def test_a_network_of_several_segments(admin, demo) -> None:
+    network = admin.network.create_network(
+        name="n", segments=[place("vlan", "phys", 7), place("vlan", "phys"), {"provider:network_type": "geneve"}]
+    )
+    shown = admin.network.get_network(network.id)
+    assert shown.segments[:2] == [place("vlan", "phys", 7), place("vlan", "phys", 1)]
+    assert shown.provider_network_type is None
+    assert demo.network.find_network(network.id) is None
+    assert [one.id for one in admin.network.networks(provider_network_type="geneve")] == [network.id]
+    rows = list(admin.network.segments(network_id=network.id))
+    assert [row.network_type for row in rows] == ["vlan", "vlan", "geneve"]
+    admin.network.delete_segment(rows[0])
+    admin.network.delete_segment(rows[2])
+    shown = admin.network.get_network(network.id)
+    assert (shown.segments, shown.provider_segmentation_id) == (None, 1)
+    assert admin.network.update_network(network, provider_segmentation_id=9).provider_segmentation_id == 9
+    (row,) = admin.network.segments(network_id=network.id)
+    assert row.segmentation_id == 9
+    with pytest.raises(exceptions.BadRequestException, match="does not support updating"):
+        admin.network.update_network(network, provider_physical_network="other")
+    for wrong, why in (
+        ([place("vlan", "phys", 7), place("vlan", "phys", 7)], "Duplicate"),
+        ([place("flat")], "physical_network required"),
+        ([place("token-ring")], "not supported"),
+        ([{"provider:vlan": 7}], "Unrecognized"),
+        ([{}], "network_type required"),
+        ([], "empty"),
+    ):
+        with pytest.raises(exceptions.BadRequestException, match=why):
+            admin.network.create_network(segments=wrong)
+    with pytest.raises(exceptions.BadRequestException, match="cannot both be set"):
+        admin.network.create_network(segments=[place("vxlan")], provider_network_type="vxlan")
+    with pytest.raises(exceptions.ForbiddenException):
+        demo.network.create_network(segments=[place("vxlan")])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nova_fakes.api.compute import moves, power
+from nova_fakes.api.compute import moves, power, security_groups
 from nova_fakes.api.compute.diagnostics import described
 from nova_fakes.api.compute.records import ActionRecord, Server, host_id, naive_time
 from nova_fakes.api.compute.routing import NOT_SUPPORTED, Answer, Request, Route, SchemaOf, by_version
@@ -16,6 +16,9 @@ from nova_fakes.api.compute.schema import (
     FQDN,
     METADATA,
     NAME,
+    ONE,
+    ONE_NUMBER,
+    ONE_TIME,
     PASSWORD,
     SIZE,
     UUID,
@@ -79,14 +82,17 @@ def _unrescue(request: Request, server: Server) -> None:
 
 
 def _lock(request: Request, server: Server) -> None:
-    if server.locked_by is None or request.token.is_admin:
-        server.locked_by = "admin" if request.token.is_admin else "owner"
-        server.locked_reason = (request.body["lock"] or {}).get("locked_reason") if request.since(73) else None
+    owner = server.project_id == request.project_id
+    if server.locked_by is not None and owner:
+        return
+    reason = (request.body["lock"] or {}).get("locked_reason") if request.since(73) else None
+    server.locked_by, server.locked_reason = "owner" if owner else "admin", reason or server.locked_reason
     request.service.begin(request, server, "lock").updated_at = request.service.now
 
 
 def _unlock(request: Request, server: Server) -> None:
-    if server.locked_by == "admin" and not request.token.is_admin:
+    expected = "owner" if server.project_id == request.project_id else "admin"
+    if server.locked_by not in (None, expected) and not request.token.is_admin:
         raise ApiError(
             403, "Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be performed."
         )
@@ -109,17 +115,11 @@ def _restore(request: Request, server: Server) -> None:
 
 
 def _add_group(request: Request, server: Server) -> None:
-    name = request.body["addSecurityGroup"]["name"]
-    if name not in server.security_groups:
-        server.security_groups = [*(server.security_groups or ["default"]), name]
+    security_groups.add(request.service, request.token, server, request.body["addSecurityGroup"]["name"])
 
 
 def _remove_group(request: Request, server: Server) -> None:
-    name = request.body["removeSecurityGroup"]["name"]
-    groups = server.security_groups or ["default"]
-    if name not in groups:
-        raise ApiError(404, f"Security group {name} not associated with the instance {server.id}")
-    server.security_groups = [one for one in groups if one != name]
+    security_groups.remove(request.service, request.token, server, request.body["removeSecurityGroup"]["name"])
 
 
 def _console(kind: str, key: str) -> Callable[[Request, Server], Any]:
@@ -164,12 +164,13 @@ def _evacuate_body(version: Version) -> Any:
 def _unshelve_body(version: Version) -> Any:
     if version < (2, 77):
         return wrapped("unshelve", {})
-    zone = nullable(NAME) if version >= (2, 91) else NAME
-    values = {"availability_zone": zone, **({"host": FQDN} if version >= (2, 91) else {})}
-    inner = {**objects(values), "type": ["object", "null"], "minProperties": 1}
-    return wrapped("unshelve", inner)
+    if version < (2, 91):
+        return wrapped("unshelve", {**objects({"availability_zone": NAME}, ("availability_zone",)), "type": _OBJECT})
+    values = {"availability_zone": {"type": ["string", "null"]}, "host": {"type": "string"}}
+    return wrapped("unshelve", {**objects(values), "type": _OBJECT})
 
 
+_OBJECT = ["object", "null"]
 _IMAGE = objects({"name": NAME, "metadata": METADATA}, ("name",))
 _BACKUP = objects(
     {"name": NAME, "backup_type": {"type": "string"}, "rotation": SIZE, "metadata": METADATA},
@@ -180,11 +181,15 @@ _REBOOT = objects({"type": {"type": "string", "enum": ["HARD", "Hard", "hard", "
 _LOCK = {**objects({"locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}}), "type": ["object", "null"]}
 _RESCUE = {**objects({"adminPass": PASSWORD, "rescue_image_ref": UUID}), "type": ["object", "null"]}
 _LENGTH = {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]{1,9}$", "minimum": -1}
-_GROUP = objects({"name": NAME}, ("name",))
+_GROUP = objects({"name": {"type": "string", "minLength": 1}}, ("name",))
 
 
 def _console_body(key: str, *types: str) -> SchemaOf:
     return _fixed(wrapped(key, objects({"type": {"type": "string", "enum": list(types)}}, ("type",))))
+
+
+def _group_body(key: str) -> SchemaOf:
+    return _fixed(objects({key: _GROUP}, (key,), more=True))
 
 
 ACTIONS: dict[str, Action] = {
@@ -256,8 +261,8 @@ ACTIONS: dict[str, Action] = {
         status=200,
         until=(2, 5),
     ),
-    "addSecurityGroup": Action(_add_group, _fixed(wrapped("addSecurityGroup", _GROUP))),
-    "removeSecurityGroup": Action(_remove_group, _fixed(wrapped("removeSecurityGroup", _GROUP))),
+    "addSecurityGroup": Action(_add_group, _group_body("addSecurityGroup")),
+    "removeSecurityGroup": Action(_remove_group, _group_body("removeSecurityGroup")),
 }
 
 
@@ -323,6 +328,8 @@ def _list_actions(request: Request, server_id: str) -> dict[str, Any]:
     rows = service.actions.get(server.id, [])
     if not request.since(58):
         return {"instanceActions": [_action(request, one) for one in rows]}
+    since, before = request.moments()
+    rows = [one for one in rows if since <= (one.updated_at or one.start_time) <= before]
     page, more = request.page(rows, lambda one: str(one.request_id))
     body: dict[str, Any] = {"instanceActions": [_action(request, one) for one in page]}
     if more and page:
@@ -383,12 +390,21 @@ def _console_schema(version: Version) -> Any:
     return wrapped("remote_console", objects(properties, ("protocol", "type")))
 
 
+def _actions_query(version: Version) -> Any:
+    values: dict[str, Any] = {}
+    if version >= (2, 58):
+        values |= {"limit": ONE_NUMBER, "marker": ONE, "changes-since": ONE_TIME}
+    if version >= (2, 66):
+        values["changes-before"] = ONE_TIME
+    return objects(values, more=version < (2, 58))
+
+
 _SERVER = "/servers/<server_id>"
 
 ROUTES = (
     Route("POST", f"{_SERVER}/action", _act, 202, _body, errors=(200, 204, 403, 404, 409, 503)),
     Route("GET", f"{_SERVER}/diagnostics", _diagnostics, errors=(403, 404, 409)),
     Route("POST", f"{_SERVER}/remote-consoles", _remote_console, body=_console_schema, since=(2, 6), errors=(404, 409)),
-    Route("GET", f"{_SERVER}/os-instance-actions", _list_actions),
+    Route("GET", f"{_SERVER}/os-instance-actions", _list_actions, query=_actions_query),
     Route("GET", f"{_SERVER}/os-instance-actions/<request_id>", _show_action),
 )

@@ -12,7 +12,8 @@ from nova_fakes.exceptions import ApiError
 
 __all__ = ["ROUTES"]
 
-_ZONE = nullable({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^:]+$"})
+_ZONE_PATTERN = r"^[^\s:\x00-\x1f\x7f-\x9f]([^:\x00-\x1f\x7f-\x9f]*[^\s:\x00-\x1f\x7f-\x9f])?$"
+_ZONE = nullable({"type": "string", "minLength": 1, "maxLength": 255, "pattern": _ZONE_PATTERN, "format": "printable"})
 _METADATA = {
     "type": "object",
     "patternProperties": {r"^[a-zA-Z0-9-_:. ]{1,255}$": nullable({"type": "string", "maxLength": 255})},

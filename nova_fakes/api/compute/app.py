@@ -15,7 +15,9 @@ from nova_fakes.api.compute import (
     flavor_routes,
     host_routes,
     migration_routes,
+    record_routes,
     server_routes,
+    usage,
     user_routes,
 )
 from nova_fakes.api.compute.description import description
@@ -50,6 +52,8 @@ MODULES = (
     aggregate_routes,
     migration_routes,
     user_routes,
+    usage,
+    record_routes,
 )
 ROUTES = tuple(route for module in MODULES for route in module.ROUTES)
 

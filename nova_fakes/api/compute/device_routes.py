@@ -8,7 +8,7 @@ from nova_fakes.api.compute import guests, interfaces, volumes
 from nova_fakes.api.compute.power import require_state, require_unlocked
 from nova_fakes.api.compute.records import Attachment, Server
 from nova_fakes.api.compute.routing import Request, Route
-from nova_fakes.api.compute.schema import BOOLEAN, TAG, UUID, nullable, objects, wrapped
+from nova_fakes.api.compute.schema import BOOLEAN, NUMBERS, TAG, UUID, nullable, objects, wrapped
 from nova_fakes.api.compute.versions import Version
 from nova_fakes.exceptions import ApiError, NovaFakesError
 
@@ -256,6 +256,10 @@ def _change_body(version: Version) -> Any:
     return wrapped("volumeAttachment", objects(values, ("volumeId",)))
 
 
+def _volumes_query(version: Version) -> Any:
+    return objects({"limit": NUMBERS, "offset": NUMBERS}, more=version < (2, 75))
+
+
 _INTERFACE, _VOLUME = "/servers/<server_id>/os-interface", "/servers/<server_id>/os-volume_attachments"
 
 ROUTES = (
@@ -263,7 +267,7 @@ ROUTES = (
     Route("POST", _INTERFACE, _attach_interface, body=_interface_body, errors=(403, 404, 409)),
     Route("GET", f"{_INTERFACE}/<port_id>", _show_interface),
     Route("DELETE", f"{_INTERFACE}/<port_id>", _detach_interface, 202, errors=(403, 404, 409)),
-    Route("GET", _VOLUME, _list_volumes),
+    Route("GET", _VOLUME, _list_volumes, query=_volumes_query),
     Route("POST", _VOLUME, _attach_volume, body=_volume_body, errors=(403, 404, 409)),
     Route("GET", f"{_VOLUME}/<volume_id>", _show_volume),
     Route("PUT", f"{_VOLUME}/<volume_id>", _update_volume, 202, _change_body, errors=(403, 404, 409)),

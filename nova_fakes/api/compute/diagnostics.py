@@ -23,9 +23,9 @@ def described(found: Statistics, config_drive: bool) -> dict[str, Any]:
     """Return a guest's counters: times in ns, memory in MiB."""
     return {
         "state": _STATES[found.guest.state],
-        "driver": "fake",
+        "driver": "libvirt",
         "hypervisor": "fake",
-        "hypervisor_os": "nova-fakes",
+        "hypervisor_os": "linux",
         "uptime": int(found.active_s),
         "config_drive": config_drive,
         "num_cpus": len(found.cpus),

@@ -6,7 +6,7 @@ from typing import Any
 
 from nova_fakes.api.compute.records import Flavor
 from nova_fakes.api.compute.routing import Request, Route, by_version
-from nova_fakes.api.compute.schema import BOOLEAN, NAME, objects, wrapped
+from nova_fakes.api.compute.schema import BOOLEAN, MANY, NAME, objects, wrapped
 from nova_fakes.api.compute.versions import Version
 from nova_fakes.exceptions import ApiError
 
@@ -34,7 +34,6 @@ _SPECS = {
     "patternProperties": {r"^[a-zA-Z0-9-_:. ]{1,255}$": {"type": ["string", "number"], "maxLength": 255}},
     "additionalProperties": False,
 }
-_MANY = {"type": "array", "items": {"type": "string"}}
 _SORT_KEYS = ["created_at",
               "description", "disabled", "ephemeral_gb", "flavorid", "id", "is_public", "memory_mb", "name",
               "root_gb", "rxtx_factor", "swap", "updated_at", "vcpu_weight", "vcpus"]  # fmt: skip
@@ -246,7 +245,7 @@ def _create_body(version: Version) -> Any:
 
 
 def _list_query(version: Version) -> Any:
-    values = dict.fromkeys(("marker", "is_public", "minRam", "minDisk"), _MANY)
+    values = dict.fromkeys(("marker", "is_public", "minRam", "minDisk"), MANY)
     values["limit"] = {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,9}$"}}
     values["sort_key"] = {"type": "array", "items": {"type": "string", "enum": _SORT_KEYS}}
     values["sort_dir"] = {"type": "array", "items": {"type": "string", "enum": ["asc", "desc"]}}

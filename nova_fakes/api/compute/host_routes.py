@@ -8,8 +8,8 @@ from typing import Any
 
 from nova_fakes.api.compute.hosts import Service
 from nova_fakes.api.compute.records import naive_time
-from nova_fakes.api.compute.routing import Request, Route
-from nova_fakes.api.compute.schema import BOOLEAN, FQDN, boolean, objects
+from nova_fakes.api.compute.routing import Request, Route, by_version, strict_since
+from nova_fakes.api.compute.schema import BOOLEAN, FQDN, MANY, NUMBERS, ONE, ONE_NUMBER, boolean, objects
 from nova_fakes.api.compute.versions import Version
 from nova_fakes.exceptions import ApiError
 from nova_fakes.virt.hypervisor import Hypervisor
@@ -17,8 +17,6 @@ from nova_fakes.virt.hypervisor import Hypervisor
 __all__ = ["ROUTES"]
 
 Node = tuple[int, str, str, Hypervisor]
-_MANY = {"type": "array", "items": {"type": "string"}}
-_NUMBER = {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,9}$"}}
 
 
 def _cpu_info(host: Hypervisor) -> dict[str, Any]:
@@ -334,17 +332,18 @@ def _zones_detail(request: Request) -> dict[str, Any]:
 def _hypervisor_query(version: Version) -> Any:
     values: dict[str, Any] = {}
     if version >= (2, 33):
-        values |= {"limit": _NUMBER, "marker": _MANY}
+        values |= {"limit": NUMBERS, "marker": MANY}
     if version >= (2, 53):
+        values |= {"limit": ONE_NUMBER, "marker": ONE}
         flag = {"type": "array", "maxItems": 1, "items": BOOLEAN}
-        values |= {"hypervisor_hostname_pattern": {**_MANY, "maxItems": 1}, "with_servers": flag}
+        values |= {"hypervisor_hostname_pattern": {"type": "array", "maxItems": 1, "items": FQDN}, "with_servers": flag}
     return objects(values, more=version < (2, 53))
 
 
 def _show_query(version: Version) -> Any:
     if version < (2, 53):
         return objects({}, more=True)
-    return objects({"with_servers": {"type": "array", "maxItems": 1, "items": BOOLEAN}}, more=version < (2, 75))
+    return objects({"with_servers": {"type": "array", "maxItems": 1, "items": BOOLEAN}}, more=False)
 
 
 _REASON = {"type": "string", "minLength": 1, "maxLength": 255}
@@ -353,10 +352,10 @@ _OLD_UPDATE = objects(
         "host": FQDN,
         "binary": {"type": "string", "minLength": 1, "maxLength": 255},
         "disabled_reason": _REASON,
-        "forced_down": BOOLEAN,
     },
     ("host", "binary"),
 )
+_OLD_UPDATE_DOWN = {**_OLD_UPDATE, "properties": {**_OLD_UPDATE["properties"], "forced_down": BOOLEAN}}
 _UPDATE = objects(
     {"status": {"type": "string", "enum": ["enabled", "disabled"]}, "disabled_reason": _REASON, "forced_down": BOOLEAN}
 )
@@ -370,8 +369,10 @@ ROUTES = (
     Route("GET", f"{_ROOT}/<node_id>/uptime", _show_uptime, until=(2, 87)),
     Route("GET", f"{_ROOT}/<pattern>/search", _search, until=(2, 52)),
     Route("GET", f"{_ROOT}/<pattern>/servers", _servers, until=(2, 52)),
-    Route("GET", "/os-services", _list_services),
-    Route("PUT", "/os-services/<action>", _act, body=lambda _: _OLD_UPDATE, until=(2, 52)),
+    Route("GET", "/os-services", _list_services, query=strict_since(75, "host", "binary")),
+    Route(
+        "PUT", "/os-services/<action>", _act, body=by_version((1, _OLD_UPDATE), (11, _OLD_UPDATE_DOWN)), until=(2, 52)
+    ),
     Route(
         "PUT",
         "/os-services/<action>",

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from nova_fakes.api.compute import moves
 from nova_fakes.api.compute.records import MigrationRecord, naive_time
 from nova_fakes.api.compute.routing import Answer, Request, Route
-from nova_fakes.api.compute.schema import UUID, objects
+from nova_fakes.api.compute.schema import MANY, ONE, ONE_NUMBER, ONE_TIME, UUID, objects
 from nova_fakes.api.compute.versions import Version
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["ROUTES"]
 
-_MANY = {"type": "array", "items": {"type": "string"}}
-_NUMBER = {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,9}$"}}
-_TIME = {"type": "array", "items": {"type": "string", "format": "date-time"}}
 _EVENTS = ["network-changed", "network-vif-plugged", "network-vif-unplugged", "network-vif-deleted"]
 
 
@@ -70,30 +66,15 @@ def _index(request: Request) -> dict[str, Any]:
     host = request.argument("host")
     if host is not None:
         rows = [one for one in rows if host in (one.source, one.destination)]
-    since = _moment(request.argument("changes-since")) if request.since(59) else None
-    before = _moment(request.argument("changes-before")) if request.since(66) else None
-    if since is not None and before is not None and before < since:
-        raise ApiError(400, "The value of changes-since must be less than or equal to changes-before.")
-    rows = [
-        one
-        for one in rows
-        if (since is None or (one.updated_at or one.created_at) >= since)
-        and (before is None or (one.updated_at or one.created_at) <= before)
-    ]
     if not request.since(59):
         return {"migrations": [_view(request, one) for one in rows]}
+    since, before = request.moments()
+    rows = [one for one in rows if since <= (one.updated_at or one.created_at) <= before]
     page, more = request.page(rows[::-1], lambda one: str(one.uuid))
     body: dict[str, Any] = {"migrations": [_view(request, one) for one in page]}
     if more and page:
         body["migrations_links"] = request.next_links("os-migrations", page[-1].uuid)
     return body
-
-
-def _moment(text: str | None) -> float | None:
-    if text is None:
-        return None
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _progress_view(request: Request, one: MigrationRecord) -> dict[str, Any]:
@@ -197,14 +178,14 @@ def _event_body(version: Version) -> Any:
 
 def _query(version: Version) -> Any:
     values: dict[str, Any] = dict.fromkeys(
-        ("status", "host", "instance_uuid", "source_compute", "migration_type", "hidden"), _MANY
+        ("status", "host", "instance_uuid", "source_compute", "migration_type", "hidden"), MANY
     )
     if version >= (2, 59):
-        values |= {"limit": _NUMBER, "marker": {"type": "array", "items": UUID}, "changes-since": _TIME}
+        values |= {"limit": ONE_NUMBER, "marker": ONE, "changes-since": ONE_TIME}
     if version >= (2, 66):
-        values["changes-before"] = _TIME
+        values["changes-before"] = ONE_TIME
     if version >= (2, 80):
-        values |= {"user_id": _MANY, "project_id": _MANY}
+        values |= {"user_id": ONE, "project_id": ONE}
     return objects(values, more=version < (2, 59))
 
 

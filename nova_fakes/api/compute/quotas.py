@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from nova_fakes.api.compute.records import Flavor, KeyPair, Server, ServerGroup
+from nova_fakes.api.compute.versions import Version
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["DEFAULTS", "NETWORK_RESOURCES", "Quotas"]
+__all__ = ["DEFAULTS", "Quotas", "hidden_resources"]
 
 #: nova/conf/quota.py; what nova-network once counted is without limit.
 DEFAULTS: Mapping[str, int] = {
@@ -27,7 +28,14 @@ DEFAULTS: Mapping[str, int] = {
     "server_groups": 10,
     "server_group_members": 10,
 }
-NETWORK_RESOURCES = ("fixed_ips", "floating_ips", "security_group_rules", "security_groups")
+_NETWORK = ("fixed_ips", "floating_ips", "security_group_rules", "security_groups")
+_FILES = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
+_DEFAULT_CLASS = "default"
+
+
+def hidden_resources(version: Version) -> tuple[str, ...]:
+    """Return the resources that a microversion no longer shows: those of networks since 2.36, of files since 2.57."""
+    return (*(_NETWORK if version >= (2, 36) else ()), *(_FILES if version >= (2, 57) else ()))
 
 
 class Quotas:
@@ -48,8 +56,22 @@ class Quotas:
         defaults: Mapping[str, int],
     ) -> None:
         self._servers, self._keypairs, self._groups = servers, keypairs, groups
-        self.defaults = {**DEFAULTS, **defaults}
+        self._configured = {**DEFAULTS, **defaults}
+        self._classes: dict[str, dict[str, int]] = {}
         self._limits: dict[str, dict[str, int]] = {}
+
+    @property
+    def defaults(self) -> dict[str, int]:
+        """The limits of projects that were given none."""
+        return self.class_limits(_DEFAULT_CLASS)
+
+    def class_limits(self, name: str) -> dict[str, int]:
+        """Return the limits of a class; projects are of the class "default", the others hold for nobody."""
+        return {**self._configured, **self._classes.get(name, {})}
+
+    def set_class(self, name: str, limits: Mapping[str, int]) -> None:
+        """Change the limits of a class."""
+        self._classes.setdefault(name, {}).update(limits)
 
     def limits(self, project_id: str) -> dict[str, int]:
         """Return a project's limits; -1 is none."""
@@ -133,11 +155,14 @@ class Quotas:
 
     def dump(self) -> dict[str, Any]:
         """Return the limits as JSON-able data."""
-        return dict(self._limits)
+        return {"projects": dict(self._limits), "classes": dict(self._classes)}
 
     def load(self, data: Mapping[str, Any]) -> None:
         """Take over what `dump` returned."""
-        self._limits = {project_id: dict(limits) for project_id, limits in data.items()}
+        # An older state has projects alone.
+        projects, classes = data.get("projects", data), data.get("classes", {})
+        self._limits = {project_id: dict(limits) for project_id, limits in projects.items()}
+        self._classes = {name: dict(limits) for name, limits in classes.items()}
 
 
 def _exceeds(limit: int, total: int) -> bool:

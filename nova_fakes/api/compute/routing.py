@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -13,14 +14,14 @@ from werkzeug.routing import BaseConverter
 
 from nova_fakes.api import wsgi
 from nova_fakes.api.auth import Token, current_token
-from nova_fakes.api.compute.schema import Schema, check
+from nova_fakes.api.compute.schema import MANY, Schema, check, objects
 from nova_fakes.api.compute.versions import MAXIMUM, MINIMUM, Version
 from nova_fakes.exceptions import ApiError
 
 if TYPE_CHECKING:
     from nova_fakes.api.compute.service import ComputeService
 
-__all__ = ["Answer", "Request", "Route", "by_version", "mount", "respond"]
+__all__ = ["Answer", "Request", "Route", "by_version", "mount", "respond", "strict_since"]
 
 SchemaOf = Callable[[Version], Schema]
 ITEM_LIMIT = 1000
@@ -34,6 +35,13 @@ class Answer:
     body: Any = None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _moment(text: str | None) -> float | None:
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 class Request:
@@ -85,6 +93,14 @@ class Request:
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             raise ApiError(400, f"{name} must be an integer, and not negative")
         return int(text)
+
+    def moments(self) -> tuple[float, float]:
+        """Return what "changes-since" and "changes-before" ask for, in unix seconds; ApiError 400."""
+        since = _moment(self.argument("changes-since"))
+        before = _moment(self.argument("changes-before")) if self.since(66) else None
+        if since is not None and before is not None and before < since:
+            raise ApiError(400, "The value of changes-since must be less than or equal to changes-before.")
+        return -math.inf if since is None else since, math.inf if before is None else before
 
     def page(self, rows: Sequence[Any], key: Callable[[Any], str]) -> tuple[Sequence[Any], bool]:
         """Cut the page that "limit" and "marker" ask for out of `rows`, and tell whether a link leads on behind it.
@@ -183,6 +199,12 @@ def by_version(*steps: tuple[int, Schema]) -> SchemaOf:
     return pick
 
 
+def strict_since(minor: int, *names: str) -> SchemaOf:
+    """Return the schemas of a query with these parameters, which may have others before microversion 2.`minor`."""
+    values = dict.fromkeys(names, MANY)
+    return by_version((1, objects(values, more=True)), (minor, objects(values)))
+
+
 class _ProjectConverter(BaseConverter):
     """A project's id in a path, as older catalogs have it; no collection's name is 32 such characters."""
 
@@ -243,7 +265,7 @@ def _body(request: flask.Request) -> Any:
     if data and request.mimetype != "application/json":
         raise ApiError(415, f"Unsupported Content-Type {request.mimetype or 'none'}")
     try:
-        body = json.loads(data)
+        body = wsgi.json_value(data)
     except ValueError:
         raise ApiError(400, "Malformed request body") from None
     if not isinstance(body, dict):

@@ -7,6 +7,8 @@ import binascii
 import functools
 import ipaddress
 import json
+import re
+import unicodedata
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -22,13 +24,19 @@ __all__ = [
     "DESCRIPTION",
     "FQDN",
     "HOSTNAME",
+    "MANY",
     "METADATA",
     "NAME",
+    "NUMBERS",
+    "ONE",
+    "ONE_NUMBER",
+    "ONE_TIME",
     "PASSWORD",
     "POSITIVE",
     "SIZE",
     "TAG",
     "TEXT",
+    "TIMES",
     "UUID",
     "Schema",
     "boolean",
@@ -48,8 +56,13 @@ _PRINTABLE = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-
 _LARGEST = 0x7FFFFFFF
 
 TEXT: Schema = {"type": "string", "maxLength": 255}
-NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _PRINTABLE}
-DESCRIPTION: Schema = {"type": ["string", "null"], "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _PRINTABLE, "format": "printable"}
+DESCRIPTION: Schema = {
+    "type": ["string", "null"],
+    "maxLength": 255,
+    "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
+    "format": "printable",
+}
 BOOLEAN: Schema = {"type": ["boolean", "string"], "enum": [True, *_WORDS, False, *_NO_WORDS]}
 UUID: Schema = {"type": "string", "format": "uuid"}
 PASSWORD: Schema = {"type": "string"}
@@ -70,6 +83,13 @@ POSITIVE: Schema = {
     "maxLength": 10,
     "maximum": _LARGEST,
 }
+#: A parameter of a query: once, or as often as anybody likes.
+MANY: Schema = {"type": "array", "items": {"type": "string"}}
+NUMBERS: Schema = {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,9}$"}}
+TIMES: Schema = {"type": "array", "items": {"type": "string", "format": "date-time"}}
+ONE: Schema = {**MANY, "maxItems": 1}
+ONE_NUMBER: Schema = {**NUMBERS, "maxItems": 1}
+ONE_TIME: Schema = {**TIMES, "maxItems": 1}
 METADATA: Schema = {
     "type": "object",
     "patternProperties": {_KEY: {"type": "string", "maxLength": 255}},
@@ -148,7 +168,11 @@ def _formats() -> FormatChecker:
     checker = FormatChecker(formats=())
     checker.checks("uuid", ValueError)(_is_uuid)
     checker.checks("ip", ValueError)(_is_address)
+    checker.checks("ipv4", ValueError)(lambda value: _is_address(value, 4))
+    checker.checks("ipv6", ValueError)(lambda value: _is_address(value, 6))
     checker.checks("base64", (binascii.Error, ValueError))(_is_base64)
+    checker.checks("printable")(_is_printable)
+    checker.checks("regex", re.error)(_is_regex)
     checker.checks("date-time", ValueError)(_is_time)
     return checker
 
@@ -159,12 +183,24 @@ def _is_uuid(value: object) -> bool:
     return str(uuid.UUID(value)).replace("-", "") == value.lower().replace("-", "")
 
 
-def _is_address(value: object) -> bool:
-    return not isinstance(value, str) or bool(ipaddress.ip_address(value))
+def _is_address(value: object, version: int | None = None) -> bool:
+    return not isinstance(value, str) or ipaddress.ip_address(value).version in (version or 4, version or 6)
 
 
 def _is_base64(value: object) -> bool:
-    return not isinstance(value, str) or base64.b64decode(value, validate=True) is not None
+    # As nova does, without a look at what is between the letters: line ends, mostly.
+    return not isinstance(value, str) or base64.b64decode(value.encode("ascii")) is not None
+
+
+def _is_printable(value: object) -> bool:
+    return not isinstance(value, str) or all(
+        character == " " or unicodedata.category(character)[0] not in "CZ" or unicodedata.category(character) == "Zs"
+        for character in value
+    )
+
+
+def _is_regex(value: object) -> bool:
+    return not isinstance(value, str) or (value != "" and re.compile(value) is not None)
 
 
 def _is_time(value: object) -> bool:

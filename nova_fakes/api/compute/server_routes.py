@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nova_fakes.api.compute import guests, interfaces, views, volumes
@@ -12,15 +12,13 @@ from nova_fakes.api.compute.creation import create_servers
 from nova_fakes.api.compute.power import require_unlocked
 from nova_fakes.api.compute.records import Server
 from nova_fakes.api.compute.routing import Answer, Request, Route
-from nova_fakes.api.compute.schema import METADATA, TAG, boolean, objects, wrapped
+from nova_fakes.api.compute.schema import MANY, METADATA, NUMBERS, TAG, TIMES, boolean, objects, wrapped
 from nova_fakes.api.compute.server_schema import TAG_LIMIT, create_schema, update_schema
 from nova_fakes.api.compute.versions import Version
 from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["ROUTES"]
 
-_ANY_ONE = {"type": "array", "items": {"type": "string"}}
-_NUMBER = {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,9}$"}}
 #: Filters that everybody may use; administrators have more.
 _FILTERS = (
     "reservation_id", "name", "status", "image", "flavor", "ip", "ip6", "changes-since", "changes-before",
@@ -30,9 +28,30 @@ _FILTERS = (
 )  # fmt: skip
 _ADMIN_FILTERS = (
     "host", "node", "tenant_id", "project_id", "deleted", "uuid", "hostname", "display_name", "description",
-    "launch_index", "access_ip_v4", "access_ip_v6", "root_device_name", "instance_type_id", "disk_config",
-    "auto_disk_config", "kernel_id", "ramdisk_id", "cleaned", "soft_deleted",
+    "launch_index", "access_ip_v4", "access_ip_v6", "root_device_name", "auto_disk_config", "kernel_id", "ramdisk_id",
+    "soft_deleted", "image_ref", "display_description", "locked_by",
+    # Taken, and looked at by nobody.
+    "block_device_mapping", "services", "metadata", "system_metadata", "info_cache", "security_groups", "pci_devices",
 )  # fmt: skip
+#: Filters that are regular expressions.
+_PATTERNS = (
+    "kernel_id", "ramdisk_id", "hostname", "key_name", "power_state", "node", "flavor", "reservation_id", "launched_at",
+    "terminated_at", "availability_zone", "name", "display_name", "description", "display_description", "locked_by",
+    "root_device_name", "config_drive", "access_ip_v4", "access_ip_v6", "auto_disk_config", "progress", "ip", "ip6",
+    "created_at", "tags", "tags-any", "not-tags", "not-tags-any",
+)  # fmt: skip
+_ATTRIBUTES = {
+    "key_name": "key_name",
+    "reservation_id": "reservation_id",
+    "hostname": "hostname",
+    "node": "host",
+    "availability_zone": "zone",
+    "description": "description",
+    "display_description": "description",
+    "access_ip_v4": "access_ipv4",
+    "access_ip_v6": "access_ipv6",
+    "locked_by": "locked_by",
+}
 _PAGING = ("limit", "marker", "sort_key", "sort_dir")
 _TAG_FILTERS: dict[str, Callable[[set[str], set[str]], bool]] = {
     "tags": lambda have, want: want <= have,
@@ -107,35 +126,35 @@ _IGNORED_KEYS = frozenset(
 
 
 def _list_query(version: Version) -> dict[str, Any]:
-    properties: dict[str, Any] = dict.fromkeys((*_FILTERS, *_ADMIN_FILTERS, "sort_key", "marker"), _ANY_ONE)
-    properties["limit"] = _NUMBER
-    # Patterns of addresses and names are patterns, not text.
-    pattern = {"type": "array", "items": {"type": "string", "maxLength": 255}}
-    properties |= {"ip": pattern, "ip6": pattern, "name": pattern, "status": pattern}
-    time = {"type": "array", "items": {"type": "string", "format": "date-time"}}
-    properties |= {"changes-since": time}
+    properties: dict[str, Any] = dict.fromkeys((*_FILTERS, *_ADMIN_FILTERS, "sort_key", "marker"), MANY)
+    properties["limit"] = NUMBERS
+    pattern = {"type": "array", "items": {"type": "string", "format": "regex"}}
+    properties |= dict.fromkeys(_PATTERNS, pattern)
+    properties["changes-since"] = TIMES
     if version >= (2, 66):
-        properties["changes-before"] = time
+        properties["changes-before"] = TIMES
     known = sorted({*_SORTABLE, *_IGNORED_KEYS})
     properties["sort_key"] = {"type": "array", "items": {"type": "string", "enum": known}}
-    properties["sort_dir"] = {"type": "array", "items": {"type": "string"}}
+    properties["sort_dir"] = MANY
     return dict(objects(properties, more=version < (2, 75)))
 
 
 def _index(request: Request) -> dict[str, Any]:
-    return _list(request, views.basic, "servers")
+    return _list(request, lambda asked, page: [views.basic(asked, one) for one in page], "servers")
 
 
 def _detail(request: Request) -> dict[str, Any]:
-    return _list(request, lambda asked, one: views.detailed(asked, one, one=False), "servers/detail")
+    return _list(request, views.listed, "servers/detail")
 
 
-def _list(request: Request, view: Callable[[Request, Server], dict[str, Any]], path: str) -> dict[str, Any]:
+def _list(
+    request: Request, view: Callable[[Request, Sequence[Server]], list[dict[str, Any]]], path: str
+) -> dict[str, Any]:
     found = _select(request)
     if found is None:
         return {"servers": []}
     page, more = request.page(_sorted(request, found), lambda one: str(one.id))
-    body: dict[str, Any] = {"servers": [view(request, one) for one in page]}
+    body: dict[str, Any] = {"servers": view(request, page)}
     if more and page:
         body["servers_links"] = request.next_links(path, page[-1].id)
     return body
@@ -159,10 +178,8 @@ def _select(request: Request) -> list[Server] | None:
         filters.pop("tenant_id", None)
         filters.pop("project_id", None)
     deleted = boolean(filters.pop("deleted", ["0"])[0])
-    changes = [name for name in ("changes-since", "changes-before") if name in filters]
-    since, before = (_moment(filters.pop(name, None)) for name in ("changes-since", "changes-before"))
-    if since is not None and before is not None and before < since:
-        raise ApiError(400, "The value of changes-since must be less than or equal to changes-before.")
+    changes = [name for name in ("changes-since", "changes-before") if filters.pop(name, None)]
+    since, before = request.moments() if changes else (-math.inf, math.inf)
     states = _states(request, filters.pop("status", None))
     if states is not None and not states:
         return None
@@ -175,8 +192,7 @@ def _select(request: Request) -> list[Server] | None:
         for one in request.service.servers.values()
         if (everywhere or one.project_id == request.project_id)
         and (changes or one.deleted is deleted)
-        and (since is None or one.updated_at >= since)
-        and (before is None or one.updated_at <= before)
+        and since <= one.updated_at <= before
         and (states is None or views.status(one) in states)
         and all(_matches(one, name, values) for name, values in filters.items())
     ]
@@ -196,13 +212,6 @@ def _states(request: Request, asked: Any) -> set[str] | None:
     return found
 
 
-def _moment(values: Any) -> float | None:
-    if not values:
-        return None
-    moment = datetime.fromisoformat(values[0])
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
 def _matches(server: Server, name: str, values: Any) -> bool:
     value: str = values[-1]
     if name in _TAG_FILTERS:
@@ -219,26 +228,19 @@ def _matches(server: Server, name: str, values: Any) -> bool:
         return server.config_drive == boolean(value)
     if name == "flavor":
         return server.flavor.id == value
-    if name == "image":
+    if name in ("image", "image_ref"):
         return server.image_id == value
     if name in ("tenant_id", "project_id"):
         return server.project_id == value
-    if name in ("uuid", "host", "user_id", "key_name", "reservation_id", "vm_state", "task_state", "hostname"):
+    if name in ("uuid", "host", "user_id", "vm_state", "task_state"):
         return str(getattr(server, "id" if name == "uuid" else name) or "") == value
-    if name == "node":
-        return server.host == value
-    if name == "availability_zone":
-        return server.zone == value
-    if name == "description":
-        return _found(value, server.description or "")
+    if name in _ATTRIBUTES:
+        return _found(value, str(getattr(server, _ATTRIBUTES[name]) or ""))
     return True
 
 
 def _found(pattern: str, text: str) -> bool:
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return False
+    return re.search(pattern, text) is not None
 
 
 def _sorted(request: Request, rows: list[Server]) -> list[Server]:

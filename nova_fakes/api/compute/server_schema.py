@@ -30,8 +30,12 @@ TAG_LIMIT = 50
 CERTIFICATE_LIMIT = 50
 DISK_CONFIG: Schema = {"type": "string", "enum": ["AUTO", "MANUAL"]}
 ADDRESS: Schema = {"type": "string", "format": "ip"}
+ACCESS: dict[str, Schema] = {
+    "accessIPv4": {"type": "string", "format": "ipv4"},
+    "accessIPv6": {"type": "string", "format": "ipv6"},
+}
 KEY: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
-FLAVOR: Schema = {"type": ["string", "integer"], "minLength": 1, "minimum": 0}
+FLAVOR: Schema = {"type": ["string", "integer"], "minLength": 1}
 IMAGE: Schema = {"oneOf": [UUID, {"type": "string", "maxLength": 0}]}
 USER_DATA: Schema = {"type": "string", "format": "base64", "maxLength": 65535}
 FILES: Schema = {
@@ -48,10 +52,14 @@ CERTIFICATES: Schema = {
 HINTS: Schema = {
     "type": "object",
     "properties": {
-        "group": UUID,
+        "group": {"oneOf": [UUID, {"type": "array", "items": UUID}]},
         "different_host": {"oneOf": [UUID, {"type": "array", "items": UUID}]},
         "same_host": {"type": ["string", "array"], "items": UUID},
         "query": {"type": ["string", "object"]},
+        "target_cell": NAME,
+        "different_cell": {"type": ["string", "array"], "items": {"type": "string"}},
+        "build_near_host_ip": ADDRESS,
+        "cidr": {"type": "string", "pattern": "^/[0-9a-f.:]+$"},
     },
     "additionalProperties": True,
 }
@@ -59,7 +67,7 @@ OLD_DEVICE: dict[str, Any] = {
     "virtual_name": TEXT,
     "volume_id": UUID,
     "snapshot_id": UUID,
-    "volume_size": SIZE,
+    "volume_size": {**SIZE, "minimum": 1},
     "device_name": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._/-]*$"},
     "delete_on_termination": BOOLEAN,
     "no_device": {},
@@ -93,8 +101,7 @@ def create_schema(version: Version) -> Schema:
         "metadata": METADATA,
         "networks": _networks(version),
         "OS-DCF:diskConfig": DISK_CONFIG,
-        "accessIPv4": ADDRESS,
-        "accessIPv6": ADDRESS,
+        **ACCESS,
         "availability_zone": NAME,
         "block_device_mapping": {"type": "array", "items": objects(OLD_DEVICE)},
         "block_device_mapping_v2": {"type": "array", "items": objects(device)},
@@ -142,8 +149,7 @@ def update_schema(version: Version) -> Schema:
     server: dict[str, Any] = {
         "name": NAME,
         "OS-DCF:diskConfig": DISK_CONFIG,
-        "accessIPv4": ADDRESS,
-        "accessIPv6": ADDRESS,
+        **ACCESS,
     }
     if version >= (2, 19):
         server["description"] = DESCRIPTION
@@ -161,8 +167,7 @@ def rebuild_schema(version: Version) -> Schema:
         "metadata": METADATA,
         "preserve_ephemeral": BOOLEAN,
         "OS-DCF:diskConfig": DISK_CONFIG,
-        "accessIPv4": ADDRESS,
-        "accessIPv6": ADDRESS,
+        **ACCESS,
     }
     if version < (2, 57):
         values["personality"] = FILES

@@ -9,18 +9,15 @@ import uuid
 from typing import Any
 
 from nova_fakes.api.compute.keys import new_key
-from nova_fakes.api.compute.quotas import DEFAULTS, NETWORK_RESOURCES
+from nova_fakes.api.compute.quotas import DEFAULTS, hidden_resources
 from nova_fakes.api.compute.records import KeyPair, ServerGroup, naive_time
-from nova_fakes.api.compute.routing import Answer, Request, Route
-from nova_fakes.api.compute.schema import BOOLEAN, NAME, boolean, objects, wrapped
+from nova_fakes.api.compute.routing import Answer, Request, Route, strict_since
+from nova_fakes.api.compute.schema import BOOLEAN, MANY, NAME, NUMBERS, boolean, objects, wrapped
 from nova_fakes.api.compute.versions import Version
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["ROUTES"]
 
-_MANY = {"type": "array", "items": {"type": "string"}}
-_NUMBER = {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,9}$"}}
-_FILE_RESOURCES = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
 _LIMIT_NAMES = {
     "ram": ["maxTotalRAMSize"],
     "instances": ["maxTotalInstances"],
@@ -160,14 +157,14 @@ def _key_body(version: Version) -> Any:
 
 
 def _key_query(version: Version) -> Any:
-    values: dict[str, Any] = {"user_id": _MANY} if version >= (2, 10) else {}
+    values: dict[str, Any] = {"user_id": MANY} if version >= (2, 10) else {}
     if version >= (2, 35):
-        values |= {"limit": _NUMBER, "marker": _MANY}
+        values |= {"limit": NUMBERS, "marker": MANY}
     return objects(values, more=version < (2, 75))
 
 
 def _one_key_query(version: Version) -> Any:
-    return objects({"user_id": _MANY} if version >= (2, 10) else {}, more=version < (2, 75))
+    return objects({"user_id": MANY} if version >= (2, 10) else {}, more=version < (2, 75))
 
 
 # Server groups
@@ -251,18 +248,14 @@ def _group_body(version: Version) -> Any:
 
 
 def _group_query(version: Version) -> Any:
-    return objects({"all_projects": _MANY, "limit": _NUMBER, "offset": _NUMBER}, more=version < (2, 75))
+    return objects({"all_projects": MANY, "limit": NUMBERS, "offset": NUMBERS}, more=version < (2, 75))
 
 
 # Quotas and limits
 
 
 def _shown_resources(request: Request) -> list[str]:
-    hidden: tuple[str, ...] = ()
-    if request.since(36):
-        hidden += NETWORK_RESOURCES
-    if request.since(57):
-        hidden += _FILE_RESOURCES
+    hidden = hidden_resources(request.version)
     return [name for name in DEFAULTS if name not in hidden]
 
 
@@ -310,11 +303,7 @@ def _reset_quotas(request: Request, project_id: str) -> None:
 
 def _quota_body(version: Version) -> Any:
     limit = {"type": ["integer", "string"], "pattern": "^-?[0-9]{1,9}$", "minimum": -1, "maximum": 0x7FFFFFFF}
-    hidden: tuple[str, ...] = ()
-    if version >= (2, 36):
-        hidden += NETWORK_RESOURCES
-    if version >= (2, 57):
-        hidden += _FILE_RESOURCES
+    hidden = hidden_resources(version)
     values: dict[str, Any] = {name: limit for name in DEFAULTS if name not in hidden}
     return wrapped("quota_set", objects({**values, "force": BOOLEAN}))
 
@@ -325,11 +314,7 @@ def _limits(request: Request) -> dict[str, Any]:
         request.require_admin("limits:other_project")
     quotas = request.service.quotas
     limits, used = quotas.limits(project_id), quotas.used(project_id)
-    hidden: tuple[str, ...] = ()
-    if request.since(36):
-        hidden += NETWORK_RESOURCES
-    if request.since(57):
-        hidden += _FILE_RESOURCES
+    hidden = hidden_resources(request.version)
     absolute: dict[str, int] = {}
     for name, names in _LIMIT_NAMES.items():
         if name not in hidden:
@@ -341,6 +326,7 @@ def _limits(request: Request) -> dict[str, Any]:
 
 
 _KEY, _GROUP, _QUOTA = "/os-keypairs/<path:name>", "/os-server-groups/<group_id>", "/os-quota-sets/<project_id>"
+_USER = strict_since(75, "user_id")
 
 ROUTES = (
     Route("GET", "/os-keypairs", _list_keys, query=_key_query, errors=(403,)),
@@ -351,10 +337,10 @@ ROUTES = (
     Route("POST", "/os-server-groups", _create_group, body=_group_body, errors=(403, 409)),
     Route("GET", _GROUP, _show_group),
     Route("DELETE", _GROUP, _delete_group, 204),
-    Route("GET", _QUOTA, _show_quotas),
-    Route("PUT", _QUOTA, _set_quotas, body=_quota_body),
-    Route("DELETE", _QUOTA, _reset_quotas, 202),
+    Route("GET", _QUOTA, _show_quotas, query=_USER),
+    Route("PUT", _QUOTA, _set_quotas, body=_quota_body, query=_USER),
+    Route("DELETE", _QUOTA, _reset_quotas, 202, query=_USER),
     Route("GET", f"{_QUOTA}/defaults", _default_quotas),
-    Route("GET", f"{_QUOTA}/detail", _detailed_quotas),
-    Route("GET", "/limits", _limits, errors=(403,)),
+    Route("GET", f"{_QUOTA}/detail", _detailed_quotas, query=_USER),
+    Route("GET", "/limits", _limits, query=strict_since(75, "tenant_id"), errors=(403,)),
 )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from nova_fakes.api.compute import interfaces
+from nova_fakes.api.compute import interfaces, security_groups
 from nova_fakes.api.compute.records import Flavor, Server, host_id, isotime
 from nova_fakes.api.compute.routing import Request
 
 if TYPE_CHECKING:
     from nova_fakes.api.compute.service import ComputeService
 
-__all__ = ["addresses", "basic", "changed", "detailed", "flavor_inside", "rebuilt", "status"]
+__all__ = ["addresses", "basic", "changed", "detailed", "flavor_inside", "listed", "rebuilt", "status"]
 
 _STATUS = {
     "active": "ACTIVE",
@@ -46,12 +47,21 @@ def basic(request: Request, server: Server) -> dict[str, Any]:
     return {"id": server.id, "name": server.name, "links": request.links(f"servers/{server.id}")}
 
 
-def detailed(request: Request, server: Server, *, one: bool = True) -> dict[str, Any]:
-    """Return everything about a server that this caller may see; `one` tells whether it is shown alone."""
+def detailed(request: Request, server: Server) -> dict[str, Any]:
+    """Return everything about a server that this caller may see."""
     shown = _core(request, server, extended=True)
-    if one and request.since(71):
+    if request.since(71):
         shown["server_groups"] = [server.group_id] if server.group_id else []
-    _add_extensions(request, server, shown)
+    _add_extensions(request, server, shown, security_groups.names(request.service, request.token, [server]))
+    return shown
+
+
+def listed(request: Request, servers: Sequence[Server]) -> list[dict[str, Any]]:
+    """Return everything about several servers that a list of them shows."""
+    shown = [_core(request, one, extended=True) for one in servers]
+    groups = security_groups.names(request.service, request.token, servers)
+    for one, row in zip(servers, shown, strict=True):
+        _add_extensions(request, one, row, groups)
     return shown
 
 
@@ -131,15 +141,17 @@ def _core(request: Request, server: Server, *, key: bool = True, extended: bool 
     return shown
 
 
-def _add_extensions(request: Request, server: Server, shown: dict[str, Any]) -> None:
-    """Add what once were extensions."""
+def _add_extensions(
+    request: Request, server: Server, shown: dict[str, Any], groups: Mapping[str, Sequence[str]]
+) -> None:
+    """Add what once were extensions; `groups` holds the names of security groups by server."""
     service = request.service
     shown["OS-EXT-AZ:availability_zone"] = server.zone or ""
     shown["config_drive"] = "True" if server.config_drive else ""
     shown["OS-SRV-USG:launched_at"] = _usage_time(server.launched_at)
     shown["OS-SRV-USG:terminated_at"] = _usage_time(server.terminated_at)
-    if server.interfaces:
-        shown["security_groups"] = [{"name": name} for name in server.security_groups or ["default"]]
+    if server.id in groups:
+        shown["security_groups"] = [{"name": name} for name in groups[server.id]]
     if request.token.is_admin:
         _add_attributes(request, server, shown)
         if request.since(16):

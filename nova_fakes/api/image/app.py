@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +12,13 @@ from nova_fakes.api.image.attributes import patch_operations
 from nova_fakes.api.image.description import describe
 from nova_fakes.api.image.errors import render_error
 from nova_fakes.api.image.imports import import_image, methods
+from nova_fakes.api.image.metadefs import add_metadefs
 from nova_fakes.api.image.query import Query
 from nova_fakes.api.image.schemas import SCHEMAS, schema
 from nova_fakes.api.image.service import ImageService
 from nova_fakes.api.image.task_routes import add_tasks
 from nova_fakes.api.openapi import PATH, publish
-from nova_fakes.api.wsgi import application, base_url, json_object, next_link, reply
+from nova_fakes.api.wsgi import application, base_url, json_object, json_value, next_link, reply
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["create_app"]
@@ -44,6 +44,7 @@ def create_app(service: ImageService, tokens: TokenValidator) -> flask.Flask:
     _add_tags(app, service)
     _add_members(app, service)
     add_tasks(app, service)
+    add_metadefs(app, service.metadefs)
     publish(app, "image", "v2.9", describe)
     return app
 
@@ -134,7 +135,7 @@ def _add_images(app: flask.Flask, service: ImageService) -> None:
         media_type = flask.request.mimetype
         data = flask.request.get_data()
         try:
-            body = json.loads(data) if data else None
+            body = json_value(data) if data else None
         except ValueError as error:
             raise ApiError(400, f"Malformed JSON in request body: {error}.") from None
         return reply(service.update(token, image_id, patch_operations(body, media_type)).show())

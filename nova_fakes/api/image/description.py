@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nova_fakes.api.image.metadefs.schemas import PUBLISHED
 from nova_fakes.api.image.schemas import schema
 from nova_fakes.api.openapi import Operation
 
@@ -107,7 +108,23 @@ def describe(method: str, path: str) -> Operation:
         ("PUT", f"{_ONE}/members/<member_id>"): _ANSWER,
         ("POST", "/v2/tasks"): _TASK,
     }
-    return Operation(statuses, body=bodies.get(place))
+    return Operation(statuses, body=bodies.get(place) or _metadef(method, path))
+
+
+def _metadef(method: str, path: str) -> Any:
+    """Return the schema of the body of a request for a definition of metadata; None without one."""
+    part = path.removesuffix("/<key>").rpartition("/")[2]
+    kinds = {
+        "namespaces": "namespace", "<name>": "namespace", "objects": "object", "properties": "property",
+        "resource_types": "resource_type",
+    }  # fmt: skip
+    if "/metadefs/" not in path or method not in ("POST", "PUT"):
+        return None
+    if part == "tags":
+        tag = {"type": "object", **PUBLISHED["tag"]}
+        return tag if method == "PUT" else {"type": "object", "properties": {"tags": {"type": "array", "items": tag}}}
+    written = {name: one for name, one in PUBLISHED[kinds[part]]["properties"].items() if not one.get("readOnly")}
+    return {"type": "object", **PUBLISHED[kinds[part]], "properties": written}
 
 
 def _image() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.image.attributes import TAGS_LIMIT, check_formats, check_size, remove, set_attribute
+from nova_fakes.api.image.metadefs.catalog import Metadefs
 from nova_fakes.api.image.query import Query
 from nova_fakes.api.image.record import Image, Member
 from nova_fakes.api.image.stores import Stores
@@ -43,6 +44,7 @@ class ImageService:
         self._clock = clock
         self.stores = Stores(Path(directory), size_limit_bytes, stores)
         self.tasks = Tasks(clock)
+        self.metadefs = Metadefs(clock)
         self._content = self.stores.content(self.stores.default)
         self._lock = threading.RLock()
         self._images: dict[str, Image] = {}
@@ -383,20 +385,18 @@ class ImageService:
                 "sequence": self._sequence,
                 "images": [image.dump() for image in self._images.values()],
                 "tasks": self.tasks.dump(),
+                "metadefs": self.metadefs.dump(),
             }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Replace all descriptions by what `dump` returned; uploads that were under way have failed.
-
-        Raises:
-            ApiError: 500, it is no such thing.
-        """
+        """Replace all descriptions by what `dump` returned; ApiError 500, it is none. Uploads under way have failed."""
         if state.get("version") != 1:
             raise ApiError(500, f"image state of version {state.get('version')!r} cannot be loaded; 1 is needed")
         with self._lock:
             self._sequence = state["sequence"]
             self._images = {}
             self.tasks.load(state.get("tasks", ()))
+            self.metadefs.load(state.get("metadefs", {}))
             for values in state["images"]:
                 image = Image.load(values)
                 if image.status in ("saving", "uploading", "importing"):

@@ -6,18 +6,19 @@ from ipaddress import ip_network
 
 from nova_fakes.api.network import values
 from nova_fakes.api.network.caller import Caller
-from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.refusals import bad_request, conflict
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
+from nova_fakes.api.network.shareable import Shareable
 from nova_fakes.api.network.table import Record, Table
 
 __all__ = ["AddressScopes"]
 
 
-class AddressScopes(Collection):
+class AddressScopes(Shareable):
     """Address scopes, and what subnet pools may be in them."""
 
     kind = "AddressScope"
+    object_type = "address_scope"
     schema = Schema(
         "address_scope",
         {
@@ -34,9 +35,9 @@ class AddressScopes(Collection):
         """The address scopes."""
         return self.state.address_scopes
 
-    def visible(self, caller: Caller, record: Record) -> bool:
-        """Whether the scope is the caller's, or shared."""
-        return caller.owns(record["project_id"]) or record["shared"]
+    def users(self, record: Record) -> set[str]:
+        """Return the projects that have subnet pools in a scope."""
+        return {one["project_id"] for one in self.state.subnetpools if one["address_scope_id"] == record["id"]}
 
     def admit(self, caller: Caller, scope_id: str, pool_id: str | None, prefixes: list[str]) -> None:
         """Refuse to put a subnet pool into a scope where it does not fit.
@@ -71,15 +72,8 @@ class AddressScopes(Collection):
                 "Failed to associate address scope: subnetpools within an address scope must have unique prefixes.",
             )
 
-    def view(self, caller: Caller, record: Record) -> Record:
-        """Return a scope as the API shows it."""
-        return {name: value for name, value in record.items() if name not in ("revision_number", "updated_at")}
-
     def _create(self, caller: Caller, values: Record) -> Record:
-        made = self._record(values)
-        for name in ("tags", "created_at"):
-            del made[name]
-        return self.table.insert(made)
+        return self._insert(self._record(values))
 
     def _update(self, caller: Caller, old: Record, values: Record) -> Record:
         if old["shared"] and values.get("shared") is False:
@@ -87,7 +81,7 @@ class AddressScopes(Collection):
                 f"Unable to update address scope {old['id']} : Shared address scope can't be unshared.",
                 "AddressScopeUpdateError",
             )
-        return self.state.update(self.table, old["id"], values)
+        return self._change(old, values)
 
     def _delete(self, caller: Caller, record: Record) -> None:
         if any(one["address_scope_id"] == record["id"] for one in self.state.subnetpools):
@@ -96,4 +90,4 @@ class AddressScopes(Collection):
                 f"Unable to complete operation on address scope {record['id']}. There are one or more subnet pools in "
                 f"use on the address scope.",
             )
-        self.table.delete(record["id"])
+        self._remove(record)

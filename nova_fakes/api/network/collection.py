@@ -16,7 +16,7 @@ from nova_fakes.api.network.state import State
 from nova_fakes.api.network.table import Record, Table
 from nova_fakes.exceptions import ApiError
 
-__all__ = ["Collection"]
+__all__ = ["Collection", "Matcher"]
 
 Matcher = Callable[[Record, Sequence[str]], bool]
 
@@ -230,13 +230,14 @@ class Collection(ABC):
         return str(uuid.uuid4())
 
     def _record(self, wanted: Mapping[str, Any], **more: Any) -> Record:
-        """Return a new record of `wanted`, with what every record has."""
-        now = self.state.stamp()
+        """Return a new record of `wanted`, with what every record of its kind has."""
         project = wanted["project_id"]
+        record = {"id": self._new_id(), **wanted, "tenant_id": project}
+        if not self.schema.standard:
+            return {**record, **more}
+        now = self.state.stamp()
         return {
-            "id": self._new_id(),
-            **wanted,
-            "tenant_id": project,
+            **record,
             "tags": [],
             "created_at": now,
             "updated_at": now,

@@ -81,7 +81,7 @@ class FloatingIPs(Collection):
             "qos_network_policy_id": network.get("qos_policy_id"),
             "port_details": details,
             "port_forwardings": [
-                {name: one[name] for name in shown}
+                {name: one[name] for name in shown if one[name] is not None}
                 for one in self.state.port_forwardings.find("floatingip_id", record["id"])
             ],
         }
@@ -95,7 +95,9 @@ class FloatingIPs(Collection):
     def _create(self, caller: Caller, values: Record) -> Record:
         network = self.state.networks.get(values["floating_network_id"])
         if network is None or not (
-            caller.owns(network["project_id"]) or network["shared"] or network["router:external"]
+            caller.owns(network["project_id"])
+            or self.state.is_shared(caller.project_id, network)
+            or self.state.leads_outside(caller.project_id, network)
         ):
             raise not_found("NetworkNotFound", f"Network {values['floating_network_id']} could not be found.")
         if not network["router:external"]:

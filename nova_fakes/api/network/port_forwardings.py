@@ -1,8 +1,8 @@
-"""Port forwardings: single ports of a floating IP, each lent to a port of a fixed IP. Records; nothing is forwarded."""
+"""Port forwardings: ports of a floating IP that are lent to ports of fixed IPs. Records; nothing is forwarded."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from nova_fakes.api.network import values
 from nova_fakes.api.network.caller import ADMIN, Caller
@@ -10,17 +10,48 @@ from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.floating_ips import FloatingIPs
 from nova_fakes.api.network.nested import Nested
 from nova_fakes.api.network.ports import Ports
-from nova_fakes.api.network.refusals import bad_resource, conflict, not_found
+from nova_fakes.api.network.refusals import bad_request, bad_resource, conflict, not_found
 from nova_fakes.api.network.routers import Routers
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
+from nova_fakes.api.network.security_groups import PROTOCOLS
 from nova_fakes.api.network.table import Record, Table
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["PortForwardings"]
 
-_PORT = values.integer(1, 65535)
-_OUTSIDE = ("floatingip_id", "external_port", "protocol")
-_INSIDE = ("internal_port_id", "internal_ip_address", "internal_port", "protocol")
+_HIGHEST: Final = 65535
+_PORT = values.integer(1, _HIGHEST)
+_SIDES: Final = ("internal", "external")
+_OUTSIDE = ("floatingip_id", "protocol")
+_INSIDE = ("internal_port_id", "internal_ip_address", "protocol")
+
+
+def _protocol(value: Any) -> str:
+    word = str(value).lower()
+    if word not in PROTOCOLS:
+        raise ValueError(f"'{value}' is not in {list(PROTOCOLS)}")
+    return word
+
+
+def _range(value: Any) -> str | None:
+    """Accept a port, or two with a colon between them, the lower first; return two."""
+    if value is None:
+        return None
+    first, _, last = str(value).partition(":")
+    low, high = (_PORT(text) for text in (first, last if ":" in str(value) else first))
+    if low > high:
+        raise ValueError("First port in a port range must be lower than the second port")
+    return f"{low}:{high}"
+
+
+def _span(record: Record, side: str) -> tuple[int, int]:
+    """Return the first and the last port of a side; those of an older state have one port and no range."""
+    text = record.get(f"{side}_port_range") or "{0}:{0}".format(record[f"{side}_port"])
+    low, high = (int(number) for number in text.split(":"))
+    return low, high
+
+
+_RANGE = values.Described(_range, {"type": "string", "pattern": "^[0-9]+(:[0-9]+)?$", "nullable": True})
 
 
 class PortForwardings(Nested):
@@ -42,9 +73,11 @@ class PortForwardings(Nested):
             "floatingip_id": Attribute(values.string(), default=REQUIRED, put=False),
             "internal_port_id": Attribute(values.uuid_string, default=REQUIRED),
             "internal_ip_address": Attribute(values.optional(values.address), default=None),
-            "internal_port": Attribute(_PORT, default=REQUIRED),
-            "external_port": Attribute(_PORT, default=REQUIRED),
-            "protocol": Attribute(values.one_of(("tcp", "udp")), default=REQUIRED),
+            "internal_port": Attribute(values.optional(_PORT), default=None),
+            "internal_port_range": Attribute(_RANGE, default=None, filters=False),
+            "external_port": Attribute(values.optional(_PORT), default=None),
+            "external_port_range": Attribute(_RANGE, default=None),
+            "protocol": Attribute(values.Described(_protocol, {"enum": list(PROTOCOLS)}), default=REQUIRED),
         },
         standard=False,
     )
@@ -74,7 +107,10 @@ class PortForwardings(Nested):
 
     def view(self, caller: Caller, record: Record) -> Record:
         """Return a port forwarding without what its path says."""
-        return {name: value for name, value in record.items() if name != "floatingip_id"}
+        shown = {name: value for name, value in record.items() if name != "floatingip_id"}
+        for side in _SIDES:
+            shown[f"{side}_port_range"] = "{}:{}".format(*_span(record, side))
+        return shown
 
     def missing(self, record_id: str) -> ApiError:
         """Return the error of an id that names none."""
@@ -88,7 +124,7 @@ class PortForwardings(Nested):
         del values["project_id"]
         self.authorize(caller, "update", values)
         floating = self._floating_ips.table[values["floatingip_id"]]
-        made = {"id": self._new_id(), **values}
+        made = {"id": self._new_id(), **values, **_sides(values)}
         if floating["port_id"]:
             raise conflict(
                 "FloatingIPPortAlreadyAssociated",
@@ -100,7 +136,7 @@ class PortForwardings(Nested):
         return self.table.insert(made)
 
     def _update(self, caller: Caller, old: Record, values: Record) -> Record:
-        new = {**old, **values}
+        new = {**old, **values, **_sides({**_sides(old), **_sides_named(values)})}
         if values.get("internal_port_id", old["internal_port_id"]) != old["internal_port_id"]:
             new["internal_ip_address"] = values.get("internal_ip_address")
         self._place(caller, self._floating_ips.table[old["floatingip_id"]], new)
@@ -154,13 +190,13 @@ class PortForwardings(Nested):
         for other in self.table:
             if other["id"] == wanted["id"]:
                 continue
-            for side, names in (("external_port", _OUTSIDE), ("internal_port", _INSIDE)):
-                if all(other[name] == wanted[name] for name in names):
-                    port = f"{wanted[side]}:{wanted[side]}"
+            for side, names in (("internal", _INSIDE), ("external", _OUTSIDE)):
+                (low, high), (first, last) = _span(other, side), _span(wanted, side)
+                if low <= last and first <= high and all(other[name] == wanted[name] for name in names):
                     raise bad_resource(
                         "port_forwarding",
-                        f"There is a port collision with the {side}_range. The following ranges collides: {port} and "
-                        f"{port}",
+                        f"There is a port collision with the {side}_port_range. The following ranges collide: "
+                        f"{low}:{high} and {first}:{last}",
                     )
 
     def _port_readdressed(self, port: Record) -> None:
@@ -172,3 +208,36 @@ class PortForwardings(Nested):
     def _port_deleted(self, port: Record) -> None:
         for one in self.table.find("internal_port_id", port["id"]):
             self._delete(ADMIN, one)
+
+
+def _sides_named(values: Record) -> Record:
+    """Return what a request says of ports; a single port takes the place of the range that was, and the reverse."""
+    named: Record = {}
+    for side in _SIDES:
+        port, span = values.get(f"{side}_port"), values.get(f"{side}_port_range")
+        if port is not None or span is not None:
+            named |= {f"{side}_port": port, f"{side}_port_range": span}
+    return named
+
+
+def _sides(values: Record) -> Record:
+    """Return the ports of both sides, each as a range, and as a port where it is one; ApiError 400."""
+    for side in _SIDES:
+        if values[f"{side}_port"] is None and not values.get(f"{side}_port_range"):
+            raise bad_request(f"Failed to parse request. Required attribute '{side}_port' not specified")
+    spans = {side: _span(values, side) for side in _SIDES}
+    (low, high), (first, last) = spans.values()
+    if low != high and high - low != last - first:
+        raise bad_resource(
+            "port_forwarding",
+            "Invalid ranges of internal and/or external ports. The relation between internal and external ports must "
+            "be N-N or 1-N",
+        )
+    return {
+        name: value
+        for side, (start, end) in spans.items()
+        for name, value in (
+            (f"{side}_port", start if start == end else None),
+            (f"{side}_port_range", f"{start}:{end}"),
+        )
+    }

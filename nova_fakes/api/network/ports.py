@@ -325,7 +325,9 @@ class Ports(Collection):
     def _network(self, caller: Caller, network_id: str) -> Record:
         network = self.state.networks.get(network_id)
         shared = network is not None and self.state.is_shared(caller.project_id, network)
-        if network is None or not (caller.owns(network["project_id"]) or shared or network["router:external"]):
+        if network is None or not (
+            caller.owns(network["project_id"]) or shared or self.state.leads_outside(caller.project_id, network)
+        ):
             raise not_found("NetworkNotFound", f"Network {network_id} could not be found.")
         if not (caller.owns(network["project_id"]) or shared):
             raise not_found("HTTPNotFound", "The resource could not be found.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nova_fakes.api.network import values
 from nova_fakes.api.network.caller import Caller
-from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.refusals import conflict, forbidden, not_found, refuse
 from nova_fakes.api.network.schema import Attribute, Schema
+from nova_fakes.api.network.shareable import Shareable
 from nova_fakes.api.network.table import Record, Table
 from nova_fakes.exceptions import ApiError
 
@@ -20,10 +22,11 @@ def manages(caller: Caller, project_id: str) -> bool:
     return caller.is_privileged or ("manager" in caller.roles and caller.owns(project_id))
 
 
-class QosPolicies(Collection):
+class QosPolicies(Shareable):
     """Policies, of which a project may have one that its new networks get by default."""
 
     kind = "QosPolicy"
+    object_type = "qos_policy"
     schema = Schema(
         "policy",
         {
@@ -49,13 +52,14 @@ class QosPolicies(Collection):
         """The policies."""
         return self.state.qos_policies
 
-    def visible(self, caller: Caller, record: Record) -> bool:
-        """Whether the policy is the caller's, or shared."""
-        return caller.owns(record["project_id"]) or record["shared"]
-
     def view(self, caller: Caller, record: Record) -> Record:
         """Return a policy with its rules."""
-        return {**record, "rules": [dict(rule) for rule in self.state.qos_rules.find("qos_policy_id", record["id"])]}
+        rules = [dict(rule) for rule in self.state.qos_rules.find("qos_policy_id", record["id"])]
+        return {**super().view(caller, record), "rules": rules}
+
+    def users(self, record: Record) -> set[str]:
+        """Return the projects with networks, ports or floating IPs that have a policy."""
+        return {user["project_id"] for _, user in self._bound(record["id"])}
 
     def missing(self, record_id: str) -> ApiError:
         """Return the error of an id that names none."""
@@ -92,20 +96,25 @@ class QosPolicies(Collection):
         if not manages(caller, values["project_id"]):
             raise forbidden("create_policy")
         self._check_default(values["project_id"], None, values["is_default"])
-        return self.table.insert(self._record(values))
+        return self._insert(self._record(values))
 
     def _update(self, caller: Caller, old: Record, values: Record) -> Record:
         self._check_default(old["project_id"], old["id"], values.get("is_default", False))
-        return self.state.update(self.table, old["id"], values)
+        return self._change(old, values)
 
     def _delete(self, caller: Caller, record: Record) -> None:
-        for plural, kind in _USERS.items():
-            users: Table = getattr(self.state, plural)
-            for user in users.find("qos_policy_id", record["id"]):
-                raise conflict("QosPolicyInUse", f"QoS Policy {record['id']} is used by {kind} {user['id']}.")
+        for kind, user in self._bound(record["id"]):
+            raise conflict("QosPolicyInUse", f"QoS Policy {record['id']} is used by {kind} {user['id']}.")
         for rule in self.state.qos_rules.find("qos_policy_id", record["id"]):
             self.state.qos_rules.delete(rule["id"])
-        self.table.delete(record["id"])
+        self._remove(record)
+
+    def _bound(self, policy_id: str) -> Iterator[tuple[str, Record]]:
+        """Yield what has a policy, each with the name of its kind."""
+        for plural, kind in _USERS.items():
+            users: Table = getattr(self.state, plural)
+            for user in users.find("qos_policy_id", policy_id):
+                yield kind, user
 
     def _check_default(self, project_id: str, policy_id: str | None, wanted: bool) -> None:
         if wanted and self.default(project_id) not in (None, policy_id):

@@ -61,7 +61,7 @@ class Query:
             cls._order(args, schema),
             cls._number(args),
             next(iter(args.get("marker", ())), None),
-            bool(args.get("page_reverse")) and boolean(args["page_reverse"][0]),
+            next(iter(args.get("page_reverse", ())), "").lower() == "true",
         )
 
     @staticmethod

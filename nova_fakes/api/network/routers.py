@@ -209,7 +209,9 @@ class Routers(Collection):
     def _gateway_port(self, caller: Caller, router: Record, wanted: Record) -> Record:
         network = self.state.networks.get(wanted["network_id"])
         if network is None or not (
-            caller.owns(network["project_id"]) or network["router:external"] or network["shared"]
+            caller.owns(network["project_id"])
+            or self.state.leads_outside(caller.project_id, network)
+            or self.state.is_shared(caller.project_id, network)
         ):
             raise not_found("NetworkNotFound", f"Network {wanted['network_id']} could not be found.")
         if not network["router:external"]:

@@ -76,6 +76,7 @@ class Schema:
 
     def __init__(self, name: str, attributes: Mapping[str, Attribute], *, standard: bool = True) -> None:
         self.name = name
+        self.standard = standard
         self.attributes: dict[str, Attribute] = {**_OWNER, **(_STANDARD if standard else {}), **attributes}
         self.hidden = frozenset(key for key, attribute in self.attributes.items() if attribute.hidden)
 

@@ -11,6 +11,7 @@ from nova_fakes.api.network.caller import Caller
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.refusals import bad_request, conflict, not_found
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
+from nova_fakes.api.network.shareable import Shareable
 from nova_fakes.api.network.state import State
 from nova_fakes.api.network.table import Record, Table
 from nova_fakes.exceptions import ApiError
@@ -101,10 +102,11 @@ def _prefix(value: Any) -> str | None:
         raise bad_request(f"Invalid CIDR {value} given as IP prefix.", "InvalidCIDR") from None
 
 
-class SecurityGroups(Collection):
+class SecurityGroups(Shareable):
     """Security groups; every project has one named "default", made when it is first needed."""
 
     kind = "SecurityGroup"
+    object_type = "security_group"
     schema = Schema(
         "security_group",
         {
@@ -125,7 +127,7 @@ class SecurityGroups(Collection):
         for group in self.table.find("project_id", project_id):
             if group["name"] == DEFAULT:
                 return group
-        group = self._insert(
+        group = self._begin(
             {"project_id": project_id, "name": DEFAULT, "description": "Default security group", "stateful": True}
         )
         for ethertype in ("IPv4", "IPv6"):
@@ -153,7 +155,11 @@ class SecurityGroups(Collection):
     def view(self, caller: Caller, record: Record) -> Record:
         """Return a group with its rules."""
         rules = self.state.security_group_rules.find("security_group_id", record["id"])
-        return {**record, "security_group_rules": rules}
+        return {**super().view(caller, record), "security_group_rules": rules}
+
+    def users(self, record: Record) -> set[str]:
+        """Return the projects whose ports are in a group."""
+        return {port["project_id"] for port in self.state.ports.find("security_groups", record["id"])}
 
     def _before_list(self, caller: Caller) -> None:
         if caller.project_id is not None:
@@ -165,10 +171,10 @@ class SecurityGroups(Collection):
             raise conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
         self.default(values["project_id"])
         self._enforce_quota(values["project_id"])
-        return self._insert(values)
+        return self._begin(values)
 
-    def _insert(self, values: Record) -> Record:
-        group = self.table.insert(self._record(values, shared=False))
+    def _begin(self, values: Record) -> Record:
+        group = self._insert(self._record(values, shared=False))
         for ethertype in ("IPv4", "IPv6"):
             self._add_rule(group, "egress", ethertype)
         return group
@@ -207,7 +213,7 @@ class SecurityGroups(Collection):
         for rule in rules.find("security_group_id", record["id"]) + rules.find("remote_group_id", record["id"]):
             if rule["id"] in rules:
                 rules.delete(rule["id"])
-        self.table.delete(record["id"])
+        self._remove(record)
 
 
 class SecurityGroupRules(Collection):

@@ -81,7 +81,9 @@ class NetworkService:
         self.subnetpools = SubnetPools(self._state, self.address_scopes)
         self.subnets = Subnets(self._state, self.ports, self.subnetpools)
         self.trunks = Trunks(self._state, self.ports)
-        self.rbac_policies = RbacPolicies(self._state)
+        self.rbac_policies = RbacPolicies(
+            self._state, (self.networks, self.security_groups, policies, self.address_scopes, self.subnetpools)
+        )
         self.routers = Routers(self._state, self.ports, self.subnets)
         self.floatingips = FloatingIPs(self._state, self.ports, self.routers, policies)
         self.port_forwardings = PortForwardings(self.floatingips, self.ports, self.routers)

@@ -158,19 +158,32 @@ class State:
         return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def update(self, table: Table, record_id: str, changes: Mapping[str, Any]) -> Record:
-        """Change a record, with a new revision and time; nothing if `changes` are none."""
+        """Change a record, with a new revision and time if it has them; nothing if `changes` are none."""
         old = table[record_id]
         if all(name in old and old[name] == value for name, value in changes.items()):
             return old
+        if "revision_number" not in old:
+            return table.update(record_id, changes)
         revision = {"revision_number": old["revision_number"] + 1, "updated_at": self.stamp()}
         return table.update(record_id, {**changes, **revision})
 
-    def is_shared(self, project_id: str | None, network: Mapping[str, Any]) -> bool:
-        """Tell whether a network is shared with a project: with all, or by a policy with this one."""
-        return network["shared"] or any(
+    def is_shared(self, project_id: str | None, record: Mapping[str, Any]) -> bool:
+        """Tell whether a resource is shared with a project: with all, or by a policy with this one."""
+        return record["shared"] or any(
             one["action"] == "access_as_shared" and one["target_tenant"] in ("*", project_id)
-            for one in self.rbac_policys.find("object_id", network["id"])
+            for one in self.rbac_policys.find("object_id", record["id"])
         )
+
+    def leads_outside(self, project_id: str | None, network: Mapping[str, Any]) -> bool:
+        """Tell whether a network is external, and for this project; those of an older state are for all."""
+        if not network["router:external"]:
+            return False
+        targets = {
+            one["target_tenant"]
+            for one in self.rbac_policys.find("object_id", network["id"])
+            if one["action"] == "access_as_external"
+        }
+        return not targets or not targets.isdisjoint(("*", project_id))
 
     def quota(self, project_id: str, resource: str) -> int:
         """Return a project's limit of a resource; -1 is none."""

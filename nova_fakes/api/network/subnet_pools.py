@@ -9,9 +9,9 @@ from typing import Any, Final
 from nova_fakes.api.network import values
 from nova_fakes.api.network.address_scopes import AddressScopes
 from nova_fakes.api.network.caller import Caller
-from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.refusals import bad_request, conflict, invalid_input
 from nova_fakes.api.network.schema import REQUIRED, Attribute, Schema
+from nova_fakes.api.network.shareable import Shareable
 from nova_fakes.api.network.state import State
 from nova_fakes.api.network.table import Record, Table
 
@@ -32,10 +32,11 @@ def _prefixes(value: Any) -> list[str]:
     return [str(net) for net in collapse_addresses(nets)]  # type: ignore[type-var]
 
 
-class SubnetPools(Collection):
+class SubnetPools(Shareable):
     """Subnet pools, and the subnets that are cut out of them."""
 
     kind = "SubnetPool"
+    object_type = "subnetpool"
     schema = Schema(
         "subnetpool",
         {
@@ -61,9 +62,18 @@ class SubnetPools(Collection):
         """The subnet pools."""
         return self.state.subnetpools
 
-    def visible(self, caller: Caller, record: Record) -> bool:
-        """Whether the pool is the caller's, or shared."""
-        return caller.owns(record["project_id"]) or record["shared"]
+    def users(self, record: Record) -> set[str]:
+        """Return the projects that have subnets of a pool."""
+        return {one["project_id"] for one in self.state.subnets if one["subnetpool_id"] == record["id"]}
+
+    def check_target(self, record: Record, action: str, target: str) -> None:
+        """Refuse to share a pool with projects that its address scope is not shared with; ApiError 400."""
+        scope_id = record["address_scope_id"]
+        if scope_id is not None and self._scopes.targets(scope_id, action).isdisjoint(("*", target)):
+            raise invalid_input(
+                f"Failed to create RBAC policy on object {record['id']} because target project doesn't have access to "
+                f"associated address scope"
+            )
 
     def default(self, version: int) -> Record | None:
         """Return the pool for those who name none, if there is one."""
@@ -139,7 +149,7 @@ class SubnetPools(Collection):
             self._scopes.admit(caller, values["address_scope_id"], None, values["prefixes"])
         if values["is_default"]:
             self._check_default(version)
-        return self.table.insert(self._record(values, ip_version=version))
+        return self._insert(self._record(values, ip_version=version))
 
     def _update(self, caller: Caller, old: Record, values: Record) -> Record:
         new = {**old, **values}
@@ -157,14 +167,14 @@ class SubnetPools(Collection):
                 )
         if new["address_scope_id"] is not None and {"address_scope_id", "prefixes"} & values.keys():
             self._scopes.admit(caller, new["address_scope_id"], old["id"], new["prefixes"])
-        return self.state.update(self.table, old["id"], values)
+        return self._change(old, values)
 
     def _delete(self, caller: Caller, record: Record) -> None:
         if any(one["subnetpool_id"] == record["id"] for one in self.state.subnets):
             raise bad_request(
                 "Unable to delete subnet pool: Subnet pool has existing allocations.", "SubnetPoolDeleteError"
             )
-        self.table.delete(record["id"])
+        self._remove(record)
 
     @staticmethod
     def _check(pool: Record, version: int) -> None:

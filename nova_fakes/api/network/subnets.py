@@ -78,7 +78,7 @@ class Subnets(Collection):
             caller.owns(record["project_id"])
             or caller.owns(network["project_id"])
             or self.state.is_shared(caller.project_id, network)
-            or network["router:external"]
+            or self.state.leads_outside(caller.project_id, network)
         )
 
     def authorize(self, caller: Caller, action: str, record: Record) -> None:
@@ -115,7 +115,7 @@ class Subnets(Collection):
         if network is None or not (
             caller.owns(network["project_id"])
             or self.state.is_shared(caller.project_id, network)
-            or network["router:external"]
+            or self.state.leads_outside(caller.project_id, network)
         ):
             raise not_found("NetworkNotFound", f"Network {values['network_id']} could not be found.")
         if not caller.owns(network["project_id"]):

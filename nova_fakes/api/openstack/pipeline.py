@@ -64,7 +64,7 @@ class FakeRateLimiter:
 
 @dataclass(frozen=True)
 class Limit:
-    """So many requests of one kind in so much time: those with this method, on paths that this pattern matches."""
+    """So many requests in so much time of those with this method whose path and query this pattern matches."""
 
     verb: str
     pattern: str
@@ -76,6 +76,7 @@ LIMITS = (
     Limit("POST", ".*", 10, 60.0),
     Limit("POST", "^/servers", 50, 86400.0),
     Limit("PUT", ".*", 10, 60.0),
+    Limit("GET", ".*changes-since.*", 3, 60.0),
     Limit("DELETE", ".*", 100, 60.0),
 )
 
@@ -100,7 +101,8 @@ class RateLimitingMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Hand a request on, or refuse it (PEP 3333)."""
         context = environ.get(CONTEXT_KEY)
-        delay_s = self.delay_s(environ["REQUEST_METHOD"], environ["PATH_INFO"], getattr(context, "user_id", None))
+        asked = f"{environ['PATH_INFO']}?{environ.get('QUERY_STRING', '')}"
+        delay_s = self.delay_s(environ["REQUEST_METHOD"], asked, getattr(context, "user_id", None))
         if delay_s is None:
             return self.application(environ, start_response)
         seconds = str(int(delay_s) + 1)
@@ -108,7 +110,7 @@ class RateLimitingMiddleware:
         return _answer(start_response, "413 Request Entity Too Large", {"Retry-After": seconds}, fault)
 
     def delay_s(self, verb: str, path: str, user_id: str | None) -> float | None:
-        """Count a request, and return None; or how many seconds it comes too early, if it does."""
+        """Count a request, its path with the query, and return None; or how many seconds it comes too early."""
         now = self._clock.now()
         matching = [one for one in self._limits if one.verb == verb and re.match(one.pattern, path)]
         recent = {one: [at for at in self._asked.get((user_id, one), []) if at > now - one.unit_s] for one in matching}

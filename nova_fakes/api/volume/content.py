@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.records import Attachment, Backup, Snapshot, Volume, VolumeType
 from nova_fakes.exceptions import ApiError, NovaFakesError
+from nova_fakes.temporary import TemporaryDirectory
 from nova_fakes.volume.connections import Portal
 from nova_fakes.volume.errors import PoolFull
 from nova_fakes.volume.medium import CHUNK_BYTES
@@ -115,7 +115,7 @@ class Content:
         """
         if self.store is None or volume_id not in self.store.volumes:
             return
-        with tempfile.TemporaryDirectory(prefix="nova-fakes-image-") as directory:
+        with TemporaryDirectory.of_kind("images") as directory:
             path = Path(directory, "image")
             self.store.save_image(volume_id, path, image_format)
             with path.open("rb") as file:

@@ -21,10 +21,10 @@ from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
 from nova_fakes.virt.driver.translation import nova_error, translated
 from nova_fakes.virt.fleet import Fleet, current_fleet
 from nova_fakes.virt.guest import Guest, GuestSpec
-from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Event
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.records import failure_recorded
 from nova_fakes.virt.signatures import check_signatures
 from nova_fakes.virt.vif.base import VIF
 
@@ -65,6 +65,9 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
         "supports_image_type_aki": True,
     }
 
+    options: Any = CONF
+    """Of nova.conf; a driver may have some of its own."""
+
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi)
         for cls in type(self).__mro__:
@@ -78,8 +81,8 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
         self._unsubscribe = self.fleet.journal.subscribe(self._observe)
         self._image_api: Any = None
         self._hypervisor: Hypervisor
-        if self._owns_fleet or CONF.host in self.fleet.hosts:
-            self._bind(CONF.host)
+        if self._owns_fleet or self.options.host in self.fleet.hosts:
+            self._bind(self.options.host)
 
     @property
     def hypervisor(self) -> Hypervisor:
@@ -181,7 +184,7 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
             for nic in nics.values()
             if nic.info.get("active", True) is False and nic.info.get("vnic_type") != "remote-managed"
         ]
-        if not events or not CONF.vif_plugging_timeout:
+        if not events or not self.options.vif_plugging_timeout:
             return None
         return self._waiting(instance, events)
 
@@ -189,21 +192,20 @@ class HypervisorDriver(driver.ComputeDriver):  # type: ignore[misc]
     def _waiting(self, instance: Any, events: list[tuple[str, str]]) -> Iterator[None]:
         try:
             with self.virtapi.wait_for_instance_event(
-                instance, events, timeout=CONF.vif_plugging_timeout, error_callback=self._port_failed
+                instance, events, timeout=self.options.vif_plugging_timeout, error_callback=self._port_failed
             ):
                 yield
         except exception.InstanceEventTimeout:
             ports = ", ".join(port for _, port in events)
-            if CONF.vif_plugging_is_fatal:
+            if self.options.vif_plugging_is_fatal:
                 raise exception.VirtualInterfaceCreateException(
-                    f"ports {ports} did not come up within {CONF.vif_plugging_timeout} s"
+                    f"ports {ports} did not come up within {self.options.vif_plugging_timeout} s"
                 ) from None
             LOG.warning("Ports %s did not come up in time; instance %s goes on without", ports, instance.uuid)
 
-    @staticmethod
-    def _port_failed(event_name: str, instance: Any) -> None:
+    def _port_failed(self, event_name: str, instance: Any) -> None:
         LOG.error("The network service reports failure: %s for instance %s", event_name, instance.uuid)
-        if CONF.vif_plugging_is_fatal:
+        if self.options.vif_plugging_is_fatal:
             raise exception.VirtualInterfaceCreateException(f"the network service reports failure of {event_name}")
 
     def _images(self) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
-import nova.conf
 from nova import exception
 
 from nova_fakes import exceptions
@@ -20,12 +19,11 @@ from nova_fakes.virt.driver.translation import (
     plug_failure,
     translated,
 )
-from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.records import failure_recorded
 
 __all__ = ["DeviceMethods"]
 
-CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 
@@ -68,7 +66,7 @@ class DeviceMethods(HypervisorDriver):
         """Return how this host reaches volumes; always the same."""
         name = self._hypervisor.name
         return {
-            "ip": CONF.my_block_storage_ip,
+            "ip": self.options.my_block_storage_ip,
             "host": name,
             "initiator": f"iqn.2010-10.org.openstack:{uuid5(NAMESPACE_DNS, name).hex[:12]}",
             "multipath": False,
@@ -94,7 +92,7 @@ class DeviceMethods(HypervisorDriver):
         """
         with failure_recorded(self._hypervisor, instance.uuid, "attach_volume"):
             guest = self._hypervisor.guest(instance.uuid, "attach_volume.find")
-            limit = CONF.compute.max_disk_devices_to_attach
+            limit = self.options.compute.max_disk_devices_to_attach
             if limit >= 0 and len(local_disks(guest.spec)) + len(guest.volumes) >= limit:
                 raise exception.TooManyDiskDevices(maximum=limit)
         self._hypervisor.attach_volume(instance.uuid, Volume(mountpoint, connection_info, encryption or None))

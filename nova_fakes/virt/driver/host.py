@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import nova.conf
 import nova.virt.node
 import os_resource_classes as orc
 from nova import exception, objects
@@ -23,7 +23,6 @@ from nova_fakes.virt.inventory import Inventory, PciDevice
 
 __all__ = ["HostMethods"]
 
-CONF = nova.conf.CONF
 
 #: Of persistent memory's sizes, bytes.
 _PMEM_ALIGN = 2 * MIB
@@ -51,7 +50,7 @@ class HostMethods(HypervisorDriver):
         host.check("get_available_resource")
         inventory, used = host.inventory, host.capacity.node(nodename).used
         identities = {node: uuid for uuid, node in self.get_nodenames_by_uuid().items()}
-        topology = host_topology(inventory)
+        topology = host_topology(inventory, self.options)
         cpu_info = {
             "arch": inventory.architecture,
             "model": inventory.cpu_model,
@@ -83,11 +82,11 @@ class HostMethods(HypervisorDriver):
         host = self._hypervisor
         host.check("update_provider_tree")
         inventory = host.inventory
-        ratios = self._get_allocation_ratios(provider_tree.data(nodename).inventory)
+        ratios = self._ratios(provider_tree.data(nodename).inventory)
         totals = {
-            orc.VCPU: (inventory.vcpus, ratios[orc.VCPU], CONF.reserved_host_cpus),
-            orc.MEMORY_MB: (inventory.memory_mb, ratios[orc.MEMORY_MB], CONF.reserved_host_memory_mb),
-            orc.DISK_GB: (inventory.disk_gb, ratios[orc.DISK_GB], self._get_reserved_host_disk_gb_from_config()),
+            orc.VCPU: (inventory.vcpus, ratios[orc.VCPU], self.options.reserved_host_cpus),
+            orc.MEMORY_MB: (inventory.memory_mb, ratios[orc.MEMORY_MB], self.options.reserved_host_memory_mb),
+            orc.DISK_GB: (inventory.disk_gb, ratios[orc.DISK_GB], math.ceil(self.options.reserved_host_disk_mb / 1024)),
             orc.PCPU: (inventory.pcpus, 1.0, 0),
         }
         for resource_class, total in inventory.resources.items():
@@ -109,13 +108,23 @@ class HostMethods(HypervisorDriver):
             if provider.traits:
                 provider_tree.add_traits(name, *sorted(provider.traits))
 
+    def _ratios(self, known: Mapping[str, Any]) -> dict[str, float]:
+        """Return by how much each resource may be promised: what nova.conf says, else what is known of it already."""
+        ratios: dict[str, float] = {}
+        for name, resource in (("cpu", orc.VCPU), ("ram", orc.MEMORY_MB), ("disk", orc.DISK_GB)):
+            option = f"{name}_allocation_ratio"
+            first = getattr(self.options, f"initial_{option}")
+            before = known[resource]["allocation_ratio"] if resource in known else first
+            ratios[resource] = getattr(self.options, option) or before
+        return ratios
+
     def _host_traits(self) -> frozenset[str]:
         """Return the traits that follow from what the host is equipped with."""
         return host_traits(self._hypervisor.inventory)
 
     def get_host_ip_addr(self) -> str:
         """Return nova's address of this host."""
-        return cast(str, CONF.my_ip)
+        return cast(str, self.options.my_ip)
 
     @translated()
     def get_host_uptime(self) -> str:

@@ -6,19 +6,16 @@ import io
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import nova.conf
 from nova import exception
 from nova.compute import task_states
 
 from nova_fakes import exceptions
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.translation import translated
-from nova_fakes.virt.host import failure_recorded
+from nova_fakes.virt.records import failure_recorded
 from nova_fakes.virt.snapshot import DISK_FORMAT
 
 __all__ = ["ImageMethods"]
-
-CONF = nova.conf.CONF
 
 
 class ImageMethods(HypervisorDriver):
@@ -58,7 +55,7 @@ class ImageMethods(HypervisorDriver):
         """Drop images that no instance uses and nobody has used for a while."""
         host = self._hypervisor
         used = {instance.image_ref for instance in all_instances}
-        oldest_s = host.clock.now() - CONF.image_cache.remove_unused_original_minimum_age_seconds
+        oldest_s = host.clock.now() - self.options.image_cache.remove_unused_original_minimum_age_seconds
         cached = list(host.cached_images.items())
         host.drop_images([image for image, used_s in cached if image not in used and used_s <= oldest_s])
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import nova.conf
 from nova import exception
 from nova.compute import power_state
 from nova.objects import migrate_data as migrate_data_obj
@@ -24,7 +23,6 @@ from nova_fakes.virt.snapshot import DISK_FORMAT
 
 __all__ = ["LiveMigrationMethods"]
 
-CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 #: How often a live migration's progress is written to its Migration record, seconds.
@@ -64,8 +62,8 @@ class LiveMigrationMethods(HypervisorDriver):
         data.is_shared_block_storage = self.fleet.shared_storage
         # Not even Ceph shares it; and nova tells the destination of a failure only then.
         data.is_shared_instance_path = False
-        data.graphics_listen_addr_vnc = CONF.vnc.server_listen
-        data.graphics_listen_addr_spice = CONF.spice.server_listen
+        data.graphics_listen_addr_vnc = self.options.vnc.server_listen
+        data.graphics_listen_addr_spice = self.options.spice.server_listen
         data.serial_listen_addr = None
         # nova claims processors here for a guest that has some for itself only when both hosts say so.
         if getattr(instance, "numa_topology", None):
@@ -179,7 +177,7 @@ class LiveMigrationMethods(HypervisorDriver):
             instance.uuid,
             dest,
             block=block,
-            auto_converge=CONF.libvirt.live_migration_permit_auto_converge,
+            auto_converge=self.options.libvirt.live_migration_permit_auto_converge,
         )
         try:
             while not migration.wait(PROGRESS_INTERVAL_S):
@@ -228,10 +226,10 @@ class LiveMigrationMethods(HypervisorDriver):
         """Do with a migration that takes too long what nova.conf says, as libvirt's driver does."""
         total = migration.progress()
         data_gb = max(2, (total.memory_total + total.disk_total) / GIB)
-        limit_s = int(CONF.libvirt.live_migration_completion_timeout * data_gb)
+        limit_s = int(self.options.libvirt.live_migration_completion_timeout * data_gb)
         if not limit_s or migration.elapsed_s <= limit_s or migration.forced:
             return
-        action = CONF.libvirt.live_migration_timeout_action
+        action = self.options.libvirt.live_migration_timeout_action
         LOG.warning("Live migration of instance %s takes more than %d s: %s", instance.uuid, limit_s, action)
         if action == "force_complete":
             self._force(instance)
@@ -264,7 +262,7 @@ class LiveMigrationMethods(HypervisorDriver):
         self._force(instance)
 
     def _force(self, instance: Any) -> None:
-        post_copy = CONF.libvirt.live_migration_permit_post_copy
+        post_copy = self.options.libvirt.live_migration_permit_post_copy
         self.fleet.migrations.force(self._hypervisor, instance.uuid, post_copy=post_copy)
 
     @translated()

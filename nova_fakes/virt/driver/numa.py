@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import nova.conf
 from nova import objects
 
 from nova_fakes.virt.inventory import Inventory
 
 __all__ = ["host_topology", "numa_info"]
 
-CONF = nova.conf.CONF
 
-
-def host_topology(inventory: Inventory) -> Any:
-    """Return nova's NUMATopology of a host; None where it has no cells.
+def host_topology(inventory: Inventory, options: Any) -> Any:
+    """Return nova's NUMATopology of a host by the options of its nova.conf; None where it has no cells.
 
     What guests use of it nova's resource tracker counts by itself.
     """
     if not inventory.numa:
         return None
-    tunneled = CONF.neutron_tunnel.numa_nodes if "neutron_tunnel" in CONF else ()
+    tunneled = options.neutron_tunnel.numa_nodes if "neutron_tunnel" in options else ()
     cells = []
     for number, (cell, (shared, dedicated)) in enumerate(zip(inventory.numa, inventory.cell_cpus(), strict=True)):
         cpus = [*shared, *dedicated]
@@ -38,8 +35,10 @@ def host_topology(inventory: Inventory) -> Any:
                 pinned_cpus=set(),
                 siblings=[set(cpus[first : first + threads]) for first in range(0, len(cpus), threads)],
                 mempages=[
-                    objects.NUMAPagesTopology(size_kb=size, total=total, used=0, reserved=_reserved(number, size))
-                    for size, total in cell.pages().items()
+                    objects.NUMAPagesTopology(
+                        size_kb=kib, total=total, used=0, reserved=_reserved(options, number, kib)
+                    )
+                    for kib, total in cell.pages().items()
                 ],
                 network_metadata=objects.NetworkMetadata(physnets=set(cell.physnets), tunneled=number in tunneled),
             )
@@ -47,9 +46,9 @@ def host_topology(inventory: Inventory) -> Any:
     return objects.NUMATopology(cells=cells)
 
 
-def _reserved(cell: int, size_kb: int) -> int:
+def _reserved(options: Any, cell: int, size_kb: int) -> int:
     """Return how many pages of a cell nova.conf keeps from guests."""
-    for reserved in CONF.reserved_huge_pages or ():
+    for reserved in options.reserved_huge_pages or ():
         if int(reserved["node"]) == cell and _page_kb(str(reserved["size"])) == size_kb:
             return int(reserved["count"])
     return 0

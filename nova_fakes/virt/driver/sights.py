@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import nova.conf
 from nova.compute import power_state
 from nova.console import type as console_type
 from nova.objects import diagnostics as diagnostics_obj
@@ -16,8 +15,6 @@ from nova_fakes.virt.driver.translation import translated
 from nova_fakes.virt.nic import Nic
 
 __all__ = ["SightMethods"]
-
-CONF = nova.conf.CONF
 
 
 class SightMethods(HypervisorDriver):
@@ -32,27 +29,27 @@ class SightMethods(HypervisorDriver):
     def get_vnc_console(self, context: Any, instance: Any) -> Any:
         """Return where the guest's VNC console listens."""
         console = self._hypervisor.console(instance.uuid, "vnc")
-        return console_type.ConsoleVNC(CONF.vnc.server_proxyclient_address, console.port, console.path)
+        return console_type.ConsoleVNC(self.options.vnc.server_proxyclient_address, console.port, console.path)
 
     @translated()
     def get_spice_console(self, context: Any, instance: Any) -> Any:
         """Return where the guest's SPICE console listens."""
         console = self._hypervisor.console(instance.uuid, "spice")
         return console_type.ConsoleSpice(
-            CONF.spice.server_proxyclient_address, console.port, None, internal_access_path=console.path
+            self.options.spice.server_proxyclient_address, console.port, None, internal_access_path=console.path
         )
 
     @translated()
     def get_serial_console(self, context: Any, instance: Any) -> Any:
         """Return where the guest's serial console listens."""
         console = self._hypervisor.console(instance.uuid, "serial")
-        return console_type.ConsoleSerial(CONF.serial_console.proxyclient_address, console.port, console.path)
+        return console_type.ConsoleSerial(self.options.serial_console.proxyclient_address, console.port, console.path)
 
     @translated()
     def get_mks_console(self, context: Any, instance: Any) -> Any:
         """Return where the guest's MKS console listens."""
         console = self._hypervisor.console(instance.uuid, "mks")
-        return console_type.ConsoleMKS(CONF.my_ip, console.port, console.path)
+        return console_type.ConsoleMKS(self.options.my_ip, console.port, console.path)
 
     @translated()
     def get_diagnostics(self, instance: Any) -> dict[str, int]:

@@ -80,6 +80,13 @@ def test_administrators_only(app) -> None:
     assert "test:admin" in response.get_json()["told"]
 
 
+def test_a_body_that_is_nested_too_deeply_is_refused(app) -> None:
+    deep = b'{"thing":' * 5000 + b"{}" + b"}" * 5000
+    response = app.test_client().post("/body", data=deep, headers=ROOT)
+    assert response.status_code == 400
+    assert "nested too deeply" in response.get_json()["told"]
+
+
 def test_a_bug_is_an_error_that_tells_nothing(app, caplog) -> None:
     response = app.test_client().get("/bug", headers=ROOT)
     assert response.status_code == 500

@@ -222,6 +222,20 @@ def test_rate_limits_refuse_what_comes_too_often(auth, stubs) -> None:
     assert {client.get("/v1.1/servers", headers=headers).status_code for _ in range(5)} == {200}
 
 
+def test_questions_for_changes_have_a_limit_of_their_own(auth) -> None:
+    def limiter(application: Any) -> Any:
+        return pipeline.RateLimitingMiddleware(application, clock=ManualClock(1000.0))
+
+    client = Client(fakes.wsgi_app(auth=auth, limiter=limiter))
+    token = client.get("/v1.1/", headers={"X-Auth-User": "guy1", "X-Auth-Key": "acc1"}).headers["X-Auth-Token"]
+
+    def statuses(path: str) -> list[int]:
+        return [client.get(path, headers={"X-Auth-Token": token}).status_code for _ in range(4)]
+
+    assert statuses("/v1.1/servers?changes-since=2011-01-01") == [200, 200, 200, 413]
+    assert statuses("/v1.1/servers") == [200] * 4
+
+
 def test_fake_auth_init_fits_any_middleware(stubs) -> None:
     stubs.Set(nova.api.auth.NovaKeystoneContext, "__init__", fakes.fake_auth_init)
     one, other = (nova.api.auth.NovaKeystoneContext(fakes.FakeRouter()) for _ in range(2))
