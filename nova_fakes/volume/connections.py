@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from nova_fakes.volume.errors import ConnectorRefused
 from nova_fakes.volume.records import Volume
@@ -99,7 +100,7 @@ def _nbd(volume: Volume, portal: Portal, place: str | None) -> dict[str, Any]:
 
 def nbd_uri(path: str, export: str) -> str:
     """Return an export's address, as ``qemu-img`` and libnbd take it."""
-    return f"nbd+unix:///{export}?socket={path}"
+    return f"nbd+unix:///{quote(export)}?socket={quote(path)}"
 
 
 def _stable(text: str, length: int) -> str:

@@ -61,6 +61,9 @@ class FileDisk:
         pieces = []
         while length:
             piece = os.pread(self._fd, length, offset)
+            if not piece:
+                # Another program has made it shorter meanwhile.
+                check_range(self, offset, length)
             pieces.append(piece)
             offset += len(piece)
             length -= len(piece)

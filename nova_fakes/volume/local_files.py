@@ -48,7 +48,7 @@ class LocalFiles:
             there = self.path(volume_id)
             if there is not None:
                 return there
-            if Path(volume_id).name != volume_id:
+            if Path(volume_id).name != volume_id or volume_id == "..":
                 raise InvalidInput("volume_id", volume_id, "it cannot be the name of a file")
             path = self.directory / volume_id
             size_bytes = self._store.volume(volume_id).size_bytes
@@ -138,7 +138,7 @@ class LocalFiles:
     def close(self) -> None:
         """Take every volume back that nobody has in use; the others' files stay, and so does the ledger's word."""
         for identifier in list(self._entries):
-            if identifier in self._store.snapshots:
+            if identifier not in self._store.volumes:
                 self.withdraw_snapshot(identifier)
             elif not self._store.attachments_of(identifier):
                 self.withdraw(identifier)

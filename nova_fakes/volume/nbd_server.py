@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import socket
 import threading
@@ -15,8 +17,12 @@ from nova_fakes.volume.nbd_session import Export, Session
 
 __all__ = ["NbdServer"]
 
+LOG = logging.getLogger(__name__)
+
 #: How long a client may take to leave when the server stops, seconds.
 _PATIENCE_S = 5.0
+#: How long a server without descriptors waits before it takes the next client, seconds.
+_BREATH_S = 0.1
 
 
 class NbdServer:
@@ -33,7 +39,7 @@ class NbdServer:
         self._exports: dict[str, Export] = {}
         self._clients: dict[socket.socket, tuple[Session, threading.Thread]] = {}
         self._lock = threading.Lock()
-        self._stopping = False
+        self._ended = threading.Event()
         self._entry = self._ledger.add("socket", str(self.path))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -56,8 +62,8 @@ class NbdServer:
 
         :raises InvalidInput: the name is taken or cannot be one
         """
-        if not name or len(name.encode()) > 4096 or "?" in name:
-            raise InvalidInput("name", name, "give a name of 1 to 4096 bytes, without a question mark")
+        if not name or len(name.encode()) > 4096 or "\0" in name:
+            raise InvalidInput("name", name, "give a name of 1 to 4096 bytes, none of them zero")
         with self._lock:
             if name in self._exports:
                 raise InvalidInput("name", name, "it is taken: withdraw that export first")
@@ -82,9 +88,9 @@ class NbdServer:
     def stop(self) -> None:
         """Part with every client and remove the socket; twice is no error."""
         with self._lock:
-            if self._stopping:
+            if self._ended.is_set():
                 return
-            self._stopping = True
+            self._ended.set()
             leaving = [(client, thread) for client, (_session, thread) in self._clients.items()]
         self._listener.shutdown(socket.SHUT_RDWR)
         self._acceptor.join(_PATIENCE_S)
@@ -106,12 +112,15 @@ class NbdServer:
         while True:
             try:
                 client, _address = self._listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if self._ended.wait(0 if error.errno == errno.ECONNABORTED else _BREATH_S):
+                    return
+                LOG.warning("no client of %s is taken: %s", self.path, error)
+                continue
             session = Session(client, self._exports)
             thread = threading.Thread(target=self._serve, args=(client, session), name="nbd client", daemon=True)
             with self._lock:
-                if self._stopping:
+                if self._ended.is_set():
                     client.close()
                     return
                 self._clients[client] = (session, thread)

@@ -21,6 +21,12 @@ LOG = logging.getLogger(__name__)
 
 _MAX_OPTION_BYTES = 1 << 16
 _FLAGS = nbd.TransmissionFlag
+#: Which flags each command takes. A server that announces FUA takes it with every command.
+_TAKEN: Mapping[int, int] = {
+    **dict.fromkeys(Command, CommandFlag.FUA),
+    Command.WRITE_ZEROES: CommandFlag.FUA | CommandFlag.NO_HOLE,
+    Command.BLOCK_STATUS: CommandFlag.FUA | CommandFlag.REQ_ONE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +38,14 @@ class Export:
     read_only: bool = False
     description: str = ""
 
-    @property
-    def flags(self) -> int:
-        """What a client is told that it is capable of."""
-        flags = _FLAGS.HAS_FLAGS | _FLAGS.SEND_FLUSH | _FLAGS.SEND_FUA | _FLAGS.SEND_DF | _FLAGS.SEND_CACHE
+    def flags(self, structured: bool) -> int:
+        """Return what a client is told that it is capable of.
+
+        :param structured: whether its replies are; only these can be asked to be in one piece
+        """
+        flags = _FLAGS.HAS_FLAGS | _FLAGS.SEND_FLUSH | _FLAGS.SEND_FUA | _FLAGS.SEND_CACHE
+        if structured:
+            flags |= _FLAGS.SEND_DF
         if self.read_only:
             return flags | _FLAGS.READ_ONLY | _FLAGS.CAN_MULTI_CONN
         # All clients read and write the same medium, which keeps nothing back.
@@ -64,15 +74,16 @@ class Session:
     def run(self) -> None:
         """Serve the client until it goes."""
         try:
-            self.export = self._negotiate()
-            while self.export is not None:
-                self._serve(self.export, self._request())
+            export = self.export = self._negotiate()
+            # Whoever withdraws an export looks here after it has gone from there.
+            while self._exports.get(export.name) is export:
+                self._serve(export, self._request())
         except (_Closed, OSError):
             return
 
     # Handshake
 
-    def _negotiate(self) -> Export | None:
+    def _negotiate(self) -> Export:
         self._send(nbd.GREETING)
         (flags,) = struct.unpack(">I", self._receive(4))
         if flags & ~nbd.CLIENT_FLAGS or not flags & 1:
@@ -81,9 +92,12 @@ class Session:
             magic, option, length = nbd.OPTION.unpack(self._receive(nbd.OPTION.size))
             if magic != nbd.OPTION_MAGIC:
                 raise _Closed
-            if length > _MAX_OPTION_BYTES:
+            if length > nbd.MAX_REQUEST_BYTES:
                 raise _Closed
             data = self._receive(length)
+            if length > _MAX_OPTION_BYTES:
+                self._send(nbd.option_reply(option, Reply.TOO_BIG, f"give {_MAX_OPTION_BYTES} bytes at most".encode()))
+                continue
             if option == Option.ABORT:
                 self._send(nbd.option_reply(option, Reply.ACK))
                 raise _Closed
@@ -102,7 +116,8 @@ class Session:
         export = self._exports.get(data.decode(errors="replace"))
         if export is None:
             raise _Closed
-        self._send(struct.pack(">QH", export.medium.size_bytes, export.flags) + bytes(124 if padded else 0))
+        flags = export.flags(self._structured)
+        self._send(struct.pack(">QH", export.medium.size_bytes, flags) + bytes(124 if padded else 0))
         return export
 
     def _list(self, option: int, data: bytes) -> None:
@@ -125,7 +140,7 @@ class Session:
         if export is None:
             self._send(nbd.option_reply(option, Reply.UNKNOWN, f"there is no export {name!r}".encode()))
             return None
-        for kind, content in _described(export).items():
+        for kind, content in _described(export, self._structured).items():
             if kind in (Info.EXPORT, Info.BLOCK_SIZE) or kind in wanted:
                 self._send(nbd.option_reply(option, Reply.INFO, struct.pack(">H", kind) + content))
         self._send(nbd.option_reply(option, Reply.ACK))
@@ -186,7 +201,7 @@ class Session:
                 raise _Closed
             payload = self._receive(request.length)
         try:
-            _check(export, request)
+            _check(export, request, self._structured)
             if command == Command.READ:
                 self._read(medium, request)
                 return
@@ -240,7 +255,7 @@ class Session:
         if not self._structured:
             self._send(nbd.simple_reply(request.cookie, error))
             return
-        message = str(failure).encode()[:4096]
+        message = str(failure).encode()[:4096].decode(errors="ignore").encode()
         data = struct.pack(">IH", error, len(message)) + message
         self._send(nbd.structured_reply(request.cookie, Chunk.ERROR, len(data), done=True), data)
 
@@ -275,10 +290,14 @@ def _act(medium: Medium, request: Request, payload: bytes) -> None:
         medium.flush()
 
 
-def _check(export: Export, request: Request) -> None:
+def _check(export: Export, request: Request, structured: bool) -> None:
     command = request.command
-    if command not in Command.__members__.values():
+    if command not in _TAKEN:
         raise InvalidInput("command", command, "it is not known here")
+    taken = _TAKEN[command] | (CommandFlag.DF if structured and command == Command.READ else 0)
+    # The inverse of a flag has none but the known ones.
+    if request.flags & ~int(taken):
+        raise InvalidInput("flags", request.flags, f"command {command} takes {int(taken)} at most")
     if command == Command.FLUSH:
         return
     if export.read_only and command in (Command.WRITE, Command.TRIM, Command.WRITE_ZEROES):
@@ -317,9 +336,9 @@ def _parts(medium: Medium, offset: int, length: int) -> Iterator[tuple[int, int,
         yield position, end - position, True
 
 
-def _described(export: Export) -> dict[int, bytes]:
+def _described(export: Export, structured: bool) -> dict[int, bytes]:
     return {
-        Info.EXPORT: struct.pack(">QH", export.medium.size_bytes, export.flags),
+        Info.EXPORT: struct.pack(">QH", export.medium.size_bytes, export.flags(structured)),
         Info.NAME: export.name.encode(),
         Info.DESCRIPTION: export.description.encode(),
         Info.BLOCK_SIZE: struct.pack(">III", 1, min(CHUNK_BYTES, 1 << 16), nbd.MAX_REQUEST_BYTES),

@@ -176,6 +176,8 @@ class VolumeStore(BackupShelf):
         with self._passing(volume, "exporting", "available", "reserved", "attaching"):
             disk = FileDisk(path)
             try:
+                # It may have grown since the file was made.
+                disk.resize(volume.size_bytes)
                 self._fill_disk(volume, disk, volume.disk)
             except BaseException:
                 disk.close()

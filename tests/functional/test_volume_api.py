@@ -190,6 +190,12 @@ def test_novas_own_volume_code(cloud: Cloud, nova_volumes: tuple[nova_cinder.API
         api.get(context, made["id"])
     with pytest.raises(nova_exception.OverQuota):
         api.create(context, 100_000, "huge", "")
+    kind = cloud.volumes.types.create("secret")
+    said = {"provider": "luks", "control_location": "front-end", "cipher": "aes-xts-plain64", "key_size": 256}
+    cloud.volumes.encryption.create(kind.id, said)
+    secret = api.create(context, 1, "secret", "", volume_type=kind.id)
+    told = api.get_volume_encryption_metadata(context, secret["id"])
+    assert (told.pop("encryption_key_id") is not None, told) == (True, said)
 
 
 def test_the_openstack_command(cloud: Cloud) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from nova_fakes.exceptions import InjectedFault, InvalidInput
+from nova_fakes.faults import FaultRule
 from nova_fakes.virt.vif.cleanup import cleanup
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.volume import errors
-from nova_fakes.volume.file_disk import FileDisk
+from nova_fakes.volume.disk import SparseDisk
+from nova_fakes.volume.file_disk import FileDisk, make_sparse
 from nova_fakes.volume.local_files import LocalFiles
 from nova_fakes.volume.nbd_server import NbdServer
 from nova_fakes.volume.pool import GIB
@@ -52,6 +55,18 @@ def test_nbdinfo_and_qemu_img_see_the_export(exported):
     assert extents == [(0, 5 << 20, 3), (5 << 20, 2 << 20, 0), (7 << 20, GIB - (7 << 20), 3)]
     assert json.loads(_run("qemu-img", "info", "--output=json", uri))["virtual-size"] == GIB
     assert "volume" in _run("nbdinfo", "--list", uri)
+
+
+@needs_programs
+def test_odd_names_are_found_by_their_addresses(tmp_path):
+    directory = tmp_path / "a directory & more#1"
+    directory.mkdir()
+    with NbdServer(directory / "socket") as server:
+        for size, name in enumerate(("a b", "50%", "c#d?e&f", "g/h", "\u00e4"), 1):
+            uri = server.export(name, SparseDisk(size * 512))
+            (about,) = json.loads(_run("nbdinfo", "--json", uri))["exports"]
+            assert (about["export-name"], about["export-size"]) == (name, size * 512)
+            assert json.loads(_run("qemu-img", "info", "--output=json", uri))["virtual-size"] == size * 512
 
 
 @needs_programs
@@ -177,3 +192,73 @@ def test_attached_volume_stays_in_its_file_when_the_holder_is_killed(tmp_path):
         assert not ledger.entries()
     assert again.volume("volume").disk.read(0, 16) == b"before and after"
     again.close()
+
+
+def test_file_that_a_program_cuts_ends_where_it_does(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    make_sparse(path, 8192)
+    pread = os.pread
+
+    def cutting(fd, length, offset):
+        os.truncate(path, 4096)
+        return pread(fd, length, offset)
+
+    with FileDisk(path) as disk:
+        monkeypatch.setattr(os, "pread", cutting)
+        with pytest.raises(InvalidInput, match="range"):
+            disk.read(2048, 4096)
+        assert disk.read(0, 4096) == bytes(4096)
+
+
+def test_volume_grows_while_its_file_is_made(tmp_path):
+    store = VolumeStore()
+    volume = store.create_volume(4096, volume_id="volume")
+    path = tmp_path / "file"
+    make_sparse(path, 4096)
+    store.extend_volume("volume", 8192)
+    volume.disk.write(8000, b"x")
+    store.put_in_file("volume", path)
+    assert (path.stat().st_size, volume.disk.read(8000, 1)) == (8192, b"x")
+    store.take_from_file("volume")
+
+
+def test_copy_that_fails_midway_leaves_the_volume_where_it_is(tmp_path):
+    store, ledger = VolumeStore(), Ledger(tmp_path / "ledger")
+    volume = store.create_volume(GIB, volume_id="volume")
+    files = LocalFiles(store, tmp_path / "volumes", ledger)
+    for chunk in range(4):
+        volume.disk.write(chunk << 20, b"bytes")
+    store.faults.add(FaultRule("volume.copy", after=2, times=1))
+    with pytest.raises(InjectedFault):
+        files.publish("volume")
+    assert (files.path("volume"), list(files.directory.iterdir()), ledger.entries()) == (None, [], ())
+    path = files.publish("volume")
+    store.faults.clear()
+    store.faults.add(FaultRule("volume.copy", after=2, times=1))
+    with pytest.raises(InjectedFault):
+        files.withdraw("volume")
+    assert (files.path("volume"), volume.status, volume.disk.read(3 << 20, 5)) == (path, "available", b"bytes")
+    files.withdraw("volume")
+    assert (volume.disk.read(3 << 20, 5), ledger.entries()) == (b"bytes", ())
+    ledger.close()
+
+
+def test_close_takes_back_what_has_lost_its_snapshot(tmp_path):
+    store, ledger = VolumeStore(), Ledger(tmp_path / "ledger")
+    volume = store.create_volume(4096)
+    files = LocalFiles(store, tmp_path / "volumes", ledger)
+    snapshot = store.create_snapshot(volume.id)
+    files.publish_snapshot(snapshot.id)
+    files.publish(volume.id)
+    store.delete_snapshot(snapshot.id)
+    files.close()
+    assert (list(files.directory.iterdir()), ledger.entries()) == ([], ())
+    ledger.close()
+
+
+@pytest.mark.parametrize("volume_id", ["..", ".", "a/b", "/etc/passwd"])
+def test_names_that_are_no_files_are_refused(tmp_path, volume_id):
+    store = VolumeStore()
+    store.create_volume(4096, volume_id=volume_id)
+    with pytest.raises(InvalidInput, match="name of a file"):
+        LocalFiles(store, tmp_path).publish(volume_id)

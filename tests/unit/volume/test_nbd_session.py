@@ -1,6 +1,7 @@
 """The NBD server, word by word."""
 
 import errno
+import socket
 import struct
 
 import pytest
@@ -179,6 +180,87 @@ def test_withdrawn_export_lets_its_clients_go_and_no_others(server, disk):
         assert other.ask(Command.READ, 0, 1) == (0, b"\0")
     with pytest.raises(NotFound):
         server.withdraw("disk")
+
+
+def test_pieces_are_offered_with_structured_replies_alone(server, disk):
+    with Client(server.path) as client, Client(server.path) as other:
+        assert not client.begin("disk")[1] & nbd.TransmissionFlag.SEND_DF
+        assert other.begin("disk", structured=True)[1] & nbd.TransmissionFlag.SEND_DF
+        assert client.ask(Command.READ, 0, 1, flags=CommandFlag.DF)[0] == Error.EINVAL
+        ((kind, _data),) = other.ask_structured(Command.READ, 0, 1, flags=CommandFlag.DF)
+        assert kind == Chunk.OFFSET_DATA
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [(Command.READ, 1 << 15), (Command.TRIM, CommandFlag.NO_HOLE), (Command.FLUSH, CommandFlag.REQ_ONE)],
+)
+def test_unknown_flags_are_refused(server, disk, command, flags):
+    with Client(server.path) as client:
+        client.begin("disk")
+        assert client.ask(command, 0, 1, flags=flags)[0] == Error.EINVAL
+        assert client.ask(command, 0, 1, flags=CommandFlag.FUA)[0] == 0
+
+
+def test_option_that_is_too_long_is_answered(server, disk):
+    with Client(server.path) as client:
+        client.socket.sendall(struct.pack(">I", 3))
+        assert client.option(Option.INFO, bytes(70_000))[0][0] == Reply.TOO_BIG
+        assert client.option(Option.LIST)[-1] == (Reply.ACK, b"")
+
+
+def test_message_ends_with_a_character(server, disk):
+    server.export("odd", Odd())
+    with Client(server.path) as client:
+        client.begin("odd", structured=True)
+        ((kind, data),) = client.ask_structured(Command.READ, 0, 1, flags=CommandFlag.DF)
+        assert (kind, data[6:].decode()) == (Chunk.ERROR, "x" + "\u00e4" * 2047)
+
+
+class Odd(SparseDisk):
+    """A disk that cannot be read, and says so at length."""
+
+    def __init__(self):
+        super().__init__(100)
+
+    def read(self, offset, length):
+        raise RuntimeError("x" + "\u00e4" * 5000)
+
+
+def test_server_without_descriptors_goes_on_later(tmp_path, monkeypatch):
+    accept, failures = socket.socket.accept, [errno.EMFILE, errno.ECONNABORTED]
+
+    def failing(listener):
+        if failures:
+            raise OSError(failures.pop(), "not now")
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", failing)
+    with NbdServer(tmp_path / "socket") as server, Client(server.path) as client:
+        client.socket.sendall(struct.pack(">I", 3))
+        assert client.option(Option.LIST) == [(Reply.ACK, b"")]
+    assert failures == []
+
+
+def test_export_that_is_withdrawn_as_it_is_chosen(server, disk):
+    with Client(server.path) as client:
+        client.socket.sendall(struct.pack(">I", 3))
+        exports = server._exports
+        chosen = exports["disk"]
+
+        class Leaving(SparseDisk):
+            """Is withdrawn as soon as somebody asks how long it is."""
+
+            @property
+            def size_bytes(self):
+                exports.pop("leaving", None)
+                return 100
+
+        server.export("leaving", Leaving(100))
+        client.option(Option.GO, b"\0\0\0\x07leaving\0\0")
+        with pytest.raises(ConnectionError):
+            client.receive(1)
+        assert exports == {"disk": chosen}
 
 
 def test_name_that_is_taken_is_refused(server, disk):
