@@ -132,8 +132,8 @@ class Listener(Generic[Client]):
         host, colon, port = place.rpartition(":")
         if not colon or "]" in port:
             host, port = place, str(self._ports[scheme])
-        if not port.isdecimal():
-            raise InvalidInput("listen", address, "give a number as the port")
+        if not port.isdecimal() or int(port) > 65535:
+            raise InvalidInput("listen", address, "give a number as the port, 65535 at the most")
         tls = self._tls if scheme.endswith("s") else None
         if scheme.endswith("s") and tls is None:
             raise InvalidInput("listen", address, f"{scheme} needs a certificate and its key")

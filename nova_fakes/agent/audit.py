@@ -5,6 +5,7 @@ Lines are in the order in which the changes were made, which is what lets `repla
 
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from nova_fakes.exceptions import InvalidInput
 
 __all__ = ["Audit", "Record", "read"]
 
+#: More than a line has: it holds one request at the most.
+_LONGEST_LINE_BYTES = 2 * calls.MAX_BODY_BYTES
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -60,8 +63,20 @@ class Audit:
             raise InvalidInput("audit", str(self._path), f"{error.strerror}; name a file that can be written") from None
         with self._lock:
             old, self._fd = self._fd, fresh
+            self._cut_torn_line(fresh)
         if old is not None:
             os.close(old)
+
+    def _cut_torn_line(self, fd: int) -> None:
+        """Cut off what an agent that died had written of a line: the next line would go on with it."""
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return
+        with open(f"/proc/self/fd/{fd}", "rb") as log:
+            log.seek(max(0, status.st_size - _LONGEST_LINE_BYTES))
+            torn = len(log.read().rpartition(b"\n")[2])
+        if torn:
+            os.ftruncate(fd, status.st_size - torn)
 
     def change(self, peer: Peer, call: calls.Call, error: Exception | None, took_s: float) -> None:
         """Write down a change that was made, or failed."""
@@ -93,7 +108,10 @@ class Audit:
             if self._fd is None:
                 return
             try:
-                os.write(self._fd, data)
+                written = os.write(self._fd, data)
+                if written < len(data):
+                    self.lost += 1
+                    os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
             except OSError:
                 self.lost += 1  # a full disk must not take the network away; the metrics tell
 

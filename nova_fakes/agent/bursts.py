@@ -47,6 +47,10 @@ class Job:
         except Exception as error:
             self._error = error
 
+    def fail(self, error: Exception) -> None:
+        """Let it fail without having been done."""
+        self._error = error
+
     def finish(self) -> None:
         """Wake the one who waits."""
         self._finished.set()
@@ -159,19 +163,27 @@ class Bursts:
             self.jobs += len(burst)
             if self._together is None:
                 self._do(burst[0])
-            else:
+                continue
+            try:
                 self._together([partial(self._do, job) for job in burst])
+            except Exception as error:
+                for job in [job for job in burst if job in self._unfinished]:
+                    job.fail(error)
+                    self._finish(job)
 
     def _do(self, job: Job) -> None:
         try:
             job.run()
         finally:
-            with self._gate:
-                del self._unfinished[job]
-                if job.key in self._running:
-                    self._running.discard(job.key)
-                    self._gate.notify_all()
-            job.finish()
+            self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        with self._gate:
+            del self._unfinished[job]
+            if job.key in self._running:
+                self._running.discard(job.key)
+                self._gate.notify_all()
+        job.finish()
 
     def _next(self) -> list[Job]:
         """Wait for jobs and take those of a burst; empty when there will be no more."""

@@ -17,10 +17,11 @@ from pathlib import Path
 from nova_fakes.agent.audit import Audit
 from nova_fakes.agent.hosts import Hosts
 from nova_fakes.agent.service import Service
+from nova_fakes.exceptions import InvalidInput
 from nova_fakes.virt.vif import namespaces
 from nova_fakes.virt.vif.ledger import Ledger
 
-__all__ = ["LEDGER_NAME", "Settings", "serve"]
+__all__ = ["LEDGER_NAME", "Settings", "open_anew", "serve"]
 
 LOG = logging.getLogger(__name__)
 
@@ -81,13 +82,21 @@ def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> No
         cleanup.callback(server.drain, _GRACE_S)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
-        signal.signal(signal.SIGHUP, lambda *_: audit.reopen())
+        signal.signal(signal.SIGHUP, lambda *_: open_anew(audit))
         LOG.info("serving on %s with realizer %s, ledger %s", settings.socket, settings.realizer, ledger.path)
         _notify("READY=1")
         on_ready()
         server.run()
         _notify("STOPPING=1")
     LOG.info("ended; what was made stays")
+
+
+def open_anew(audit: Audit) -> None:
+    """Open the audit log anew; where that cannot be, the agent goes on with the one that it has."""
+    try:
+        audit.reopen()
+    except InvalidInput:
+        LOG.exception("the audit log stays where it is")
 
 
 def _directory(settings: Settings) -> Path | None:

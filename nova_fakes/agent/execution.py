@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from nova_fakes.agent.peers import Peer
 from nova_fakes.agent.protocol import Execution
@@ -73,13 +74,12 @@ def _run(peer: Peer, namespace: str, argv: Sequence[str], until: float) -> Execu
     except OSError as error:
         return Execution(_NOT_EXECUTABLE, b"", f"{argv[0]}: {error.strerror}\n".encode(), truncated=False)
     with process:
-        outputs = _Outputs(process)
         try:
-            ended = outputs.collect(until)
+            with _Outputs(process) as outputs:
+                ended = outputs.collect(until)
         finally:
             # Before it is waited for: until then nobody else can have its number.
             os.killpg(process.pid, signal.SIGKILL)
-            outputs.close()
         code = process.wait()
     if not ended:
         raise DeadlineExceeded(f"{argv[0]} did not end in time and was killed; give it longer, up to the deadline")
@@ -112,11 +112,20 @@ class _Outputs:
         self._streams = (process.stdout.fileno(), process.stderr.fileno())
         self._kept = {stream: bytearray() for stream in self._streams}
         self.truncated = False
-        self._end = os.pidfd_open(process.pid)
-        self._selector = selectors.DefaultSelector()
-        for descriptor in (*self._streams, self._end):
-            os.set_blocking(descriptor, False)
-            self._selector.register(descriptor, selectors.EVENT_READ)
+        with ExitStack() as cleanup:
+            self._selector = cleanup.enter_context(selectors.DefaultSelector())
+            self._end = os.pidfd_open(process.pid)
+            cleanup.callback(os.close, self._end)
+            for descriptor in (*self._streams, self._end):
+                os.set_blocking(descriptor, False)
+                self._selector.register(descriptor, selectors.EVENT_READ)
+            self._cleanup = cleanup.pop_all()
+
+    def __enter__(self) -> "_Outputs":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._cleanup.close()
 
     def collect(self, until: float) -> bool:
         """Read until the process has ended; False where it has not by that moment.
@@ -140,11 +149,6 @@ class _Outputs:
         """Return what was kept of output and errors."""
         output, errors = (bytes(self._kept[stream]) for stream in self._streams)
         return output, errors
-
-    def close(self) -> None:
-        """Let go of the process."""
-        self._selector.close()
-        os.close(self._end)
 
     def _read(self, stream: int) -> bool:
         """Read what is there now; False where there is nothing more."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +15,7 @@ from nova_fakes.api.noauth import NoAuth
 from nova_fakes.api.seed import administrator, seed_image, seed_network
 from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.exceptions import ApiError, InvalidInput
+from nova_fakes.temporary import TemporaryDirectory
 
 if TYPE_CHECKING:
     import flask
@@ -105,7 +105,7 @@ class Stack(Mounts):
         self._directory = directory
         self._journal: Journal | None = None
         self._volumes: VolumeStore | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: TemporaryDirectory | None = None
         self.identity: IdentityService | None = None
         self.image: ImageService | None = None
         self.network: NetworkService | None = None
@@ -186,7 +186,7 @@ class Stack(Mounts):
         if self._volumes is not None:
             self._volumes.close()
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary.remove()
 
     def __enter__(self) -> Stack:
         return self
@@ -208,8 +208,8 @@ class Stack(Mounts):
         from nova_fakes.api.image import ImageService, create_app
 
         if self._directory is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="nova-fakes-images-")
-            content = Path(self._temporary.name)
+            self._temporary = TemporaryDirectory.of_kind("images")
+            content = self._temporary.path
         else:
             content = self._directory / "images"
         service = ImageService(self._clock, content, stores=("fake", "spare"))

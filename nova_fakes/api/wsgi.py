@@ -26,6 +26,7 @@ __all__ = [
     "paginate",
     "parse_microversion",
     "reply",
+    "request_id",
     "title",
 ]
 
@@ -47,6 +48,15 @@ def reply(data: object, status: int = 200, headers: Mapping[str, str] | None = N
     """Return `data` as a JSON response."""
     body = json.dumps(data, separators=(",", ":"))
     return flask.Response(body, status=status, headers=dict(headers or {}), content_type="application/json")
+
+
+def request_id() -> str:
+    """Return the id of the present request, by which what it causes is known; a new one where there is no request."""
+    if not flask.has_request_context():
+        return f"req-{uuid.uuid4()}"
+    if "request_id" not in flask.g:
+        flask.g.request_id = f"req-{uuid.uuid4()}"
+    return str(flask.g.request_id)
 
 
 def base_url() -> str:
@@ -96,7 +106,7 @@ def application(name: str, service: str, render: Callable[[ApiError], flask.Resp
         return respond(ApiError(500, f"An unexpected error prevented the {service} API from fulfilling your request."))
 
     def identify(response: flask.Response) -> flask.Response:
-        response.headers["x-openstack-request-id"] = f"req-{uuid.uuid4()}"
+        response.headers["x-openstack-request-id"] = request_id()
         return response
 
     app.after_request(identify)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nova_fakes.scenario.demo import DemoResult
     from nova_fakes.scenario.interruption import Interruption
     from nova_fakes.scenario.stage import DemoPlan
-    from nova_fakes.scenario.states import TemporaryState
+    from nova_fakes.temporary import TemporaryDirectory
 
 __all__ = ["demo"]
 
@@ -68,14 +68,15 @@ def demo(
     """
     from nova_fakes.scenario.interruption import Interruption
     from nova_fakes.scenario.stage import DemoPlan
-    from nova_fakes.scenario.states import TemporaryState, demos_directory, reclaim_abandoned
+    from nova_fakes.scenario.states import demos_directory, reclaim_demos
+    from nova_fakes.temporary import TemporaryDirectory
 
     for option, path in (("report", report), ("json", json_file)):
         if path is not None and not path.absolute().parent.is_dir():
             raise InvalidInput(option, str(path), f"there is no directory {path.absolute().parent}")
-    for abandoned in reclaim_abandoned(sandboxes):
+    for abandoned in reclaim_demos(sandboxes):
         click.echo(f"removed what an interrupted demo left in {abandoned}", err=True)
-    temporary = None if state is not None else TemporaryState(demos_directory(sandboxes.default_state()))
+    temporary = None if state is not None else TemporaryDirectory(demos_directory(sandboxes.default_state()))
     plan = DemoPlan(
         state=temporary.path if temporary is not None else Path(state or "").absolute(),
         hosts=named_hosts(hosts),
@@ -94,7 +95,7 @@ def demo(
 
 
 def _run(
-    sandboxes: Sandboxes, plan: DemoPlan, temporary: TemporaryState | None, interruption: Interruption
+    sandboxes: Sandboxes, plan: DemoPlan, temporary: TemporaryDirectory | None, interruption: Interruption
 ) -> DemoResult:
     from nova_fakes.clock import SystemClock
     from nova_fakes.scenario.demo import run_demo

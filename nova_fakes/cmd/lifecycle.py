@@ -120,7 +120,7 @@ def up(
     state directory are there again. Without root the sandbox makes itself a user namespace first.
     """
     from nova_fakes.sandbox.spec import SandboxSpec
-    from nova_fakes.scenario.states import reclaim_abandoned
+    from nova_fakes.scenario.states import reclaim_demos
     from nova_fakes.virt import fault_file, fleet_file
 
     wanted_state = state if state is not None else sandboxes.default_state()
@@ -139,7 +139,7 @@ def up(
         fleet_file=None if fleet is None else fleet.absolute(),
         fault_file=None if faults is None else faults.absolute(),
     )
-    for abandoned in reclaim_abandoned(sandboxes):
+    for abandoned in reclaim_demos(sandboxes):
         click.echo(f"removed what an interrupted demo left in {abandoned}", err=True)
     client = sandboxes.up(spec, _nothing if as_json else _echo_progress)
     if as_json:
@@ -214,9 +214,9 @@ def purge_state(directory: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list of what was removed.")
 @pass_sandboxes
 def cleanup(sandboxes: Sandboxes, state: Path | None, as_json: bool) -> int:
-    """Remove what a killed sandbox or demo left behind.
+    """Remove what a killed sandbox, demo or test left behind.
 
-    Only what its ledger names is removed. Demos that were killed are found without being named.
+    Only what its ledger names is removed. What demos, fixtures and APIs had for one run is found without being named.
     """
     from nova_fakes.scenario.states import reclaim_abandoned
 
@@ -225,7 +225,8 @@ def cleanup(sandboxes: Sandboxes, state: Path | None, as_json: bool) -> int:
     if directory.exists():
         removed += [{"kind": entry.kind, "name": entry.name} for entry in sandboxes.cleanup(directory)]
     if state is None:
-        removed += [{"kind": "demo", "name": str(path)} for path in reclaim_abandoned(sandboxes)]
+        for kind, paths in reclaim_abandoned(sandboxes).items():
+            removed += [{"kind": kind, "name": str(path)} for path in paths]
     _print_removed(removed, as_json, click.echo)
     return exits.OK
 

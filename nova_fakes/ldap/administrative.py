@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nova_fakes.ldap.dn import Dn
-from nova_fakes.ldap.entry import Entry, Values
+from nova_fakes.ldap.entry import Entry, Values, stamp
 from nova_fakes.ldap.rules import MatchingRule
 from nova_fakes.ldap.schema import Attribute, Schema
 
@@ -69,6 +69,7 @@ class Administrative:
             "OpenLDAProotDSE",
             {
                 "objectClass": ["top", "OpenLDAProotDSE"],
+                "structuralObjectClass": ["OpenLDAProotDSE"],
                 "configContext": ["cn=config"],
                 "namingContexts": [self._suffix.text],
                 "supportedControl": self.controls,
@@ -83,12 +84,16 @@ class Administrative:
         """Make the subschema subentry: all that the directory knows, as definitions."""
         schema = self._schema
         rules = [rule for rule in dict.fromkeys(schema.rules.values()) if not rule.hidden]
+        begun = stamp(self._begun_s).decode()
         entry = self._entry(
             "cn=Subschema",
             "subentry",
             {
+                "structuralObjectClass": ["subentry"],
                 "objectClass": ["top", "subentry", "subschema", "extensibleObject"],
                 "cn": ["Subschema"],
+                "createTimestamp": [begun],
+                "modifyTimestamp": [begun],
                 "ldapSyntaxes": [syntax.definition() for syntax in schema.syntaxes.values() if syntax.validate],
                 "matchingRules": [rule.definition() for rule in rules],
                 "matchingRuleUse": [use for rule in rules if (use := self._use(rule))],

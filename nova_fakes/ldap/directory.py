@@ -18,7 +18,7 @@ from nova_fakes.ldap.entry import Entry
 from nova_fakes.ldap.filters import Equality
 from nova_fakes.ldap.history import Snapshot
 from nova_fakes.ldap.limits import Limit, Limits
-from nova_fakes.ldap.matching import asserted_key, compile_filter
+from nova_fakes.ldap.matching import compile_filter, equality_key
 from nova_fakes.ldap.offered import CONTROLS, EXTENSIONS, MECHANISMS, SYNC, TREE_DELETE
 from nova_fakes.ldap.operation_log import KEPT, OperationLog
 from nova_fakes.ldap.operations import Operations, operation
@@ -333,7 +333,7 @@ class Directory(Tree):
             raise LdapError(ResultCode.UNDEFINED_TYPE, self.schema.misspelling(name))
         if attribute.type.equality is None:
             raise LdapError(ResultCode.INAPPROPRIATE_MATCHING, "inappropriate matching request")
-        key = asserted_key(attribute.type.equality, value, self.schema)
+        key = equality_key(attribute.type, value, self.schema)
         if key is None:
             words = "unable to normalize value for matching" if attribute.type.syntax.binary_transfer else CONFORM
             raise LdapError(ResultCode.INVALID_SYNTAX, words)

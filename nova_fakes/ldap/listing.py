@@ -10,7 +10,7 @@ from nova_fakes.ldap.controls import Asked, paged_response, sort_response, windo
 from nova_fakes.ldap.directory import Directory
 from nova_fakes.ldap.entry import Entry
 from nova_fakes.ldap.messages import Control
-from nova_fakes.ldap.options import Entries, Options, ReadEntry, SearchRequest
+from nova_fakes.ldap.options import Entries, Options, ReadEntry, Scope, SearchRequest
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.sorting import MAX_KEYS, Sorting, Window
 
@@ -86,6 +86,7 @@ class Listings:
         """Return a page of what a search finds, and the cookie for the next."""
         before = self._page
         if cookie and (before is None or before.cookie != cookie):
+            self._directory.search(who, replace(request, scope=Scope.BASE), options)  # no base: that is said first
             raise LdapError(ResultCode.PROTOCOL_ERROR, "paged results cookie is invalid")
         self._page = None
         if not cookie:

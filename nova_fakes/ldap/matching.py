@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from nova_fakes.ldap import filters
 from nova_fakes.ldap.entry import COMPUTED, GENERATED, Entry, Values
 from nova_fakes.ldap.filters import Filter
 from nova_fakes.ldap.phonetics import sounds_like
-from nova_fakes.ldap.rules import SUBSTRINGS, MatchingRule
+from nova_fakes.ldap.rules import MatchingRule
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
 from nova_fakes.ldap.syntaxes import PREFIX
 
-__all__ = ["Allowed", "Matcher", "asserted_key", "compile_filter", "substring_test"]
+__all__ = ["Allowed", "Matcher", "asserted_key", "compile_filter", "equality_key", "substring_test"]
 
 Allowed = Callable[[Entry, AttributeType], bool] | None
 """Tells whether whoever searches may search by an attribute of an entry; None where everything is allowed."""
@@ -22,11 +24,27 @@ Linked = Callable[[bytes], Entry | None]
 IN_CHAIN = "1.2.840.113556.1.4.1941"
 
 SOUNDING = {"caseIgnoreMatch", "caseExactMatch", "caseIgnoreIA5Match", "caseExactIA5Match"}
+# Filters that name a rule of this syntax write no names.
+OIDS, NUMERIC_OID = PREFIX + "38", re.compile(rb"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")
 CLASS_VALUED = {"objectClass", "structuralObjectClass"}
+#: Attributes of the subschema whose values may be asserted by name, and what bears the names.
+DEFINING: dict[str, Callable[[Schema], Mapping[str, Any]]] = {
+    "attributeTypes": lambda schema: schema.types,
+    "objectClasses": lambda schema: schema.classes,
+    "matchingRules": lambda schema: schema.rules,
+    "matchingRuleUse": lambda schema: schema.rules,
+    "dITContentRules": lambda schema: {},
+}
+#: What a name compares by that nothing bears: of no value is it told whether it is meant.
+NOWHERE = object()
 
 
 def _undefined(entry: Entry, allowed: Allowed) -> bool | None:
     return None
+
+
+def _false(entry: Entry, allowed: Allowed) -> bool | None:
+    return False
 
 
 def compile_filter(filter_: Filter, schema: Schema, linked: Linked | None = None) -> Matcher:
@@ -115,13 +133,31 @@ def asserted_key(rule: MatchingRule | None, value: bytes, schema: Schema) -> obj
     if rule is None:
         return None
     syntax = schema.syntaxes.get(rule.syntax)
-    if syntax is not None and syntax.validate is not None and not syntax.validate(value):
+    if syntax is not None and (syntax.validate is None or not syntax.validate(value)):
         return None
     try:
         key: object = rule.assertion(value)
     except ValueError:
         return None
     return key
+
+
+def equality_key(type_: AttributeType, value: bytes, schema: Schema) -> object | None:
+    """Return what a value compares by that is said to be one of an attribute type's, or None where it can be none."""
+    rule = type_.equality
+    if type_.name in CLASS_VALUED:
+        known = schema.object_class(value)
+        return None if known is None else known.oid
+    key = asserted_key(rule, value, schema)
+    if rule is None or key is None or rule.syntax != OIDS:
+        return key
+    is_number = NUMERIC_OID.fullmatch(value) is not None
+    if type_.name not in DEFINING:
+        return key if is_number else None
+    if value[:1].isdigit():
+        return key if is_number and b"." in value else None
+    defined = DEFINING[type_.name](schema).get(value.decode("latin-1").lower())
+    return NOWHERE if defined is None else defined.oid
 
 
 def _any_value(attribute: Attribute, test: Callable[[AttributeType, bytes], bool]) -> Matcher:
@@ -140,15 +176,22 @@ def _any_value(attribute: Attribute, test: Callable[[AttributeType, bytes], bool
     return matches
 
 
+def _unknown(attribute: Attribute) -> Matcher:
+    """Make a matcher that cannot tell of an entry with that attribute."""
+    return lambda entry, allowed: None if entry.matching(attribute) else False
+
+
 def _equality(attribute: Attribute, value: bytes, schema: Schema) -> Matcher:
     type_ = attribute.type
     if type_.name in CLASS_VALUED:
         return _class_membership(attribute, value, schema)
-    key = asserted_key(type_.equality, value, schema)
+    key = equality_key(type_, value, schema)
     if key is None or type_.equality is None:
         return _undefined
+    if key is NOWHERE:
+        return _unknown(attribute)
     if type_.name == "subschemaSubentry":
-        return lambda entry, allowed: False
+        return _false
     normalise = type_.equality.normalise
     return _any_value(attribute, lambda held, have: normalise(have) == key)
 
@@ -230,20 +273,27 @@ def _extensible(asserted: filters.Extensible, schema: Schema) -> Matcher:
         if attribute is None:
             return _undefined
     if attribute is not None and attribute.type.name in CLASS_VALUED:
-        return _class_by_rule(attribute, asserted, schema)
+        return _class_membership(attribute, asserted.value, schema) if asserted.rule is None else _undefined
     if asserted.rule is not None:
         rule = schema.rule(asserted.rule)
     else:
         rule = attribute.type.equality if attribute is not None else None
-    if rule is None or rule.kind == SUBSTRINGS or not rule.extensible:
+    if rule is None or (attribute is not None and not (rule.extensible and applies(rule, attribute.type))):
         return _undefined
-    if attribute is not None and not applies(rule, attribute.type):
+    if asserted.rule is None and attribute is not None:
+        key = equality_key(attribute.type, asserted.value, schema)
+        if key is NOWHERE:
+            return _unknown(attribute)
+    elif rule.syntax == OIDS and NUMERIC_OID.fullmatch(asserted.value) is None:
         return _undefined
-    key = asserted_key(rule, asserted.value, schema)
+    else:
+        key = asserted_key(rule, asserted.value, schema)
     if key is None:
         return _undefined
+    if not rule.extensible:
+        return _false
     if attribute is not None and attribute.type.name in COMPUTED - {"entryDN"}:
-        return lambda entry, allowed: False
+        return _false
     return _by_rule(rule_test(rule, key), attribute, rule, asserted.dn, schema)
 
 
@@ -276,16 +326,6 @@ def _chain(asserted: filters.Extensible, schema: Schema, linked: Linked) -> Matc
     return matches
 
 
-def _class_by_rule(attribute: Attribute, asserted: filters.Extensible, schema: Schema) -> Matcher:
-    """Match object classes by a rule: without one as equality does; by their own, slapd finds nothing."""
-    if asserted.rule is None:
-        return _class_membership(attribute, asserted.value, schema)
-    rule = schema.rule(asserted.rule)
-    if rule is None or not applies(rule, attribute.type) or asserted_key(rule, asserted.value, schema) is None:
-        return _undefined
-    return lambda entry, allowed: False
-
-
 def applies(rule: MatchingRule, type_: AttributeType) -> bool:
     """Tell whether a rule can compare the values of an attribute type: the syntaxes are the same or near enough."""
     have, want = type_.syntax.oid, rule.syntax
@@ -300,11 +340,11 @@ def _near(*numbers: str) -> tuple[str, ...]:
 COMPATIBLE: dict[str, tuple[str, ...]] = {PREFIX + number: _near("15") for number in ("11", "44", "50")}
 
 
-def rule_test(rule: MatchingRule, key: object) -> Callable[[bytes], bool]:
+def rule_test(rule: MatchingRule, key: object) -> Callable[[bytes], bool | None]:
     """Make a test of one value by a rule that a filter names."""
     normalise = rule.normalise
 
-    def test(value: bytes) -> bool:
+    def test(value: bytes) -> bool | None:
         try:
             have = normalise(value)
         except ValueError:
@@ -315,17 +355,17 @@ def rule_test(rule: MatchingRule, key: object) -> Callable[[bytes], bool]:
 
 
 def _by_rule(
-    test: Callable[[bytes], bool], attribute: Attribute | None, rule: MatchingRule, dn: bool, schema: Schema
+    test: Callable[[bytes], bool | None], attribute: Attribute | None, rule: MatchingRule, dn: bool, schema: Schema
 ) -> Matcher:
     generated = [
         (type_, make)
         for name, make in GENERATED.items()
-        if name not in COMPUTED and applies(rule, type_ := schema.attribute(name).type)
+        if name not in COMPUTED | CLASS_VALUED and applies(rule, type_ := schema.attribute(name).type)
     ]
 
     def held(entry: Entry) -> Iterator[tuple[AttributeType, Values]]:
         for one, values in entry.attributes.items():
-            if applies(rule, one.type):
+            if applies(rule, one.type) and one.type.name not in CLASS_VALUED:
                 yield one.type, values
         for type_, make in generated:
             value = make(entry)
@@ -336,15 +376,18 @@ def _by_rule(
         if attribute is not None and allowed is not None and not allowed(entry, attribute.type):
             return None
         for type_, values in held(entry) if attribute is None else entry.matching(attribute):
-            if (allowed is None or allowed(entry, type_)) and any(map(test, values)):
-                return True
+            if allowed is not None and not allowed(entry, type_):
+                continue
+            for value in values:
+                if (one := test(value)) is not False:
+                    return one
         return dn and not (attribute is not None and attribute.options) and _in_dn(entry, test, attribute, rule, schema)
 
     return matches
 
 
 def _in_dn(
-    entry: Entry, test: Callable[[bytes], bool], attribute: Attribute | None, rule: MatchingRule, schema: Schema
+    entry: Entry, test: Callable[[bytes], bool | None], attribute: Attribute | None, rule: MatchingRule, schema: Schema
 ) -> bool:
     """Tell whether a value in the entry's DN passes the test."""
     for rdn in schema.dn(entry.dn()).rdns:

@@ -31,7 +31,7 @@ class MatchingRule:
     :param asserted: the same for an assertion, where that is not written as values are
     :param hidden: whether the subschema is silent about it
     :param extensible: whether filters can name it
-    :param relation: tells by what a value and an assertion compare by whether the value matches
+    :param relation: tells by what a value and an assertion compare by whether the value matches; None for undefined
     """
 
     oid: str
@@ -41,7 +41,7 @@ class MatchingRule:
     normalise: Callable[[bytes], Key]
     part: Callable[[bytes, bool, bool], str] | None = None
     asserted: Callable[[bytes], Key] | None = None
-    relation: Callable[[Key, Key], bool] = eq
+    relation: Callable[[Key, Key], bool | None] = eq
     hidden: bool = False
     extensible: bool = True
 
@@ -55,6 +55,7 @@ class MatchingRule:
 
 
 CACHED = 8192
+LONGEST = (1 << 63) - 1
 
 
 Parts = Callable[[Callable[[bytes], str]], Callable[[bytes, bool, bool], str]]
@@ -129,9 +130,25 @@ def _lines(value: bytes) -> str:
     return "$".join(preparation.prepare(line, True) for line in value.split(b"$"))
 
 
+def _of_longs(relation: Callable[[int, int], bool]) -> Callable[[int, int], bool | None]:
+    """Make a relation undefined where a number does not fit into 64 bits, as slapd's is."""
+
+    def defined(have: int, asserted: int) -> bool | None:
+        if max(have, asserted) > LONGEST or min(have, asserted) < ~LONGEST:
+            return None
+        return relation(have, asserted)
+
+    return defined
+
+
 def _first_component(value: bytes) -> str:
-    """Return the OID of a definition."""
-    return value.decode("utf-8").lstrip("( ").split(" ", 1)[0].lower()
+    """Return what a value in brackets, such as a definition, begins with.
+
+    :raises ValueError: where it is not in brackets
+    """
+    if len(value) < 3 or value[:1] + value[-1:] not in (b"()", b"{}"):
+        raise ValueError(value)
+    return value[1:-1].decode("utf-8").lstrip(" ").split(" ", 1)[0].lower()
 
 
 ASCII_PARTS = _parts_like(rb"[\x00-\x7f]*")
@@ -149,7 +166,7 @@ def rule(oid: str, name: str, syntax: str, kind: Kind, normalise: Callable[[byte
 def _substrings(
     oid: str, name: str, normalise: Callable[[bytes], str], parts: Parts, syntax: str = "58"
 ) -> MatchingRule:
-    return rule(oid, name, syntax, SUBSTRINGS, normalise, part=parts(normalise))
+    return rule(oid, name, syntax, SUBSTRINGS, normalise, part=parts(normalise), extensible=False)
 
 
 CSN, KEY = "1.3.6.1.4.1.4203.666.11.2.1", "1.2.840.113549.1.8.1.1"
@@ -189,10 +206,15 @@ RULES: tuple[MatchingRule, ...] = (
         "27",
         RELATION,
         int,
-        relation=lambda have, bits: have & bits == bits,
+        relation=_of_longs(lambda have, bits: have & bits == bits),
     ),
     rule(
-        "1.2.840.113556.1.4.804", "integerBitOrMatch", "27", RELATION, int, relation=lambda have, bits: have & bits != 0
+        "1.2.840.113556.1.4.804",
+        "integerBitOrMatch",
+        "27",
+        RELATION,
+        int,
+        relation=_of_longs(lambda have, bits: have & bits != 0),
     ),
     rule("1.3.6.1.1.16.2", "UUIDMatch", "1.3.6.1.1.16.1", EQUALITY, _lower, extensible=False),
     rule("1.3.6.1.1.16.3", "UUIDOrderingMatch", "1.3.6.1.1.16.1", ORDERING, _lower, extensible=False),

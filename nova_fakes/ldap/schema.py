@@ -25,7 +25,6 @@ SHIPPED = ("core", "cosine", "inetorgperson", "nis")
 """The schemas that a directory has where nothing else is asked for."""
 
 DEFINITIONS = Path(__file__).parent / "schemas"
-OID = re.compile(r"\d+(?:\.\d+)+")
 NUMERIC = re.compile(r"\d+(?:\.\d+)*")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 DESCRIPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.;-]*")
@@ -34,13 +33,18 @@ CSN = re.compile(rb"\d{14}(?:\.\d{6})?[Zz]#[0-9a-fA-F]{6}#[0-9a-fA-F]{2,3}#[0-9a
 UID_SUFFIX = re.compile(rb"#'[01]*'B$")
 # Syntaxes that have a name and no way to check a value: nothing is taken for one.
 UNCHECKED = "1 2 3 13 16 17 18 19 20 21 23 25 29 30 31 35 37 42 43 51 53 54 56 57 58"
-USER, OPERATIONAL = "userApplications", "directoryOperation"
+USER = "userApplications"
+
+
+def _is_directly_under(have: str, want: str) -> bool:
+    """Tell whether one name is directly under another; to slapd nothing is directly under the empty one."""
+    return want != "" and is_under(have, want, one_level=True)
 
 
 # Rules about where one name stands to another: OID, name, and whether the value's is so to the asserted one's.
 DN_RELATIONS: tuple[tuple[str, str, Callable[[str, str], bool]], ...] = (
     ("1.3.6.1.4.1.4203.666.4.9", "dnSubtreeMatch", lambda have, want: have == want or is_under(have, want)),
-    ("1.3.6.1.4.1.4203.666.4.8", "dnOneLevelMatch", lambda have, want: is_under(have, want, one_level=True)),
+    ("1.3.6.1.4.1.4203.666.4.8", "dnOneLevelMatch", _is_directly_under),
     ("1.3.6.1.4.1.4203.666.4.10", "dnSubordinateMatch", lambda have, want: is_under(have, want)),
     ("1.3.6.1.4.1.4203.666.4.11", "dnSuperiorMatch", lambda have, want: is_under(want, have)),
 )
@@ -264,7 +268,7 @@ class Schema:
 
     def _is_oid(self, value: bytes) -> bool:
         text = value.decode("latin-1")
-        return OID.fullmatch(text) is not None or NAME.fullmatch(text) is not None
+        return NUMERIC.fullmatch(text) is not None or NAME.fullmatch(text) is not None
 
     def _oid_key(self, value: bytes) -> str:
         """Return the OID that a name or OID stands for.

@@ -247,11 +247,17 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def _mapping(pattern: str, dn: str) -> tuple[re.Pattern[str], str]:
     try:
-        return re.compile(text, re.IGNORECASE)
+        compiled = re.compile(pattern, re.IGNORECASE)
     except re.error as error:
-        raise InvalidInput("authz", text, f"write a regular expression ({error})") from None
+        raise InvalidInput("authz", pattern, f"write a regular expression ({error})") from None
+    try:
+        # It matches nothing at least, and knows the groups.
+        re.compile(f"(?:{pattern})|").sub(dn, "", count=1)
+    except (re.error, IndexError) as error:
+        raise InvalidInput("authz", dn, f"name groups that {pattern} has ({error})") from None
+    return compiled, dn
 
 
 def _external(transport: asyncio.BaseTransport) -> str | None:
@@ -299,7 +305,7 @@ class Server:
         authz: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.directory = directory
-        self._authz = [(_pattern(pattern), dn) for pattern, dn in authz]
+        self._authz = [_mapping(pattern, dn) for pattern, dn in authz]
         self.tls = tls
         self.urls: list[str] = []
         self.tasks: set[asyncio.Task[None]] = set()

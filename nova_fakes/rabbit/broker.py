@@ -100,7 +100,12 @@ class Broker:
         self._lock.acquire()
         self._depth += 1
         if self._depth == 1:
-            self.timers.run_due()
+            try:
+                self.timers.run_due()
+            except BaseException:
+                self._depth -= 1
+                self._lock.release()
+                raise
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -22,12 +22,14 @@ class Pacer:
 
     def start(self) -> None:
         """Begin."""
-        self._broker.timers.on_earlier.append(self._alarm.set)
+        with self._broker:
+            self._broker.timers.on_earlier.append(self._alarm.set)
         self._thread.start()
 
     def stop(self) -> None:
         """End, and wait until it has ended."""
-        self._broker.timers.on_earlier.remove(self._alarm.set)
+        with self._broker:
+            self._broker.timers.on_earlier.remove(self._alarm.set)
         self._is_stopped = True
         self._alarm.set()
         self._thread.join()

@@ -23,12 +23,14 @@ class Ticker:
 
     def start(self) -> None:
         """Begin."""
-        self._broker.timers.on_earlier.append(self._earlier)
+        with self._broker:
+            self._broker.timers.on_earlier.append(self._earlier)
         self._earlier()
 
     def stop(self) -> None:
         """End."""
-        self._broker.timers.on_earlier.remove(self._earlier)
+        with self._broker:
+            self._broker.timers.on_earlier.remove(self._earlier)
         self._is_stopped = True
 
     def _earlier(self) -> None:
@@ -38,12 +40,8 @@ class Ticker:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        due_s = self._broker.timers.next_due_s
+        with self._broker:  # whose turn begins with what is due
+            due_s = self._broker.timers.next_due_s
         if due_s is not None and not self._is_stopped:
             delay_s = max(due_s - self._broker.clock.monotonic(), 0.0)
-            self._handle = self._loop.call_later(delay_s, self._tick)
-
-    def _tick(self) -> None:
-        with self._broker:  # whose turn begins with what is due
-            pass
-        self._schedule()
+            self._handle = self._loop.call_later(delay_s, self._schedule)

@@ -1,6 +1,7 @@
 """What shall happen later, by a clock that is given: nothing here waits.
 
-Whoever drives the broker calls :meth:`Timers.run_due`; :attr:`Timers.on_earlier` tells it when that is due sooner.
+For one thread at a time: a broker's are for whoever has a turn. Whoever drives the broker calls :meth:`Timers.run_due`;
+:attr:`Timers.on_earlier` tells it when that is due sooner.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The process that is a sandbox: ``python -m nova_fakes.sandbox.daemon STATE PROGRESS_FD``.
+"""The process that is a sandbox: ``python -m nova_fakes.sandbox.daemon STATE PROGRESS_FD [LIFELINE_FD]``.
 
 Started by :mod:`nova_fakes.sandbox.launcher`; it writes its progress to the descriptor, one JSON line each, then serves
-until it is told to stop by the control socket or by SIGTERM.
+until it is told to stop by the control socket or by SIGTERM, or nobody has the other end of the lifeline open.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 from nova_fakes.exceptions import NamespacesUnavailable, OpenVSwitchMissing
+from nova_fakes.sandbox.deferred import defer
 from nova_fakes.sandbox.spec import Progress, SandboxSpec
 from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.virt.vif import namespaces, ovs_service
@@ -32,11 +33,14 @@ def main(argv: list[str]) -> int:
     """
     # A start only adds: to look through hundreds of thousands of new objects again and again would be a sixth of it.
     gc.disable()
+    defer()
     state = StateDirectory(Path(argv[1]))
     progress_out = os.fdopen(int(argv[2]), "w", buffering=1)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    if len(argv) > 3:
+        threading.Thread(target=_hold, args=(int(argv[3]), stopping), name="lifeline", daemon=True).start()
 
     def report(progress: Progress) -> None:
         if stopping.is_set():
@@ -72,6 +76,13 @@ def main(argv: list[str]) -> int:
     cloud.stop()
     ledger.done(own)
     return 0
+
+
+def _hold(lifeline: int, stopping: threading.Event) -> None:
+    while os.read(lifeline, 1):
+        pass
+    LOG.info("who started this sandbox is gone")
+    stopping.set()
 
 
 def _with_namespaces(spec: SandboxSpec) -> SandboxSpec:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nova_fakes import exceptions
-from nova_fakes.exceptions import SandboxError, StateInUse
+from nova_fakes.exceptions import NotRunning, SandboxError, StateInUse
 from nova_fakes.sandbox.agent import clean_up_agent
 from nova_fakes.sandbox.client import Client
 from nova_fakes.sandbox.spec import Progress, SandboxSpec, default_state
@@ -20,7 +20,7 @@ from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.virt.vif.cleanup import cleanup as cleanup_ledger
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
-__all__ = ["Progress", "SandboxSpec", "cleanup", "default_state", "up"]
+__all__ = ["Progress", "SandboxSpec", "cleanup", "default_state", "end", "up"]
 
 LOG = logging.getLogger(__name__)
 
@@ -31,12 +31,18 @@ _TOLD = (StateInUse, exceptions.PortTaken, exceptions.NamespacesUnavailable, exc
 _EXTRA_MODULES = ("flask", "jinja2", "openstack", "placement")
 
 
-def up(spec: SandboxSpec, on_progress: Callable[[Progress], None] = lambda progress: None) -> Client:
+def up(
+    spec: SandboxSpec,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    *,
+    lifeline: int | None = None,
+) -> Client:
     """Start a sandbox and return when its API answers.
 
     What an earlier sandbox on the same directory left behind after a crash is removed first.
 
     :param on_progress: told of each service as it comes up
+    :param lifeline: a pipe's end for reading; the sandbox ends when nobody has the other end open
     :raises StateInUse: another sandbox runs on the state directory
     :raises PortTaken: the port is in use
     :raises NamespacesUnavailable: the realizer needs network namespaces and this machine allows none
@@ -55,13 +61,14 @@ def up(spec: SandboxSpec, on_progress: Callable[[Progress], None] = lambda progr
     cleanup(spec.state)
     state.spec.write_text(spec.to_json())
     reader, writer = os.pipe()
+    inherited = [writer] if lifeline is None else [writer, lifeline]
     with state.daemon_log.open("ab") as log:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "nova_fakes.sandbox.daemon", str(state.root), str(writer)],
+            [sys.executable, "-m", "nova_fakes.sandbox.daemon", str(state.root), *map(str, inherited)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            pass_fds=(writer,),
+            pass_fds=inherited,
             start_new_session=True,
         )
     os.close(writer)
@@ -103,6 +110,18 @@ def cleanup(state: Path) -> list[Entry]:
         LOG.warning("%s %s was left where it is: %s", entry.kind, entry.name, reason)
     directory.control_socket.unlink(missing_ok=True)
     return [*cleaned.removed, *agents.removed]
+
+
+def end(state: Path) -> None:
+    """Stop a sandbox if it runs, and remove what it made outside its state directory.
+
+    :raises StateInUse: it is still starting
+    """
+    try:
+        Client(state).down()
+    except NotRunning:
+        LOG.debug("no sandbox runs on %s", state)
+    cleanup(state)
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:

@@ -16,9 +16,10 @@ from nova_fakes.virt.equipment import Equipment, pci_item
 from nova_fakes.virt.event import NOTHING, Event
 from nova_fakes.virt.guest import Claim, Guest, State
 from nova_fakes.virt.guest_disks import GuestDisk, copy_volume, open_device
-from nova_fakes.virt.host import Host, failure_recorded
+from nova_fakes.virt.host import Host
 from nova_fakes.virt.journal import Write
 from nova_fakes.virt.nic import Nic, Wiring, check_addresses
+from nova_fakes.virt.records import failure_recorded
 from nova_fakes.virt.undo import UndoingHost
 
 __all__ = ["DeviceHost"]
@@ -125,7 +126,7 @@ class DeviceHost(UndoingHost):
         :raises DeviceInUse: another volume has that device, or the guest has the volume as another
         """
         with self.operation(uuid, "attach_volume", _details(volume)) as operation:
-            operation.guest.attach(volume)
+            operation.guest.attach(volume, self.clock.now())
 
     def detach_volume(self, uuid: str, device: str) -> Volume:
         """Detach the volume at that device.

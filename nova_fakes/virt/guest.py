@@ -223,6 +223,8 @@ class Guest:
     busy: bool = False
     #: What it has read and written itself, by disk: requests and bytes read, requests and bytes written.
     traffic: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
+    #: How long it had run when a volume was attached, by disk, seconds; the volume's counters begin there.
+    attached_s: dict[str, float] = field(default_factory=dict)
     booted_at_s: float = 0.0
     _ran_s: float = 0.0
     _since_s: float | None = None
@@ -266,6 +268,10 @@ class Guest:
         since_s = self._since_s
         return self._ran_s if since_s is None else self._ran_s + now_s - since_s
 
+    def disk_s(self, device: str, now_s: float) -> float:
+        """Return for how many seconds it has had a disk, of those for which it has run."""
+        return self.active_s(now_s) - self.attached_s.get(device, 0.0)
+
     def require(self, operation: str) -> State:
         """Return the power state after an operation that the present one allows.
 
@@ -296,6 +302,7 @@ class Guest:
             # The emulator process of a hard reboot is a new one: its counters begin at nought, as libvirt's do.
             if operation != "soft_reboot":
                 self._ran_s = 0.0
+                self.traffic, self.attached_s = {}, {}
             self.booted_at_s = now_s
             self.quiesced = False
         self.state = target
@@ -310,8 +317,8 @@ class Guest:
         self.booted_at_s = self._since_s = now_s
         self._ran_s = 0.0
 
-    def attach(self, volume: Volume) -> None:
-        """Attach a volume.
+    def attach(self, volume: Volume, now_s: float) -> None:
+        """Attach a volume, whose counters begin at nought.
 
         :raises DeviceInUse: another volume has that device, or it has another device
         """
@@ -322,6 +329,9 @@ class Guest:
                 f"detach it or attach {volume.volume_id} as another device"
             )
         self.put(volume)
+        if present is None:
+            self.attached_s = {**self.attached_s, volume.device: self.active_s(now_s)}
+            self.traffic = {name: counts for name, counts in self.traffic.items() if name != volume.device}
 
     def put(self, volume: Volume) -> None:
         """Let the guest have a volume as its device, whatever was there.
@@ -342,6 +352,8 @@ class Guest:
             self.state,
             self.nics,
             self.volumes,
+            self.attached_s,
+            self.traffic,
             self.rescue_image,
             self.quiesced,
             self.outgoing,
@@ -358,6 +370,8 @@ class Guest:
             self.state,
             self.nics,
             self.volumes,
+            self.attached_s,
+            self.traffic,
             self.rescue_image,
             self.quiesced,
             self.outgoing,
@@ -381,6 +395,7 @@ class Guest:
             "outgoing": self.outgoing,
             "booted_at_s": self.booted_at_s,
             "ran_s": self._ran_s,
+            "attached_s": self.attached_s,
             "since_s": self._since_s,
         }
 
@@ -402,6 +417,7 @@ class Guest:
             wired=frozenset() if record["outgoing"] else frozenset(nic.id for nic in nics),
             outgoing=record["outgoing"],
             booted_at_s=record["booted_at_s"],
+            attached_s=record.get("attached_s", {}),
             _ran_s=record["ran_s"],
             _since_s=record["since_s"],
         )

@@ -92,7 +92,9 @@ class GuestDisk:
         counts = list(self._guest.traffic.get(self._name, (0, 0, 0, 0)))
         counts[place] += 1
         counts[place + 1] += length
-        self._guest.traffic[self._name] = (counts[0], counts[1], counts[2], counts[3])
+        # A new mapping each time: an operation that is undone puts the old one back.
+        counted = (counts[0], counts[1], counts[2], counts[3])
+        self._guest.traffic = {**self._guest.traffic, self._name: counted}
 
 
 def open_device(store: VolumeStore | None, guest: Guest, volume: Volume) -> Medium:

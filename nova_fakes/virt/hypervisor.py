@@ -23,9 +23,9 @@ from nova_fakes.virt.devices import DeviceHost
 from nova_fakes.virt.disks import Volume, device_name, local_disks
 from nova_fakes.virt.event import Event
 from nova_fakes.virt.guest import Claim, Guest, GuestSpec, State
-from nova_fakes.virt.host import Arrival, failures_recorded
 from nova_fakes.virt.journal import Write
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.records import Arrival, failures_recorded
 from nova_fakes.virt.snapshot import snapshot_bytes
 from nova_fakes.virt.undo import Operation
 from nova_fakes.virt.workload import DEFAULT
@@ -140,7 +140,7 @@ class Hypervisor(DeviceHost):
         if volumes:
             details["volumes"] = volumes
             for volume in volumes:
-                guest.attach(volume)
+                guest.attach(volume, now_s)
         if self.silent or self.faults.active:
             self.check(f"{operation}.plug", spec)
         if nics:
@@ -402,14 +402,15 @@ class Hypervisor(DeviceHost):
     def statistics(self, uuid: str) -> Statistics:
         """Return a guest's counters; of real interfaces where the realizer has made some."""
         guest = self.guest(uuid, "statistics")
-        active_s = guest.active_s(self.clock.now())
+        now_s = self.clock.now()
+        active_s = guest.active_s(now_s)
         workload, seed, spec = guest.workload, guest.seed, guest.spec
         disks = [
             (disk.device, stats.disk(workload, seed, disk.device, active_s, disk.role == "root"))
             for disk in local_disks(spec)
         ]
         for device in guest.volumes:
-            counters = stats.disk(workload, seed, device, active_s, guest.boots_from(device))
+            counters = stats.disk(workload, seed, device, guest.disk_s(device, now_s), guest.boots_from(device))
             disks.append((device, counters.with_traffic(guest.traffic.get(device))))
         nics: list[tuple[Nic, Any]] = []
         if guest.nics:
@@ -433,5 +434,5 @@ class Hypervisor(DeviceHost):
         if name not in roles and name not in guest.volumes:
             raise DeviceNotFound(f"guest {uuid} has no disk {name}")
         boots = roles.get(name) == "root" or guest.boots_from(name)
-        counters = stats.disk(guest.workload, guest.seed, name, guest.active_s(self.clock.now()), boots)
+        counters = stats.disk(guest.workload, guest.seed, name, guest.disk_s(name, self.clock.now()), boots)
         return counters.with_traffic(guest.traffic.get(name))

@@ -15,11 +15,11 @@ from nova_fakes.exceptions import Conflict, GuestExists, MigrationNotFound
 from nova_fakes.virt import stats
 from nova_fakes.virt.disks import Volume, local_disks
 from nova_fakes.virt.guest import Guest, GuestSpec, State
-from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.hypervisor import Arrival, Hypervisor
 from nova_fakes.virt.journal import Event
 from nova_fakes.virt.migration import LiveMigration
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.records import failure_recorded
 
 if TYPE_CHECKING:
     from nova_fakes.virt.fleet import Fleet

@@ -14,9 +14,9 @@ from nova_fakes.exceptions import Conflict
 from nova_fakes.virt.disks import Volume
 from nova_fakes.virt.event import NOTHING, Event
 from nova_fakes.virt.guest import Guest, GuestSpec
-from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.records import failure_recorded
 from nova_fakes.virt.undo import Operation
 
 __all__ = ["arrive", "confirm", "leave", "revert"]

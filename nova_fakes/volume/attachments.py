@@ -97,6 +97,8 @@ class AttachmentShelf(SnapshotShelf):
         self._check("volume.connect", volume, volume.pool)
         with self.lock:
             self._next(self.attachment(attachment_id), "connect")
+            # It may have become another volume's meanwhile.
+            volume = self.volumes[attachment.volume_id]
             self._change_attachment(
                 volume,
                 attachment,
@@ -162,8 +164,9 @@ class AttachmentShelf(SnapshotShelf):
 
         :raises AttachmentNotFound: there is none
         """
-        attachment = self.attachment(attachment_id)
-        volume = self.volumes[attachment.volume_id]
+        with self.lock:
+            attachment = self.attachment(attachment_id)
+            volume = self.volumes[attachment.volume_id]
         self._check("volume.detach", volume, volume.pool)
         self._forget(attachment)
 

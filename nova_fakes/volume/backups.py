@@ -46,14 +46,15 @@ class BackupShelf(AttachmentShelf):
         self._check("backup.create", volume, volume.pool)
         identifier = backup_id or self._new_id()
         with self.lock:
-            if identifier in self.backups or identifier in self.volumes or identifier in self.snapshots:
-                raise VolumeExists(f"there is something called {identifier} in this store already")
+            self._require_new(identifier)
+            for original in (one for one in (snapshot, parent) if one is not None):
+                self._require_there(original)
             still = self._still(volume) if snapshot is None else snapshot.disk.clone(f"{identifier}@backup")
-        disk = (
-            self._disk(identifier, 0, self.backup_meter)
-            if parent is None
-            else parent.disk.clone(identifier, self.backup_meter)
-        )
+            disk = (
+                self._disk(identifier, 0, self.backup_meter)
+                if parent is None
+                else parent.disk.clone(identifier, self.backup_meter)
+            )
         disk.resize(still.size_bytes)
         try:
             copied = 0
@@ -69,7 +70,11 @@ class BackupShelf(AttachmentShelf):
                 pieces=copied,
                 disk=disk,
             )
-            self._add(backup)
+            with self.lock:
+                self._require_new(identifier)
+                if parent is not None:
+                    self._require_there(parent)
+                self._add(backup)
         except BaseException:
             self._drop_disk(disk)
             raise
@@ -90,9 +95,15 @@ class BackupShelf(AttachmentShelf):
         try:
             with self._passing(volume, "restoring-backup", "available"):
                 self._check("backup.restore", volume, volume.pool)
-                for _copied in copy(backup.disk, volume.disk):
-                    touched = True
-                    self._check("volume.copy", volume, volume.pool)
+                with self.lock:
+                    self._require_there(backup)
+                    still = backup.disk.clone(f"{volume_id}@restore")
+                try:
+                    for _copied in copy(still, volume.disk):
+                        touched = True
+                        self._check("volume.copy", volume, volume.pool)
+                finally:
+                    self._drop_disk(still)
         except BaseException:
             if touched:
                 self.set_status(volume_id, "error")
@@ -109,6 +120,10 @@ class BackupShelf(AttachmentShelf):
             if any(one.parent_id == backup_id for one in self.backups.values()):
                 raise VolumeBusy(f"incremental backups depend on backup {backup_id}: delete them first")
             self._remove(backup)
+
+    def _require_new(self, identifier: str) -> None:
+        if identifier in self.backups or identifier in self.volumes or identifier in self.snapshots:
+            raise VolumeExists(f"there is something called {identifier} in this store already")
 
     def backup(self, backup_id: str) -> Backup:
         """Return the backup.

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nova_fakes.temporary import TemporaryDirectory
 from nova_fakes.volume.errors import ImageUnreadable
 from nova_fakes.volume.file_disk import FileDisk, make_sparse
 from nova_fakes.volume.medium import CHUNK_BYTES, Medium, copy
@@ -39,7 +40,7 @@ def write_image(pieces: Iterable[bytes], medium: Medium, image_format: str = "ra
     if image_format == "raw":
         yield from _write_raw(pieces, medium)
         return
-    with tempfile.TemporaryDirectory(prefix="nova-fakes-image-") as directory:
+    with TemporaryDirectory.of_kind("images") as directory:
         source, target = Path(directory, "image"), Path(directory, "raw")
         with source.open("wb") as file:
             for piece in pieces:
@@ -62,7 +63,7 @@ def export_image(medium: Medium, path: str | os.PathLike[str], image_format: str
     if known == "raw":
         _export_raw(medium, target)
         return
-    with tempfile.TemporaryDirectory(prefix="nova-fakes-image-") as directory:
+    with TemporaryDirectory.of_kind("images") as directory:
         raw = Path(directory, "raw")
         _export_raw(medium, raw)
         if target.exists():

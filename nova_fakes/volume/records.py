@@ -55,7 +55,8 @@ class Volume(Record):
     """A volume.
 
     `status` is one of Cinder's words; on the way from one to another ("creating", "deleting", "migrating" …) nothing
-    else may be done to it. `encryption` is as Cinder tells nova: provider, control_location, cipher, key_size, key id.
+    else may be done to it. `encryption` is as Cinder tells nova: provider, control_location, cipher, key_size,
+    encryption_key_id.
     """
 
     kind = "volume"

@@ -76,6 +76,9 @@ class Shelf:
         }
         self._snapshots_of: dict[str, dict[str, Snapshot]] = {}
         self._attachments_of: dict[str, dict[str, Attachment]] = {}
+        #: Of what is on its way from one status to another: the old one, which is its status in the file; None: it is
+        #: being made, and not in the file.
+        self._before: dict[str, str | None] = {}
         self._new_id = new_id or (lambda: str(uuid.uuid4()))
         self._database = None if path is None else Database(path)
         if self._database is not None:
@@ -146,18 +149,27 @@ class Shelf:
         :param allowed: in which statuses it may be
         :returns: the old status
         :raises WrongState: it is in another
+        :raises VolumeNotFound: it has been deleted meanwhile
+        :raises SnapshotNotFound: likewise
         """
         with self.lock:
+            self._require_there(record)
             before = record.status
             if before not in allowed:
                 raise _wrong(record, allowed)
-            record.status = status
+            record.status, self._before[record.id] = status, before
         try:
             yield before
         finally:
             with self.lock:
+                del self._before[record.id]
                 if record.status == status:
                     record.status = before
+
+    def _require_there(self, record: Volume | Snapshot | Backup) -> None:
+        """Refuse what somebody has deleted since it was looked up; the caller holds the lock."""
+        if self._by_kind[record.kind].get(record.id) is not record:
+            raise _GONE[record.kind](f"{record.kind} {record.id} has been deleted")
 
     def _add(self, *records: Record) -> None:
         self._commit(added=records)
@@ -197,8 +209,8 @@ class Shelf:
             elif isinstance(record, Attachment):
                 _discard(self._attachments_of, record.volume_id, record.id)
 
-    @staticmethod
     def _save(
+        self,
         database: Database,
         changes: Iterable[Change],
         added: Iterable[Record],
@@ -208,7 +220,10 @@ class Shelf:
         # No disk is touched in here: whoever writes to one holds its lock and waits for the file's.
         with database.transaction():
             for record, values in changes:
-                database.save(record.kind, record.id, record.to_record(values))
+                before = self._before.get(record.id, "")
+                if before is not None:
+                    steady = {"status": before, **values} if before else values
+                    database.save(record.kind, record.id, record.to_record(steady))
             for record in added:
                 database.save(record.kind, record.id, record.to_record())
             for source, target in shared:
@@ -267,6 +282,13 @@ class Shelf:
                 chunks[key] = Chunk(None, meter, key)
         disk.restore((place, chunks[key]) for place, key in places)
         return disk
+
+
+_GONE: Mapping[str, type[errors.StorageError]] = {
+    Volume.kind: errors.VolumeNotFound,
+    Snapshot.kind: errors.SnapshotNotFound,
+    Backup.kind: errors.BackupNotFound,
+}
 
 
 def _found(there: Mapping[str, _R], identifier: str, error: type[errors.StorageError]) -> _R:

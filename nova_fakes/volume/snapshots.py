@@ -83,6 +83,9 @@ class SnapshotShelf(VolumeShelf):
             stray = next((one for one in joining if one.group_id not in (None, group_id)), None)
             if stray is not None:
                 raise VolumeBusy(f"volume {stray.id} is in group {stray.group_id} already")
+            moving = next((one for one in joining if one.id in self._before), None)
+            if moving is not None:
+                raise WrongState(f"volume {moving.id} is {moving.status}: wait until it is not")
             stray = next((one for one in leaving if one.group_id != group_id), None)
             if stray is not None:
                 raise VolumeBusy(f"volume {stray.id} is not in group {group_id}")

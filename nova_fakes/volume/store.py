@@ -7,6 +7,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from nova_fakes.exceptions import InvalidInput
 from nova_fakes.volume import errors, images
 from nova_fakes.volume.backups import BackupShelf
 from nova_fakes.volume.disk import SparseDisk
-from nova_fakes.volume.errors import TransferNotFound, TransferRefused, VolumeBusy
+from nova_fakes.volume.errors import TransferNotFound, TransferRefused, VolumeBusy, WrongState
 from nova_fakes.volume.file_disk import FileDisk
 from nova_fakes.volume.medium import copy
 from nova_fakes.volume.records import Snapshot, Transfer, Volume
 
 __all__ = ["VolumeStore"]
+
+#: In which a volume may give its place to another.
+TAKEN_OVER = ("available", "reserved", "attaching", "in-use", "detaching")
 
 
 class VolumeStore(BackupShelf):
@@ -85,8 +89,11 @@ class VolumeStore(BackupShelf):
         if volume.pool == pool:
             raise InvalidInput("pool", pool, "the volume lies there already")
         self._require_no_file(volume)
-        with self._passing(volume, "migrating", "available"):
+        with ExitStack() as held:
             with self.lock:
+                held.enter_context(self._passing(volume, "migrating", "available"))
+                for snapshot in self.snapshots_of(volume_id):
+                    held.enter_context(self._passing(snapshot, "migrating", "available", "error"))
                 target.promise(volume.size_bytes)
             moved: list[tuple[Volume | Snapshot, SparseDisk]] = []
             try:
@@ -111,12 +118,15 @@ class VolumeStore(BackupShelf):
 
         So ends the migration of a volume in use, whose server has been given the other meanwhile.
 
+        :raises WrongState: the other is on its way from one state to another, or offered to somebody
         :raises VolumeBusy: the volume is attached itself, one of them has snapshots or is in a group, or lies in a file
         """
         with self.lock:
             volume, other = self.volume(volume_id), self.volume(other_id)
             self._require_unused(volume)
             self._require_no_file(other)
+            if other.status not in TAKEN_OVER:
+                raise WrongState(f"volume {other_id} is {other.status}: it has to be {' or '.join(TAKEN_OVER)}")
             if other.group_id is not None or self.snapshots_of(volume_id) or self.snapshots_of(other_id):
                 raise VolumeBusy(f"volume {volume_id} or {other_id} has snapshots, or is in a group: neither may")
             source, freed_bytes = self.pools[volume.pool], volume.size_bytes
@@ -227,7 +237,7 @@ class VolumeStore(BackupShelf):
         source = self.pools[volume.pool]
         with self.lock:
             shared = [(fresh.name, record.id) for record, fresh in moved]
-            self._commit([(volume, {"pool": pool, "status": "available"})], shared=shared)
+            self._commit([(volume, {"pool": pool})], shared=shared)
             for record, fresh in moved:
                 left, record.disk = record.disk, fresh
                 fresh.name = record.id

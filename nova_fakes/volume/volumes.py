@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from nova_fakes.exceptions import InvalidInput
@@ -84,21 +85,32 @@ class VolumeShelf(Shelf):
                 **fields,
             )
             place.promise(size_bytes)
-            self.volumes[identifier] = volume
-        try:
+            self.volumes[identifier], self._before[identifier] = volume, None
+            with self._making(volume):
+                # From here on the original may change, or go.
+                still = None if original is None else self._taken(volume, original.disk, shared=home == place.name)
+        with self._making(volume):
             self._check("volume.create", volume, place.name)
-            if original is not None:
-                self._fill(volume, original.disk, shared=home == place.name)
-            volume.status = "available"
-            self._add(volume)
+            if still is not None:
+                self._copy_still(volume, still)
+            with self.lock:
+                volume.status = "available"
+                self._add(volume)
+                del self._before[identifier]
+        return volume
+
+    @contextmanager
+    def _making(self, volume: Volume) -> Iterator[None]:
+        """Forget a new volume where what is done inside fails."""
+        try:
+            yield
         except BaseException:
             with self.lock:
-                del self.volumes[identifier]
-                place.promise(-size_bytes)
-                if original is not None:
+                del self.volumes[volume.id], self._before[volume.id]
+                self.pools[volume.pool].promise(-volume.size_bytes)
+                if volume.source_id is not None or volume.snapshot_id is not None:
                     self._drop_disk(volume.disk)  # type: ignore[arg-type]  # a new volume has no file
             raise
-        return volume
 
     def delete_volume(self, volume_id: str, *, cascade: bool = False) -> None:
         """Delete a volume.
@@ -117,15 +129,16 @@ class VolumeShelf(Shelf):
             busy = next((one for one in snapshots if one.status != "available" or one.group_snapshot_id), None)
             if busy is not None:
                 raise VolumeBusy(f"snapshot {busy.id} of volume {volume_id} is {busy.status}, or one of a group's")
-            before, volume.status = volume.status, "deleting"
-        try:
+            held = ExitStack()
+            held.enter_context(self._passing(volume, "deleting", *DELETABLE))
+            for snapshot in snapshots:
+                held.enter_context(self._passing(snapshot, "deleting", "available"))
+        with held:
             self._check("volume.delete", volume, volume.pool)
             with self.lock:
-                self._remove(*snapshots, volume)
+                offers = [one for one in self.transfers.values() if one.volume_id == volume_id]
+                self._remove(*snapshots, *offers, volume)
                 self.pools[volume.pool].promise(-volume.size_bytes)
-        except BaseException:
-            volume.status = before
-            raise
 
     def extend_volume(self, volume_id: str, size_bytes: int) -> Volume:
         """Make a volume longer, attached or not.
@@ -135,7 +148,7 @@ class VolumeShelf(Shelf):
         :raises WrongState: its status does not allow it
         """
         volume = self.volume(volume_id)
-        with self._passing(volume, "extending", *STEADY) as before:
+        with self._passing(volume, "extending", *STEADY):
             if size_bytes <= volume.size_bytes:
                 raise InvalidInput("size_bytes", size_bytes, f"volume {volume_id} has {volume.size_bytes}: give more")
             self._check("volume.extend", volume, volume.pool)
@@ -143,7 +156,7 @@ class VolumeShelf(Shelf):
             with self.lock:
                 pool.promise(growth)
                 try:
-                    self._change((volume, {"size_bytes": size_bytes, "status": before}))
+                    self._change((volume, {"size_bytes": size_bytes}))
                 except BaseException:
                     pool.promise(-growth)
                     raise
@@ -162,7 +175,7 @@ class VolumeShelf(Shelf):
         self._require_no_file(volume)
         with self._passing(volume, "reverting", "available"), self._passing(snapshot, "restoring", "available"):
             self._check("volume.revert", volume, volume.pool)
-            self._fill(volume, snapshot.disk, shared=True)
+            self._taken(volume, snapshot.disk, shared=True)
         return volume
 
     def set_read_only(self, volume_id: str, read_only: bool) -> None:
@@ -234,17 +247,21 @@ class VolumeShelf(Shelf):
         assert refusal is not None
         raise refusal
 
-    def _fill(self, volume: Volume, source: SparseDisk | FileDisk, *, shared: bool) -> None:
-        """Make a volume's content that of a disk that is not longer; it keeps its size."""
+    def _taken(self, volume: Volume, source: SparseDisk | FileDisk, *, shared: bool) -> SparseDisk | FileDisk | None:
+        """Let a volume have the content of a disk that is not longer; it keeps its size.
+
+        :returns: what is still to be copied for it, and stands still; None: nothing
+        """
         target = volume.disk
         if shared and isinstance(target, SparseDisk) and isinstance(source, SparseDisk):
             target.adopt(source)
             target.resize(volume.size_bytes)
-            return
-        # What is copied stands still meanwhile, whoever writes to the original.
-        still = source.clone(f"{volume.id}@copy") if isinstance(source, SparseDisk) else source
+            return None
+        return source.clone(f"{volume.id}@copy") if isinstance(source, SparseDisk) else source
+
+    def _copy_still(self, volume: Volume, still: SparseDisk | FileDisk) -> None:
         try:
-            for _copied in copy(still, target):
+            for _copied in copy(still, volume.disk):
                 self._check("volume.copy", volume, volume.pool)
         finally:
             if isinstance(still, SparseDisk):
@@ -253,8 +270,10 @@ class VolumeShelf(Shelf):
     def _still(self, volume: Volume) -> SparseDisk:
         """Return a copy of a volume's content that stands still; the caller drops it."""
         name = f"{volume.id}@{self._new_id()}"
-        if isinstance(volume.disk, SparseDisk):
-            return volume.disk.clone(name)
+        with self.lock:
+            self._require_there(volume)
+            if isinstance(volume.disk, SparseDisk):
+                return volume.disk.clone(name)
         still = self._disk(name, volume.size_bytes, self.pools[volume.pool].meter)
         for _copied in copy(volume.disk, still):
             pass

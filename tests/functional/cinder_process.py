@@ -94,6 +94,9 @@ sqlite_synchronous = false
 backend_url = file://{state}/coordination
 [oslo_concurrency]
 lock_path = {state}/locks
+[key_manager]
+backend = cinder.keymgr.conf_key_mgr.ConfKeyManager
+fixed_key = 0000000000000000000000000000000000000000000000000000000000000000
 [oslo_policy]
 policy_file = {state}/policy.yaml
 [keystone_authtoken]

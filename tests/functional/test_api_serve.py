@@ -110,6 +110,19 @@ def test_what_they_know_outlives_them(tmp_path: Path) -> None:
         shell.do("server delete --wait a")
 
 
+def test_a_killed_one_leaves_its_images_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with subprocess.Popen([PROGRAM, "api", "serve", "image"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.kill()
+    left = set(tmp_path.rglob("*"))
+    assert left
+    with serving("image"):
+        assert not {path for path in left if path.parent.parent == tmp_path} & set(tmp_path.rglob("*"))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "wrong", [("--listen", "nonsense"), ("--listen", "volume=127.0.0.1:0"), ("--listen", "127.0.0.1:99999")]
 )

@@ -1,5 +1,7 @@
 """A whole Cinder over the driver, in the hands of the stock client, down to the bytes."""
 
+import base64
+import contextlib
 import hashlib
 import importlib.util
 import io
@@ -16,7 +18,12 @@ from keystoneauth1 import service_token, session
 from keystoneauth1.identity import v3
 from running import wait_for
 
+from nova_fakes.api.auth import Token
+from nova_fakes.api.volume import VolumeService
+from nova_fakes.api.volume.backup_exports import DRIVER
 from nova_fakes.volume.file_disk import FileDisk
+from nova_fakes.volume.pool import Pool
+from nova_fakes.volume.store import VolumeStore
 
 MISSING = "is missing: uv sync --group contract"
 cinder_client = pytest.importorskip("cinderclient.client", reason=f"cinderclient {MISSING}")
@@ -31,7 +38,8 @@ CONNECTOR = {"host": "compute-1", "initiator": "iqn.1993-08.org.debian:01:1", "i
 class Cloud:
     """Sessions of an administrator and of nova's service user, and clients of theirs."""
 
-    def __init__(self, url, password):
+    def __init__(self, state, url, password):
+        self.state = state
         self.url = url
         self.admin = self._auth("admin", "admin", password)
         self.nova = self._auth("nova", "service", password)
@@ -119,7 +127,7 @@ def cloud(tmp_path_factory):
     )
     line = process.stdout.readline()
     assert line, (state / "log").read_text()[-4000:]
-    yield Cloud(**json.loads(line))
+    yield Cloud(state / "state", **json.loads(line))
     process.stdin.close()
     process.wait(30)
     process.stdout.close()
@@ -259,6 +267,30 @@ def test_backup_of_what_is_in_use_is_of_one_moment(cloud):
     assert cloud.read(_restored(cloud, backup), 0, 13) == b"while in use\0"
 
 
+def test_records_of_backups_are_cinders(cloud):
+    """What our volume service exports Cinder takes in, and the other way round."""
+    ours = VolumeService()
+    exports, admin = ours.backup_exports, Token("t", "u", "admin", "0" * 32, "admin", "default", ("admin",), 0.0, 1e12)
+    volume = ours.volumes.create(admin, size_gb=1)
+    made = ours.backups.create(admin, volume.id, name="ours", description="said", metadata={"k": "v"})
+    exported = exports.export(admin, made.id)
+    posix = "cinder.backup.drivers.posix.PosixBackupDriver"
+    cloud.cinder.backups.import_record(posix, exported["backup_url"])
+    taken = cloud.settled(cloud.cinder.backups.get(made.id)).to_dict()
+    expected = {"name": "ours", "description": "said", "metadata": {"k": "v"}, "size": 1, "volume_id": volume.id}
+    assert taken.items() >= expected.items()
+    theirs = cloud.cinder.backups.export_record(made.id)
+    assert (theirs["backup_service"], exported["backup_service"]) == (posix, DRIVER)
+    said, again = (json.loads(base64.b64decode(one["backup_url"])) for one in (exported, theirs))
+    assert said.keys() == again.keys()
+    assert {name for name in said if type(said[name]) is not type(again[name])} <= {"fail_reason", "service_metadata"}
+
+    other = VolumeService()
+    other.backup_exports.take(admin, DRIVER, theirs["backup_url"])
+    found = other.backups.get(admin, made.id)
+    assert (found.status, found.name, found.metadata, found.volume_id) == ("available", "ours", {"k": "v"}, volume.id)
+
+
 def _restored(cloud, backup, volume_id=None):
     """Bring a backup back, onto a volume or a new one; return the volume."""
     restoring = cloud.cinder.restores.restore(backup.id, volume_id)
@@ -290,6 +322,25 @@ def test_type_changes_with_quality_of_service(cloud):
     cloud.cinder.volumes.retype(volume, new.id, "never")
     wait_for("what was asked for", lambda: volume.get() or volume.volume_type == new.name, 30)
     cloud.settled(volume)
+
+
+def test_driver_is_told_how_volumes_are_encrypted(cloud, tmp_path):
+    kind = _on(cloud, "first")
+    said = {"provider": "luks2", "control_location": "front-end", "cipher": "aes-xts-plain64", "key_size": 256}
+    cloud.cinder.volume_encryption_types.create(kind, said)
+    volume = cloud.volume(1, volume_type=kind.id)
+    attachment, device = cloud.attach(volume)
+    device.close()
+    assert cloud.as_service.attachments.show(attachment).connection_info["encrypted"] is True
+    # Cinder has the file to itself; nothing is written to it now.
+    for path in cloud.state.glob("first.store*"):
+        shutil.copy(path, tmp_path)
+    with contextlib.closing(
+        VolumeStore([Pool(name="fast"), Pool(name="slow")], path=tmp_path / "first.store")
+    ) as store:
+        kept = store.volume(volume.id).encryption
+    assert kept == cloud.as_service.volumes.get_encryption_metadata(volume.id)
+    assert kept.items() > said.items()
 
 
 def test_pools_that_are_full_take_no_more(cloud):

@@ -248,3 +248,9 @@ def test_the_command(tmp_path: Path, pair: tuple[Path, Path]) -> None:
             assert client.search("o=x", "(rocket=v2)", attributes=["1.1"]).entries == [("o=x", {})]
         process.terminate()
         assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(("pattern", "dn"), [("uid=(", "cn=x"), ("uid=(.*)", r"cn=\2"), ("uid=(.*)", r"cn=\g<name>")])
+def test_a_mapping_that_cannot_be_made_is_refused_at_once(pattern, dn):
+    with pytest.raises(InvalidInput, match="authz"):
+        Server(Directory("dc=example,dc=com"), authz=[(pattern, dn)])

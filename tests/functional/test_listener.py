@@ -106,6 +106,7 @@ def test_a_path_is_gone_with_the_server(tmp_path: Path) -> None:
     [
         ("other://x:1", r"give mute://host:port, mutes://host:port or mutei://%2Fpath"),
         ("mute://127.0.0.1:x", "give a number as the port"),
+        ("mute://127.0.0.1:65536", "65535 at the most"),
         ("mutes://127.0.0.1:0", "mutes needs a certificate and its key"),
         ("mutei://%2Fnowhere%2Fat%2Fall", "No such file"),
     ],

@@ -2,8 +2,10 @@
 
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +17,7 @@ import requests
 import testtools
 
 from nova_fakes.exceptions import SandboxError
-from nova_fakes.fixtures import NovaFixture
+from nova_fakes.fixtures import NamespaceFixture, NovaFixture
 from nova_fakes.virt.vif import namespaces
 
 
@@ -133,4 +135,22 @@ def test_one_that_does_not_come_up_leaves_nothing() -> None:
         NovaFixture(options={"DEFAULT/transport_url": "nonsense://"}).setUp()
     assert raised.value.args[0][0] is SandboxError
     assert "nonsense" in str(raised.value.args[0][1])
+    assert everything() - before == set()
+
+
+def test_a_killed_test_leaves_no_nova(realizer: str) -> None:
+    before = everything()
+    program = (
+        "import os, signal; from nova_fakes.fixtures import NovaFixture\n"
+        f"made = NovaFixture(1, realizer={realizer!r}); made.setUp(); print(made.client.status()['pid'], flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    deadline = time.monotonic() + 120
+    while Path("/proc", done.stdout.strip()).exists():
+        assert time.monotonic() < deadline, "its daemon lives on"
+        time.sleep(0.05)
+    with NamespaceFixture():
+        pass
     assert everything() - before == set()

@@ -1,5 +1,6 @@
 """Commands inside instances, through the agent."""
 
+import errno
 import json
 import os
 import subprocess
@@ -168,3 +169,14 @@ def test_a_command_runs_as_the_user_who_asks():
         Peer(1, 65534, 65534), "/proc/self/ns/net", ["/usr/bin/python3", "-c", program], until
     )
     assert done == Execution(0, b"(65534, 65534, 65534) (65534, 65534, 65534) []\n", b"", truncated=False)
+
+
+def test_a_command_that_cannot_be_watched_is_killed(monkeypatch):
+    def refuse(pid):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="open files"):
+        Executor(allowed=True).run(
+            Peer(1, os.geteuid(), os.getegid()), "/proc/self/ns/net", ["/bin/sleep", "1000"], time.monotonic() + 1000
+        )

@@ -171,7 +171,8 @@ def test_a_new_process_goes_on_with_the_leases(tmp_path, start_server, make_port
         assert "DHCPRELEASE" not in before
         capture = Capture(host.namespace("server"))
         with Fabric(ledger, **place) as fabric:
-            eventually(lambda: "DHCPACK(eth0) 10.0.0.5" in server.said_since(before))
+            eventually(lambda: fabric._wiring.leases.lease(vif.id))
+            assert "DHCPACK(eth0) 10.0.0.5" in server.said_since(before)
             assert "DHCPDISCOVER" not in server.said_since(before)
             BridgeRealizer("h1", fabric).plug(uuids[0], [vif])
             assert addresses(namespace) == ["10.0.0.5/24"]
@@ -246,6 +247,21 @@ def test_another_address_takes_the_place_of_the_first(station, hosts, tmp_path, 
         assert {one["dst"] for one in ip(station.namespace, "-4", "route")} == {"default", "10.0.0.0/24"}
     finally:
         other.stop()
+
+
+def test_an_address_that_another_has_is_declined(station, hosts, uuids, make_vif, tmp_path):
+    server_port, other = make_vif(2, gateway=False), make_vif(6)
+    hosts[0].plug("server", [dataclasses.replace(server_port, subnets=server_port.subnets[:1])])
+    hosts[0].plug(uuids[1], [dataclasses.replace(other, subnets=(Subnet("10.0.0.0/24", None, ("10.0.0.5",)),))])
+    ranges = ("--dhcp-range=10.0.0.5,10.0.0.6,255.255.255.0,120",)
+    server = Server(
+        tmp_path / "dnsmasq", hosts[0].namespace("server"), known(5), ranges=ranges, ready="IP range 10.0.0.5"
+    )
+    try:
+        eventually(lambda: station.advance(1) or "DHCPDECLINE(eth0) 10.0.0.5" in server.said())
+        eventually(lambda: station.advance(1) or addresses(station.namespace) == ["10.0.0.6/24"])
+    finally:
+        server.stop()
 
 
 def test_a_client_whose_interface_vanishes_does_no_harm(station, hosts, start_server):

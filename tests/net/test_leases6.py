@@ -228,7 +228,8 @@ def test_a_lease_is_renewed_in_its_time_and_runs_out_without_a_server(hosts, uui
     station = Station(hosts[0], uuids[0], dataclasses.replace(vif, subnets=()))
     try:
         server = start_server(hosts[0], STATEFUL, known(5))
-        eventually(lambda: station.advance(1) or "fd00::5/128" in addresses(station.namespace))
+        eventually(lambda: station.advance(1) or station.leases.lease(vif.id, "dhcp6"))
+        eventually(lambda: "fd00::5/128" in addresses(station.namespace))
         before = server.said()
         station.advance(65)
         eventually(lambda: "DHCPRENEW" in server.said_since(before))
@@ -239,6 +240,22 @@ def test_a_lease_is_renewed_in_its_time_and_runs_out_without_a_server(hosts, uui
         assert "fd00::5/128" in addresses(station.namespace)
         station.advance(60)
         eventually(lambda: station.advance(1) or "fd00::5/128" not in addresses(station.namespace))
+    finally:
+        station.leases.close()
+
+
+@pytest.mark.parametrize("lasts", ["120", "infinite"])
+def test_an_address_that_another_has_is_declined(hosts, uuids, make_vif, start_server, lasts):
+    other = dataclasses.replace(make_vif(6), subnets=(Subnet("fd00::/64", None, ("fd00::5",)),))
+    hosts[0].plug(uuids[1], [other])
+    station = Station(hosts[0], uuids[0], dataclasses.replace(make_vif(5), subnets=()))
+    served = (f"--dhcp-range=fd00::5,fd00::6,64,{lasts}",), "DHCPv6, IP range fd00::5 -- fd00::6"
+    try:
+        server = start_server(hosts[0], served, known(5))
+        eventually(lambda: station.advance(1) or "DHCPDECLINE" in server.said())
+        eventually(lambda: station.advance(1) or addresses(station.namespace) == ["fd00::6/128"])
+        (link,) = ip(station.namespace, "-6", "addr", "show", "eth0")
+        assert "fd00::5" not in [one["local"] for one in link["addr_info"]]
     finally:
         station.leases.close()
 

@@ -210,3 +210,44 @@ def test_the_plugin(before, tmp_path):
     assert "1 failed, 3 passed" in done.stdout, done.stdout
     assert "192.0.2.7/24" in done.stdout
     assert_nothing_left(before)
+
+
+KILLED = """
+import os, signal
+from nova_fakes.agent import protocol
+from nova_fakes.fixtures import AgentFixture, NamespaceFixture, RealizerFixture
+from nova_fakes.virt.vif.base import VIF
+subnet = {"cidr": "10.0.0.0/24", "gateway": None, "ips": [{"address": "10.0.0.5"}]}
+network = {"id": "network", "meta": {"mtu": 1450}, "subnets": [subnet]}
+vif = VIF.from_network_info(
+    {"id": "00000000-0000-4000-8000-000000000005", "address": "fa:16:3e:00:00:05", "type": "bridge", "network": network}
+)
+uuid = "00000000-0000-4000-8000-000000000001"
+USE
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "NamespaceFixture().setUp()",
+        "made = RealizerFixture(); made.setUp(); made.realizers['compute-1'].plug(uuid, [vif])",
+        "made = AgentFixture(); made.setUp(); made.client.call(protocol.Plug('compute-1', uuid, (vif,), up=True))",
+    ],
+    ids=["namespace", "realizer", "agent"],
+)
+@pytest.mark.parametrize("who", ["fixture", "command"])
+def test_what_a_killed_test_left_goes_with_the_next_or_by_command(before, use, who):
+    done = subprocess.run([sys.executable, "-c", KILLED.replace("USE", use)], capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    assert everything() - before
+    if who == "fixture":
+        with NamespaceFixture():
+            pass
+    else:
+        done = subprocess.run(
+            [sys.executable, "-m", "nova_fakes", "cleanup"], capture_output=True, text=True, check=True
+        )
+        assert "removed fixtures " in done.stdout
+    assert_nothing_left(before)

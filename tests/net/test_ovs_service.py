@@ -1,6 +1,7 @@
 """An Open vSwitch of our own: started, taken over, ended, and gone after `kill -9` of whoever started it."""
 
 import contextlib
+import errno
 import os
 import random
 import select
@@ -65,6 +66,19 @@ def open_files(pid):
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             found.append(os.readlink(link))
     return found
+
+
+def test_a_daemon_that_cannot_be_watched_is_ended(service, place, monkeypatch):
+    watched = []
+
+    def refuse(pid):
+        watched.append(pid)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="open files"):
+        service.start()
+    assert [alive(pid) for pid in watched] == [False]
 
 
 def test_it_runs_in_its_namespace_and_directory_and_nowhere_else(service, place, home):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import flask
@@ -79,8 +78,7 @@ def create_app(service: ComputeService, tokens: TokenValidator) -> flask.Flask:
             response.headers["OpenStack-API-Version"] = f"compute {text}"
             response.headers["X-OpenStack-Nova-API-Version"] = text
             response.headers["Vary"] = "OpenStack-API-Version, X-OpenStack-Nova-API-Version"
-        request_id = flask.g.get("request_id") or f"req-{uuid.uuid4()}"
-        response.headers["X-OpenStack-Request-ID"] = response.headers["X-Compute-Request-ID"] = request_id
+        response.headers["X-Compute-Request-ID"] = wsgi.request_id()
         return response
 
     app.before_request(prepare)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -75,7 +74,7 @@ class Request:
         self.base = base
         self.query = query
         self.path = path
-        self.id = f"req-{uuid.uuid4()}"
+        self.id = wsgi.request_id()
 
     def since(self, minor: int) -> bool:
         """Tell whether the microversion is 2.`minor` or later."""
@@ -251,7 +250,6 @@ def _dispatch(service: ComputeService, routes: Sequence[Route], arguments: dict[
         body = _body(request)
         check(_schema(route.body, version), body)
     asked = Request(service, token, version, body, wsgi.base_url(), query, request.path)
-    flask.g.request_id = asked.id
     with service.lock:
         service.settle()
         return respond(route.view(asked, **arguments), route.status)

@@ -10,6 +10,7 @@ from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.image.record import timestamp
+from nova_fakes.api.wsgi import request_id
 from nova_fakes.clock import Clock
 from nova_fakes.exceptions import ApiError
 
@@ -77,7 +78,7 @@ class Tasks:
         """
         now = self._clock.now()
         made = {"image_id": image_id, "import_req": dict(wanted)}
-        task = Task(str(uuid.uuid4()), image_id, token.project_id, token.user_id, f"req-{uuid.uuid4()}", made, now, now)
+        task = Task(str(uuid.uuid4()), image_id, token.project_id, token.user_id, request_id(), made, now, now)
         self._tasks[task.id] = task
         try:
             yield task

@@ -87,6 +87,8 @@ def create_app(service: VolumeService, tokens: TokenValidator) -> flask.Flask:
         if version is not None:
             response.headers["OpenStack-API-Version"] = f"volume {version[0]}.{version[1]}"
             response.headers["Vary"] = "OpenStack-API-Version"
+        if response.status_code != 401:  # see _render
+            response.headers["x-compute-request-id"] = wsgi.request_id()
         return response
 
     app.before_request(prepare)

@@ -25,17 +25,16 @@ SINCE = (3, 27)
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
-    route(app, "GET", "/attachments", _index)
-    route(app, "GET", "/attachments/detail", _detail)
-    route(app, "POST", "/attachments", _create)
-    route(app, "GET", "/attachments/<attachment_id>", _show)
-    route(app, "PUT", "/attachments/<attachment_id>", _update)
-    route(app, "DELETE", "/attachments/<attachment_id>", _delete)
-    route(app, "POST", "/attachments/<attachment_id>/action", _act)
+    route(app, "GET", "/attachments", _index, since=SINCE)
+    route(app, "GET", "/attachments/detail", _detail, since=SINCE)
+    route(app, "POST", "/attachments", _create, since=SINCE)
+    route(app, "GET", "/attachments/<attachment_id>", _show, since=SINCE)
+    route(app, "PUT", "/attachments/<attachment_id>", _update, since=SINCE)
+    route(app, "DELETE", "/attachments/<attachment_id>", _delete, since=SINCE)
+    route(app, "POST", "/attachments/<attachment_id>/action", _act, since=(3, 44))
 
 
 def _page(request: Request) -> list[Attachment]:
-    request.since(SINCE)
     arguments = flask.request.args
     attachments = request.service.attachments.visible(
         request.token,
@@ -58,7 +57,6 @@ def _detail(request: Request) -> flask.Response:
 
 
 def _create(request: Request) -> flask.Response:
-    request.since(SINCE)
     moded = request.version >= (3, 54)
     body = request.body("attachment create mode" if moded else "attachment create")["attachment"]
     attachment = request.service.attachments.create(
@@ -72,20 +70,17 @@ def _create(request: Request) -> flask.Response:
 
 
 def _show(request: Request, attachment_id: str) -> flask.Response:
-    request.since(SINCE)
     attachment = request.service.attachments.get(request.token, attachment_id)
     return reply({"attachment": request.views.attachment(attachment)})
 
 
 def _update(request: Request, attachment_id: str) -> flask.Response:
-    request.since(SINCE)
     connector = request.body("attachment update")["attachment"]["connector"]
     attachment = request.service.attachments.update(request.token, attachment_id, connector)
     return reply({"attachment": request.views.attachment(attachment)})
 
 
 def _delete(request: Request, attachment_id: str) -> flask.Response:
-    request.since(SINCE)
     others = request.service.attachments.delete(request.token, attachment_id, service=request.by_service)
     return reply({"attachments": [request.views.attachment_summary(entry) for entry in others]})
 
@@ -94,6 +89,5 @@ def _act(request: Request, attachment_id: str) -> flask.Response:
     name = request.action()
     if name != "os-complete":
         raise no_action(name)
-    request.since((3, 44))
     request.service.attachments.complete(request.token, attachment_id)
     return empty(204)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nova_fakes.api.auth import Token
+from nova_fakes.api.volume.messages import Event, tell
 from nova_fakes.api.volume.records import Attachment, Volume
 from nova_fakes.api.volume.refusals import (
     attachment_in_use,
@@ -104,8 +105,8 @@ class Attachments:
             mode: "rw" or "ro"; None: the connector's, else "rw".
 
         Raises:
-            ApiError: 404, unknown volume; 400, its state does not allow it; 500, the connector names no host, as
-                Cinder answers there.
+            ApiError: 404, unknown volume; 400, its state does not allow it; 500, the connector names no host, or the
+                backend fails, as Cinder answers there.
         """
         with self._store.lock:
             volume = self._volumes.get(token, volume_id)
@@ -139,7 +140,7 @@ class Attachments:
             )
             self._store.add_attachment(attachment)
             if connector is not None:
-                self._connect(volume, attachment, connector)
+                self._connect(volume, attachment, connector, "Unable to create attachment for volume")
             volume.updated_at = self._store.clock.now()
             return attachment
 
@@ -148,7 +149,7 @@ class Attachments:
 
         Raises:
             ApiError: 404, unknown attachment; 400, the connector names no host; 409, the volume is in an error state,
-                or is connected elsewhere and does not allow multiattach.
+                or is connected elsewhere and does not allow multiattach; 500, the backend fails.
         """
         with self._store.lock:
             attachment = self.get(token, attachment_id)
@@ -163,7 +164,7 @@ class Attachments:
             attachments = self._store.attachments_of(volume.id)
             if len(attachments) > 1 and not volume.multiattach and any(other.connection_info for other in attachments):
                 raise conflict(f"duplicate connectors detected on volume {volume.id}")
-            self._connect(volume, attachment, connector)
+            self._connect(volume, attachment, connector, "Unable to update attachment")
             return attachment
 
     def complete(self, token: Token, attachment_id: str) -> None:
@@ -189,7 +190,7 @@ class Attachments:
                 server is connected to.
 
         Raises:
-            ApiError: 404, unknown attachment; 409, nova has it in use and a user asks.
+            ApiError: 404, unknown attachment; 409, nova has it in use and a user asks; 500, the backend fails.
         """
         with self._store.lock:
             attachment = self.get(token, attachment_id)
@@ -377,7 +378,8 @@ class Attachments:
             for attachment in connected:
                 attachment.connection_info, attachment.connector = {}, None
 
-    def _connect(self, volume: Volume, attachment: Attachment, connector: Mapping[str, Any]) -> None:
+    def _connect(self, volume: Volume, attachment: Attachment, connector: Mapping[str, Any], failure: str) -> None:
+        """Make a connection; where the backend fails the attachment is in error, and the volume stays reserved."""
         mode = attachment.mode or connector.get("mode") or "rw"
         attachment.connector = {**copy.deepcopy(dict(connector)), "mode": mode}
         attachment.mode = mode
@@ -391,7 +393,13 @@ class Attachments:
         }
         attachment.attached_at = self._store.clock.now()
         attachment.status = "attaching"
-        self._store.content.attach(attachment)
+        try:
+            self._store.content.attach(attachment)
+        except NovaFakesError as error:
+            attachment.status, attachment.attached_at = "error_attaching", None
+            attachment.connection_info, attachment.connector = {}, None
+            tell(self._store, Event.NOT_CONNECTED, volume.project_id, volume.id)
+            raise ApiError(500, f"{failure} ({error}).") from error
         volume.status = volume.attach_status = "attaching"
         volume.updated_at = self._store.clock.now()
 

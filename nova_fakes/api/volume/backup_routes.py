@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -40,11 +39,18 @@ POLICY = "volume_extension:backup_admin_actions"
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
-    route(app, "GET", "/backups", _index)
-    route(app, "GET", "/backups/detail", _detail)
+    LISTING.register(
+        app,
+        "/backups",
+        lambda request: request.service.backups.visible(request.token, all_projects=flag("all_tenants")),
+        _summary,
+        _view,
+    )
     route(app, "POST", "/backups", _create)
+    route(app, "POST", "/backups/import_record", _import)
+    route(app, "GET", "/backups/<backup_id>/export_record", _export)
     route(app, "GET", "/backups/<backup_id>", _show)
-    route(app, "PUT", "/backups/<backup_id>", _update)
+    route(app, "PUT", "/backups/<backup_id>", _update, since=(3, 9))
     route(app, "DELETE", "/backups/<backup_id>", _delete)
     route(app, "POST", "/backups/<backup_id>/restore", _restore)
     route(app, "POST", "/backups/<backup_id>/action", _act)
@@ -75,24 +81,13 @@ def _view(request: Request, backup: Backup) -> dict[str, Any]:
     }
     if request.version >= (3, 43):
         view["metadata"] = dict(backup.metadata)
+    if request.version >= (3, 64) and backup.encryption_key_id is not None:
+        view["encryption_key_id"] = backup.encryption_key_id
     if request.token.is_admin and request.version >= (3, 18):
         view["os-backup-project-attr:project_id"] = backup.project_id
     if request.token.is_admin and request.version >= (3, 56):
         view["user_id"] = backup.user_id
     return view
-
-
-def _index(request: Request) -> flask.Response:
-    return _list(request, "backups", _summary)
-
-
-def _detail(request: Request) -> flask.Response:
-    return _list(request, "backups/detail", _view)
-
-
-def _list(request: Request, path: str, view: Callable[[Request, Backup], dict[str, Any]]) -> flask.Response:
-    backups = request.service.backups.visible(request.token, all_projects=flag("all_tenants"))
-    return LISTING.answer(request, backups, lambda backup: view(request, backup), path)
 
 
 def _create(request: Request) -> flask.Response:
@@ -119,7 +114,6 @@ def _show(request: Request, backup_id: str) -> flask.Response:
 
 
 def _update(request: Request, backup_id: str) -> flask.Response:
-    request.since((3, 9))
     body = request.body("backup update metadata" if request.version >= (3, 43) else "backup update")["backup"]
     changes = described(body)
     if "metadata" in body:
@@ -138,6 +132,18 @@ def _restore(request: Request, backup_id: str) -> flask.Response:
     backup, volume = request.service.backups.restore(request.token, backup_id, body.get("volume_id"), body.get("name"))
     answer = {"backup_id": backup.id, "volume_id": volume.id, "volume_name": volume.name}
     return reply({"restore": answer}, 202)
+
+
+def _export(request: Request, backup_id: str) -> flask.Response:
+    request.admin("backup:export-import")
+    return reply({"backup-record": request.service.backup_exports.export(request.token, backup_id)})
+
+
+def _import(request: Request) -> flask.Response:
+    body = request.body("backup import")["backup-record"]
+    request.admin("backup:backup-import")
+    backup = request.service.backup_exports.take(request.token, body["backup_service"], body["backup_url"])
+    return reply({"backup": _summary(request, backup)}, 201)
 
 
 def _act(request: Request, backup_id: str) -> flask.Response:

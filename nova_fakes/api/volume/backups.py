@@ -23,6 +23,8 @@ LOG = logging.getLogger(__name__)
 
 #: What an administrator may set.
 STATUSES = ("available", "error")
+#: What a backup keeps of its volume besides bytes.
+KEPT = ("name", "description", "metadata", "image_metadata", "bootable", "type_id", "encryption_key_id")
 #: Where Cinder's drivers put backups for which no container is named.
 CONTAINER = "volumebackups"
 
@@ -119,14 +121,12 @@ class Backups:
                 snapshot_id=snapshot_id,
                 parent_id=None if parent is None else parent.id,
                 metadata=dict(metadata or {}),
-                volume={
-                    name: copy.copy(getattr(volume, name))
-                    for name in ("name", "description", "metadata", "image_metadata", "bootable")
-                },
+                volume={name: copy.copy(getattr(volume, name)) for name in KEPT},
+                encryption_key_id=None if volume.encryption_key_id is None else self._store.new_id(),
             )
             self._store.backups[backup.id] = backup
             answer = copy.deepcopy(backup)
-            service = self._service(availability_zone)
+            service = self.service(availability_zone)
             if service is None:
                 backup.status, backup.fail_reason = "error", "Service not found for creating backup."
                 tell(self._store, Event.NO_BACKUP_SERVICE, project_id, backup.id)
@@ -181,11 +181,13 @@ class Backups:
                 raise invalid_volume(
                     f"volume size {volume.size_gb} is too small to restore backup of size {backup.size_gb}."
                 )
-            self._require_service(backup)
+            self.require_service(backup)
             backup.status, volume.status = "restoring", "restoring-backup"
             answer = copy.deepcopy(volume)
         status = "error_restoring"
         try:
+            if not backup.suits(volume.type_id):
+                raise invalid_backup("The volume's type is another than that of the encrypted volume it was made of.")
             self._store.content.restore(backup.id, volume.id)
             status = "available"
         except NovaFakesError as error:
@@ -193,7 +195,7 @@ class Backups:
         finally:
             with self._store.lock:
                 if status == "available":
-                    _restore_metadata(backup, volume)
+                    self._restore_metadata(backup, volume)
                 else:
                     tell(self._store, Event.NOT_RESTORED, backup.project_id, backup.id)
                 backup.status, volume.status = "available", status
@@ -221,9 +223,14 @@ class Backups:
                 raise invalid_backup("Backup status must be available or error")
             if self.has_dependents(backup_id):
                 raise invalid_backup("Incremental backups exist for this backup.")
-            self._require_service(backup)
+            self.require_service(backup)
+            try:
+                self._store.content.delete_backup(backup_id)
+            except NovaFakesError as error:
+                LOG.warning("backup %s: %s", backup_id, error)
+                backup.status, backup.fail_reason = "error_deleting", str(error)
+                return
             self._quotas.charge_backup(backup.project_id, backups=-1, gigabytes=-backup.size_gb)
-            self._store.content.delete_backup(backup_id)
             del self._store.backups[backup_id]
 
     def reset_status(self, token: Token, backup_id: str, status: str) -> None:
@@ -236,7 +243,7 @@ class Backups:
             backup = self.get(token, backup_id)
             if status.lower() not in STATUSES:
                 raise ApiError(400, f"Backup status: {status} is invalid, valid statuses are: {', '.join(STATUSES)}.")
-            self._require_service(backup)
+            self.require_service(backup)
             backup.status, backup.updated_at = status.lower(), self._store.clock.now()
 
     def _snapshot(self, token: Token, volume_id: str, snapshot_id: str) -> Snapshot:
@@ -274,16 +281,29 @@ class Backups:
             raise invalid_volume(f"Error while creating volume {made.id} for restoring backup {backup.id}.")
         return made.id
 
-    def _service(self, zone: str | None) -> BackendService | None:
-        """Return the service that does it."""
+    def service(self, zone: str | None = None) -> BackendService | None:
+        """Return the service that takes care of backups there; None where there is none."""
         for one in self._store.services:
             if one.binary == "cinder-backup" and not one.disabled and zone in (None, one.zone):
                 return one
         return None
 
-    def _require_service(self, backup: Backup) -> None:
-        if self._service(backup.availability_zone) is None:
+    def require_service(self, backup: Backup) -> None:
+        """Refuse what nobody could do with a backup; ApiError 404."""
+        if self.service(backup.availability_zone) is None:
             raise not_found("Service", "cinder-backup")
+
+    def _restore_metadata(self, backup: Backup, volume: Volume) -> None:
+        """Give a volume what the backup's had besides bytes; its name only to one that was made for it."""
+        kept = backup.volume
+        if kept["name"] and (not volume.name or volume.name.startswith("restore_backup_")):
+            volume.name, volume.description = kept["name"], kept["description"]
+        volume.metadata = dict(kept["metadata"])
+        if kept["image_metadata"]:
+            volume.image_metadata, volume.bootable = dict(kept["image_metadata"]), kept["bootable"]
+        if kept.get("encryption_key_id") not in (None, volume.encryption_key_id):
+            volume.encryption_key_id = self._store.new_id()  # a copy of the backup's own
+        self._store.content.change(volume, self._store.types[volume.type_id])
 
 
 def _check_volume(volume: Volume, force: bool) -> None:
@@ -293,13 +313,3 @@ def _check_volume(volume: Volume, force: bool) -> None:
         )
     if volume.status == "in-use" and not force:
         raise invalid_volume("Backing up an in-use volume must use the force flag.")
-
-
-def _restore_metadata(backup: Backup, volume: Volume) -> None:
-    """Give a volume what the backup's had besides bytes; its name only to one that was made for it."""
-    kept = backup.volume
-    if kept["name"] and (not volume.name or volume.name.startswith("restore_backup_")):
-        volume.name, volume.description = kept["name"], kept["description"]
-    volume.metadata = dict(kept["metadata"])
-    if kept["image_metadata"]:
-        volume.image_metadata, volume.bootable = dict(kept["image_metadata"]), kept["bootable"]

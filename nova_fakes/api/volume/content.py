@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nova_fakes.api.auth import Token
-from nova_fakes.api.volume.records import Attachment, Backup, Snapshot, Volume
-from nova_fakes.exceptions import NovaFakesError
+from nova_fakes.api.volume.records import Attachment, Backup, Snapshot, Volume, VolumeType
+from nova_fakes.exceptions import ApiError, NovaFakesError
+from nova_fakes.temporary import TemporaryDirectory
 from nova_fakes.volume.connections import Portal
 from nova_fakes.volume.errors import PoolFull
 from nova_fakes.volume.medium import CHUNK_BYTES
@@ -69,7 +69,12 @@ class Content:
         return pool if self.store is not None and host == self.store.backend and pool in self.store.pools else None
 
     def create(
-        self, volume: Volume, image: Mapping[str, Any] | None, token: Token, backup_id: str | None = None
+        self,
+        volume: Volume,
+        kind: VolumeType,
+        token: Token,
+        image: Mapping[str, Any] | None = None,
+        backup_id: str | None = None,
     ) -> bool:
         """Make what a new volume holds, of its snapshot, source, image or backup; tell whether that succeeded."""
         if self.store is None:
@@ -81,9 +86,7 @@ class Content:
                 snapshot_id=volume.snapshot_id,
                 source_id=volume.source_id,
                 pool=self._pool(volume.host or ""),
-                multiattach=volume.multiattach,
-                name=volume.name or "",
-                owner=volume.project_id,
+                **_traits(volume, kind),
             )
             if image is not None:
                 self.load_image(volume.id, image, token)
@@ -112,7 +115,7 @@ class Content:
         """
         if self.store is None or volume_id not in self.store.volumes:
             return
-        with tempfile.TemporaryDirectory(prefix="nova-fakes-image-") as directory:
+        with TemporaryDirectory.of_kind("images") as directory:
             path = Path(directory, "image")
             self.store.save_image(volume_id, path, image_format)
             with path.open("rb") as file:
@@ -153,10 +156,12 @@ class Content:
         if self.store is not None and {volume_id, other_id} <= self.store.volumes.keys():
             self.store.take_over(volume_id, other_id)
 
-    def change(self, volume: Volume) -> None:
-        """Follow what has been changed of a volume."""
-        if self.store is not None and volume.id in self.store.volumes:
-            self.store.change_volume(volume.id, multiattach=volume.multiattach, type_name=volume.type_id)
+    def change(self, volume: Volume, kind: VolumeType) -> None:
+        """Follow what has been changed of a volume, which is of that type."""
+        there = None if self.store is None else self.store.volumes.get(volume.id)
+        traits = _traits(volume, kind)
+        if self.store is not None and there is not None and any(getattr(there, key) != traits[key] for key in traits):
+            self.store.change_volume(volume.id, **traits)
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Keep what a volume holds at this moment."""
@@ -245,13 +250,25 @@ class Content:
             raise
 
     def detach(self, attachment_id: str) -> None:
-        """Let a server use a volume no more."""
+        """Let a server use a volume no more.
+
+        Raises:
+            ApiError: 500, a fault rule.
+        """
         if self.store is not None and attachment_id in self.store.attachments:
-            self.store.detach(attachment_id)
+            try:
+                self.store.detach(attachment_id)
+            except NovaFakesError as error:
+                raise ApiError(
+                    500,
+                    f"Bad or unexpected response from the storage volume backend API: Terminate volume connection "
+                    f"failed: {error}",
+                ) from error
 
     def reconcile(
         self,
         volumes: Iterable[Volume],
+        types: Mapping[str, VolumeType],
         snapshots: Iterable[Snapshot],
         attachments: Iterable[Attachment],
         backups: Iterable[Backup],
@@ -277,13 +294,21 @@ class Content:
         for gone in [one for one in self.store.volumes if one not in known]:
             self.delete(gone)
         for volume in known.values():
-            if volume.id not in self.store.volumes:
-                self.store.create_volume(
-                    volume.size_gb * GIB, volume_id=volume.id, multiattach=volume.multiattach, name=volume.name or ""
-                )
+            self._recreate(volume, types[volume.type_id])
         for attachment in attachments:
             if attachment.connection_info or attachment.status == "attached":
                 self.attach(attachment)
+
+    def _recreate(self, volume: Volume, kind: VolumeType) -> None:
+        """Let a volume of the records be in the store, where that takes it."""
+        assert self.store is not None
+        if volume.id in self.store.volumes:
+            self.change(volume, kind)
+            return
+        try:
+            self.store.create_volume(volume.size_gb * GIB, volume_id=volume.id, **_traits(volume, kind))
+        except NovaFakesError as error:
+            LOG.warning("volume %s holds nothing: %s", volume.id, error)
 
     def _regroup_all(self, volumes: Iterable[Volume]) -> None:
         """Let the volumes that there are be in the groups that their records say, and in no other."""
@@ -298,3 +323,15 @@ class Content:
         for group in list(self.store.groups.values()):
             if not group.volume_ids and group.id not in snapshotted:
                 self.store.delete_group(group.id)
+
+
+def _traits(volume: Volume, kind: VolumeType) -> dict[str, Any]:
+    """Return what the store keeps of a volume besides size and place."""
+    ciphering = kind.ciphering
+    return {
+        "name": volume.name or "",
+        "owner": volume.project_id,
+        "type_name": kind.name,
+        "multiattach": volume.multiattach,
+        "encryption": None if ciphering is None else {**ciphering, "encryption_key_id": volume.encryption_key_id},
+    }

@@ -19,10 +19,10 @@ POLICY = "volume_extension:default"
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
     one = "/default-types/<project>"
-    route(app, "GET", "/default-types", _index)
-    route(app, "GET", one, _show)
-    route(app, "PUT", one, _set)
-    route(app, "DELETE", one, _unset)
+    route(app, "GET", "/default-types", _index, since=SINCE)
+    route(app, "GET", one, _show, since=SINCE)
+    route(app, "PUT", one, _set, since=SINCE)
+    route(app, "DELETE", one, _unset, since=SINCE)
 
 
 def _view(project: str, type_id: str) -> dict[str, Any]:
@@ -30,14 +30,12 @@ def _view(project: str, type_id: str) -> dict[str, Any]:
 
 
 def _index(request: Request) -> flask.Response:
-    request.since(SINCE)
     request.admin(f"{POLICY}_get_all")
     found = request.service.types.project_defaults()
     return reply({"default_types": [_view(project, type_id) for project, type_id in found.items()]})
 
 
 def _show(request: Request, project: str) -> flask.Response:
-    request.since(SINCE)
     request.admin(f"{POLICY}_get")
     type_id = request.service.types.project_defaults().get(project)
     if type_id is None:
@@ -46,7 +44,6 @@ def _show(request: Request, project: str) -> flask.Response:
 
 
 def _set(request: Request, project: str) -> flask.Response:
-    request.since(SINCE)
     reference = request.body("default type")["default_type"]["volume_type"]
     request.admin(f"{POLICY}_set_or_update")
     type_id = request.service.types.set_default(request.token, project, reference)
@@ -54,7 +51,6 @@ def _set(request: Request, project: str) -> flask.Response:
 
 
 def _unset(request: Request, project: str) -> flask.Response:
-    request.since(SINCE)
     request.admin(f"{POLICY}_unset")
     request.service.types.unset_default(project)
     return empty(204)

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from nova_fakes.api.auth import Token
-from nova_fakes.api.volume.records import VolumeType
+from nova_fakes.api.volume.records import CIPHERING, VolumeType
 from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volumes import Volumes
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["Encryption"]
-
-FIELDS = ("provider", "control_location", "cipher", "key_size")
 
 
 class Encryption:
@@ -50,7 +48,7 @@ class Encryption:
             if kind.encryption is not None:
                 raise ApiError(400, f"Volume type encryption for type {type_id} already exists.")
             kind.encryption = {
-                **{name: values.get(name) for name in FIELDS},
+                **{name: values.get(name) for name in CIPHERING},
                 "encryption_id": self._store.new_id(),
                 "volume_type_id": type_id,
             }
@@ -63,7 +61,7 @@ class Encryption:
             self._require_unused(type_id, "update")
             if kind.encryption is None or kind.encryption["encryption_id"] != encryption_id:
                 raise _missing(type_id)
-            kind.encryption |= {name: values[name] for name in FIELDS if name in values}
+            kind.encryption |= {name: values[name] for name in CIPHERING if name in values}
 
     def delete(self, type_id: str) -> None:
         """Let the volumes of a type not be encrypted; ApiError 404, or 400 where it has volumes."""
@@ -89,9 +87,8 @@ class Encryption:
         """
         with self._store.lock:
             volume = self._volumes.get(token, volume_id)
-            said = self._store.types[volume.type_id].encryption or {}
-            known = {name: said[name] for name in FIELDS} if said and volume.encryption_key_id else {}
-            return {"encryption_key_id": volume.encryption_key_id, **known}
+            said = self._store.types[volume.type_id].ciphering or {}
+            return {"encryption_key_id": volume.encryption_key_id, **said}
 
     def _type(self, type_id: str) -> VolumeType:
         if type_id not in self._store.types:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import flask
@@ -26,17 +26,9 @@ def register(app: flask.Flask) -> None:
         ("PUT", one, _update, "update"),
         ("DELETE", one, _delete, "delete"),
     ):
-        route(app, method, path, _guarded(view, action))
+        route(app, method, path, view, policy=f"{POLICY}:{action}")
     route(app, "GET", "/volumes/<volume_id>/encryption", _of_volume)
     route(app, "GET", "/volumes/<volume_id>/encryption/<encryption_id>", _item_of_volume)
-
-
-def _guarded(view: Callable[..., flask.Response], action: str) -> Callable[..., flask.Response]:
-    def call(request: Request, **arguments: str) -> flask.Response:
-        request.admin(f"{POLICY}:{action}")
-        return view(request, **arguments)
-
-    return call
 
 
 def _index(request: Request, type_id: str) -> flask.Response:

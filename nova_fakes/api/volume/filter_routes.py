@@ -33,11 +33,10 @@ FILTERS = {
 
 def register(app: flask.Flask) -> None:
     """Add the route to the application."""
-    route(app, "GET", "/resource_filters", _filters)
+    route(app, "GET", "/resource_filters", _filters, since=(3, 33))
 
 
 def _filters(request: Request) -> flask.Response:
-    request.since((3, 33))
     asked = flask.request.args.get("resource") or None
     found = [{"resource": name, "filters": list(some)} for name, some in FILTERS.items() if asked in (None, name)]
     return reply({"resource_filters": found})

@@ -20,6 +20,7 @@ __all__ = ["ACTIONS", "register"]
 
 #: Schemas of the actions' bodies.
 ACTIONS = ("group delete", "group status")
+SINCE = (3, 13)
 #: Since when there is which action; those of replication are for backends that can do it, and none here can.
 REPLICATION = ("enable_replication", "disable_replication", "failover_replication", "list_replication_targets")
 FIELDS = {
@@ -38,13 +39,20 @@ LISTING: Listing[Group] = Listing("groups", "Group", FIELDS, ("name", "list_volu
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
-    route(app, "GET", "/groups", _index)
-    route(app, "GET", "/groups/detail", _detail)
-    route(app, "POST", "/groups", _create)
-    route(app, "POST", "/groups/action", _create_from_source)
-    route(app, "GET", "/groups/<group_id>", _show)
-    route(app, "PUT", "/groups/<group_id>", _update)
-    route(app, "POST", "/groups/<group_id>/action", _act)
+    LISTING.register(
+        app,
+        "/groups",
+        lambda request: request.service.groups.visible(request.token, all_projects=flag("all_tenants")),
+        _summary,
+        _view,
+        since=SINCE,
+        returning=True,
+    )
+    route(app, "POST", "/groups", _create, since=SINCE)
+    route(app, "POST", "/groups/action", _create_from_source, since=(3, 14))
+    route(app, "GET", "/groups/<group_id>", _show, since=SINCE)
+    route(app, "PUT", "/groups/<group_id>", _update, since=SINCE)
+    route(app, "POST", "/groups/<group_id>/action", _act, since=SINCE)
 
 
 def _summary(request: Request, group: Group) -> dict[str, Any]:
@@ -72,23 +80,7 @@ def _view(request: Request, group: Group) -> dict[str, Any]:
     return view
 
 
-def _index(request: Request) -> flask.Response:
-    return _list(request, detail=False)
-
-
-def _detail(request: Request) -> flask.Response:
-    return _list(request, detail=True)
-
-
-def _list(request: Request, *, detail: bool) -> flask.Response:
-    request.since((3, 13))
-    groups = request.service.groups.visible(request.token, all_projects=flag("all_tenants"))
-    view = _view if detail else _summary
-    return LISTING.answer(request, groups, lambda group: view(request, group))
-
-
 def _create(request: Request) -> flask.Response:
-    request.since((3, 13))
     body = request.body("group create")["group"]
     group = request.service.groups.create(
         request.token,
@@ -101,7 +93,6 @@ def _create(request: Request) -> flask.Response:
 
 
 def _create_from_source(request: Request) -> flask.Response:
-    request.since((3, 14))
     name = request.action()
     if name != "create-from-src":
         raise no_action(name)
@@ -116,12 +107,10 @@ def _create_from_source(request: Request) -> flask.Response:
 
 
 def _show(request: Request, group_id: str) -> flask.Response:
-    request.since((3, 13))
     return reply({"group": _view(request, request.service.groups.get(request.token, group_id))})
 
 
 def _update(request: Request, group_id: str) -> flask.Response:
-    request.since((3, 13))
     body = request.body("group update")["group"]
     request.service.groups.update(
         request.token,
@@ -139,7 +128,6 @@ def _ids(text: str | None) -> list[str]:
 
 
 def _act(request: Request, group_id: str) -> flask.Response:
-    request.since((3, 13))
     name, groups = request.action(), request.service.groups
     if name == "delete":
         volumes = boolean(request.body("group delete")[name].get("delete-volumes"))

@@ -36,12 +36,19 @@ LISTING: Listing[GroupSnapshot] = Listing(
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
     one = "/group_snapshots/<group_snapshot_id>"
-    route(app, "GET", "/group_snapshots", _index)
-    route(app, "GET", "/group_snapshots/detail", _detail)
-    route(app, "POST", "/group_snapshots", _create)
-    route(app, "GET", one, _show)
-    route(app, "DELETE", one, _delete)
-    route(app, "POST", f"{one}/action", _act)
+    LISTING.register(
+        app,
+        "/group_snapshots",
+        lambda request: request.service.group_snapshots.visible(request.token, all_projects=flag("all_tenants")),
+        lambda _, whole: {"id": whole.id, "name": whole.name},
+        _view,
+        since=SINCE,
+        returning=True,
+    )
+    route(app, "POST", "/group_snapshots", _create, since=SINCE)
+    route(app, "GET", one, _show, since=SINCE)
+    route(app, "DELETE", one, _delete, since=SINCE)
+    route(app, "POST", f"{one}/action", _act, since=(3, 19))
 
 
 def _view(request: Request, whole: GroupSnapshot) -> dict[str, Any]:
@@ -59,24 +66,7 @@ def _view(request: Request, whole: GroupSnapshot) -> dict[str, Any]:
     return view
 
 
-def _index(request: Request) -> flask.Response:
-    return _list(request, detail=False)
-
-
-def _detail(request: Request) -> flask.Response:
-    return _list(request, detail=True)
-
-
-def _list(request: Request, *, detail: bool) -> flask.Response:
-    request.since(SINCE)
-    found = request.service.group_snapshots.visible(request.token, all_projects=flag("all_tenants"))
-    return LISTING.answer(
-        request, found, lambda one: _view(request, one) if detail else {"id": one.id, "name": one.name}
-    )
-
-
 def _create(request: Request) -> flask.Response:
-    request.since(SINCE)
     body = request.body("group snapshot create")["group_snapshot"]
     whole = request.service.group_snapshots.create(request.token, body["group_id"], **described(body))
     answer = {"id": whole.id, "name": whole.name, "group_type_id": whole.group_type_id}
@@ -84,19 +74,16 @@ def _create(request: Request) -> flask.Response:
 
 
 def _show(request: Request, group_snapshot_id: str) -> flask.Response:
-    request.since(SINCE)
     whole = request.service.group_snapshots.get(request.token, group_snapshot_id)
     return reply({"group_snapshot": _view(request, whole)})
 
 
 def _delete(request: Request, group_snapshot_id: str) -> flask.Response:
-    request.since(SINCE)
     request.service.group_snapshots.delete(request.token, group_snapshot_id)
     return empty()
 
 
 def _act(request: Request, group_snapshot_id: str) -> flask.Response:
-    request.since((3, 19))
     name = request.action()
     if name != "reset_status":
         raise no_action(name)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flask
 
 from nova_fakes.api.volume.listing import Listing
-from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import GroupType
 from nova_fakes.api.volume.request import Request, empty, route
 from nova_fakes.api.volume.schema import boolean
+from nova_fakes.api.volume.type_requests import FIELDS, asked_publicity, changes
 from nova_fakes.api.wsgi import reply
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["register"]
 
 SINCE = (3, 11)
-FIELDS = {
-    "id": lambda kind: kind.id,
-    "name": lambda kind: kind.name,
-    "description": lambda kind: kind.description,
-    # Handled before: "None" stands for both.
-    "is_public": lambda kind: flask.request.args["is_public"],
-}
 LISTING: Listing[GroupType] = Listing("group_types", "Group type", FIELDS, ("is_public",), links="group_type_links")
 
 
@@ -43,17 +35,7 @@ def register(app: flask.Flask) -> None:
         ("PUT", f"{specs}/<key>", _set_spec, "group_types_specs:update"),
         ("DELETE", f"{specs}/<key>", _delete_spec, "group_types_specs:delete"),
     ):
-        route(app, method, path, _guarded(view, policy))
-
-
-def _guarded(view: Callable[..., flask.Response], policy: str | None) -> Callable[..., flask.Response]:
-    def call(request: Request, **arguments: str) -> flask.Response:
-        request.since(SINCE)
-        if policy is not None:
-            request.admin(f"group:{policy}")
-        return view(request, **arguments)
-
-    return call
+        route(app, method, path, view, since=SINCE, policy=None if policy is None else f"group:{policy}")
 
 
 def _view(request: Request, kind: GroupType) -> dict[str, Any]:
@@ -62,10 +44,7 @@ def _view(request: Request, kind: GroupType) -> dict[str, Any]:
 
 
 def _index(request: Request) -> flask.Response:
-    asked = flask.request.args.get("is_public", "true")
-    kinds = request.service.group_types.visible(
-        request.token, is_public=None if asked.lower() == "none" else flag("is_public", True)
-    )
+    kinds = request.service.group_types.visible(request.token, is_public=asked_publicity())
     return LISTING.answer(request, kinds, lambda kind: _view(request, kind))
 
 
@@ -88,13 +67,7 @@ def _show(request: Request, group_type_id: str) -> flask.Response:
 
 def _update(request: Request, group_type_id: str) -> flask.Response:
     body = request.body("group type update")["group_type"]
-    public = body.get("is_public")
-    kind = request.service.group_types.update(
-        group_type_id,
-        name=body.get("name"),
-        description=body.get("description"),
-        is_public=None if public is None else boolean(public),
-    )
+    kind = request.service.group_types.update(group_type_id, **changes(body))
     return reply({"group_type": _view(request, kind)})
 
 

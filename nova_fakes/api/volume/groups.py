@@ -16,7 +16,7 @@ from nova_fakes.api.volume.refusals import invalid_group, invalid_input, invalid
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["STATUSES", "Groups"]
 
@@ -274,11 +274,20 @@ class Groups:
         return group
 
     def _dissolve(self, group: Group) -> None:
-        """Forget a group with its volumes."""
+        """Forget a group with its volumes; what the store keeps is in error, and so is the group then."""
         members = self.volumes_of(group.id)
         self._store.content.regroup(group.id, remove=[one.id for one in members])
         for volume in members:
-            self._volumes.discard(volume)
+            try:
+                self._volumes.discard(volume)
+            except NovaFakesError as error:
+                LOG.warning("volume %s of group %s: %s", volume.id, group.id, error)
+                volume.status = "error_deleting"
+        stuck = self.volumes_of(group.id)
+        if stuck:
+            self._store.content.regroup(group.id, add=[one.id for one in stuck])
+            group.status = "error"
+            return
         self._store.content.dissolve(group.id)
         self._quotas.charge_groups(group.project_id, -1)
         del self._store.groups[group.id]

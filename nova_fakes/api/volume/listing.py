@@ -1,4 +1,4 @@
-"""The answer to a request for a list: one page of it, the link to the next, and the count where that is asked for."""
+"""Lists: one page of the records, the link to the next, and the count where that is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import flask
 
 from nova_fakes.api.volume.query import flag, page
 from nova_fakes.api.volume.refusals import not_found
-from nova_fakes.api.volume.request import Request
+from nova_fakes.api.volume.request import MINIMUM, Request, route
 from nova_fakes.api.wsgi import reply
 
 __all__ = ["Listing"]
@@ -25,6 +25,8 @@ class Record(Protocol):
 
 
 T = TypeVar("T", bound=Record)
+#: What is shown of one record.
+View = Callable[[Request, T], dict[str, Any]]
 
 
 class Listing(Generic[T]):
@@ -55,6 +57,39 @@ class Listing(Generic[T]):
         self._public = public
         self._links = links or f"{name}_links"
         self._counts = counts
+
+    def register(
+        self,
+        app: flask.Flask,
+        path: str,
+        records: Callable[[Request], Sequence[T]],
+        summary: View[T],
+        detail: View[T],
+        *,
+        since: tuple[int, int] = MINIMUM,
+        returning: bool = False,
+    ) -> None:
+        """Add the routes of the short list and of the detailed one.
+
+        Args:
+            app: the application.
+            path: of the short list, behind /v3.
+            records: in the order that holds where none is asked for.
+            summary: what the short list shows of one.
+            detail: what the detailed one does.
+            since: version with which the lists came.
+            returning: whether the detailed list's link leads to the short one, as some of Cinder's do.
+        """
+
+        def add(suffix: str, view: View[T]) -> None:
+            def answer(request: Request) -> flask.Response:
+                link = path if returning else f"{path}{suffix}"
+                return self.answer(request, records(request), lambda one: view(request, one), link.removeprefix("/"))
+
+            route(app, "GET", f"{path}{suffix}", answer, since=since)
+
+        add("", summary)
+        add("/detail", detail)
 
     def answer(
         self, request: Request, records: Sequence[T], view: Callable[[T], dict[str, Any]], path: str | None = None

@@ -22,7 +22,7 @@ FIELDS = {
     "resource_type": lambda message: message.resource_type,
     "resource_uuid": lambda message: message.resource_id,
     "message_level": lambda message: LEVEL,
-    "request_id": lambda message: None,
+    "request_id": lambda message: message.request_id,
     "created_at": lambda message: message.created_at,
 }
 PUBLIC = ("resource_uuid", "resource_type", "event_id", "request_id", "message_level")
@@ -31,9 +31,9 @@ LISTING: Listing[Message] = Listing("messages", "Message", FIELDS, PUBLIC)
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
-    route(app, "GET", "/messages", _index)
-    route(app, "GET", "/messages/<message_id>", _show)
-    route(app, "DELETE", "/messages/<message_id>", _delete)
+    route(app, "GET", "/messages", _index, since=SINCE)
+    route(app, "GET", "/messages/<message_id>", _show, since=SINCE)
+    route(app, "DELETE", "/messages/<message_id>", _delete, since=SINCE)
 
 
 def _view(request: Request, message: Message) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _view(request: Request, message: Message) -> dict[str, Any]:
         "message_level": LEVEL,
         "created_at": moment(message.created_at),
         "guaranteed_until": moment(message.expires_at),
-        "request_id": None,
+        "request_id": message.request_id,
         "resource_type": message.resource_type,
         "resource_uuid": message.resource_id,
         "links": request.views.links(request.token.project_id or "", "messages", message.id),
@@ -52,16 +52,13 @@ def _view(request: Request, message: Message) -> dict[str, Any]:
 
 
 def _index(request: Request) -> flask.Response:
-    request.since(SINCE)
     return LISTING.answer(request, request.service.messages.visible(request.token), lambda one: _view(request, one))
 
 
 def _show(request: Request, message_id: str) -> flask.Response:
-    request.since(SINCE)
     return reply({"message": _view(request, request.service.messages.get(request.token, message_id))})
 
 
 def _delete(request: Request, message_id: str) -> flask.Response:
-    request.since(SINCE)
     request.service.messages.delete(request.token, message_id)
     return empty(204)

@@ -8,6 +8,7 @@ from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.records import Message
 from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.store import Store
+from nova_fakes.api.wsgi import request_id
 
 __all__ = ["Event", "Messages", "tell"]
 
@@ -33,6 +34,7 @@ class Event(Enum):
         ("003", "copy volume to image"),
         ("004", "Failed to upload volume to image at backend."),
     )
+    NOT_CONNECTED = ("VOLUME", ("004", "update attachment"), ("001", "An unknown error occurred."))
     NOT_EXTENDED = ("VOLUME", ("007", "extend volume"), ("010", "Volume Driver failed to extend volume."))
     NOT_REIMAGED = ("VOLUME", ("016", "reimage volume"), ("028", "Compute service failed to reimage volume."))
     NO_SNAPSHOT = ("VOLUME_SNAPSHOT", ("009", "create snapshot"), ("013", "Snapshot failed to create."))
@@ -66,6 +68,7 @@ def tell(store: Store, event: Event, project_id: str, resource_id: str) -> None:
         resource_id=resource_id,
         created_at=now,
         expires_at=now + LIFETIME_S,
+        request_id=request_id(),
     )
     store.messages[message.id] = message
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.backends import Backends
@@ -15,7 +14,7 @@ from nova_fakes.api.volume.refusals import invalid_input, invalid_volume
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volume_types import VolumeTypes
 from nova_fakes.api.volume.volumes import Volumes
-from nova_fakes.exceptions import ApiError
+from nova_fakes.exceptions import ApiError, NovaFakesError
 
 __all__ = ["Migrations", "ServerSwap"]
 
@@ -123,18 +122,17 @@ class Migrations:
                 )
             if kind.encryption is not None and kind.multiattach:
                 raise invalid_input("Retype requested both encryption and multi-attach, which is not supported.")
-            if not may_move and _encryption(self._store.types[volume.type_id]) != _encryption(kind):
-                LOG.warning("volume %s: type %s is encrypted otherwise: that takes a migration", volume_id, kind.name)
-                return
             place = volume.host
             if place is not None and not self._backends.suits(place, kind):
                 place = self._backends.choose(volume.availability_zone, kind, volume.size_gb, leaving=place)
-            if place != volume.host and (place is None or not may_move or self._store.snapshots_of(volume_id)):
+            # What is encrypted otherwise has to be written anew, be it to the place where it lies.
+            moves = place != volume.host or self._store.types[volume.type_id].ciphering != kind.ciphering
+            if moves and (place is None or not may_move or self._store.snapshots_of(volume_id)):
                 LOG.warning("volume %s: no valid backend for type %s without a migration", volume_id, kind.name)
                 return
             self._charge(volume, self._store.types[volume.type_id], kind)
-            if place == volume.host:
-                self._become(volume, kind)
+            if not moves:
+                self._become(volume, kind, volume.encryption_key_id)
                 return
             assert place is not None
             volume.previous_status, volume.status = volume.status, "retyping"
@@ -170,7 +168,7 @@ class Migrations:
         with self._store.lock:
             volume.migration_status = "migrating"
             new = self._second(volume, place, kind)
-            if not self._store.content.create(new, None, token):
+            if not self._store.content.create(new, kind, token):
                 self._abandon(volume, new)
                 return
             new.status = "available"
@@ -191,14 +189,15 @@ class Migrations:
         with self._store.lock:
             volume.migration_status = "migrating"
             try:
-                self._store.content.migrate(volume, place)
+                if place != volume.host:
+                    self._store.content.migrate(volume, place)
             except Exception as error:
                 LOG.warning("volume %s stays at %s: %s", volume.id, volume.host, error)
                 self._charge(volume, kind, self._store.types[volume.type_id])
                 self._give_up(volume)
                 return
             volume.host, volume.migration_status = place, "success"
-            self._become(volume, kind)
+            self._become(volume, kind, self._key(volume, kind))
             self._restore(volume)
 
     def _second(self, volume: Volume, place: str, kind: VolumeType) -> Volume:
@@ -215,6 +214,7 @@ class Migrations:
             source_id=None,
             metadata=dict(volume.metadata),
             image_metadata=dict(volume.image_metadata),
+            encryption_key_id=self._key(volume, kind),
         )
         self._store.add_volume(new)
         return new
@@ -223,18 +223,27 @@ class Migrations:
         kind = self._store.types[new.type_id]
         for left in self._store.attachments_of(volume.id):
             self._store.remove_attachment(left)
-        self._store.content.take_over(volume.id, new.id)
+        try:
+            self._store.content.take_over(volume.id, new.id)
+        except NovaFakesError as error:
+            LOG.warning("volume %s does not take the place of %s: %s", volume.id, new.id, error)
+            self._abandon(volume, new)
+            return
         self._store.move_attachments(new.id, volume.id)
         volume.host, volume.name_id, volume.attach_status = new.host, new.id, new.attach_status
         volume.migration_status = "success"
-        self._become(volume, kind)
+        self._become(volume, kind, new.encryption_key_id)
         self._restore(volume)
         self._store.remove_volume(new)
 
     def _abandon(self, volume: Volume, new: Volume) -> None:
         """Forget the second volume of a migration that has failed."""
         self._charge(volume, self._store.types[new.type_id], self._store.types[volume.type_id])
-        self._store.remove_volume(new)
+        try:
+            self._store.remove_volume(new)
+        except NovaFakesError as error:
+            LOG.warning("volume %s, which was to be %s, stays: %s", new.id, volume.id, error)
+            new.status, new.migration_status = "error_deleting", "deleting"
         self._give_up(volume)
 
     def _give_up(self, volume: Volume) -> None:
@@ -247,12 +256,21 @@ class Migrations:
             volume.status, volume.previous_status = volume.previous_status, volume.status
         volume.updated_at = self._store.clock.now()
 
-    def _become(self, volume: Volume, kind: VolumeType) -> None:
+    def _key(self, volume: Volume, kind: VolumeType) -> str | None:
+        """Return the id of a volume's key as one of a type: another where it is encrypted otherwise."""
+        if self._store.types[volume.type_id].ciphering == kind.ciphering:
+            return volume.encryption_key_id
+        return None if kind.ciphering is None else self._store.new_id()
+
+    def _become(self, volume: Volume, kind: VolumeType, key_id: str | None) -> None:
         if kind.id != volume.type_id:
+            old = self._store.types[volume.type_id].name
+            for snapshot in self._store.snapshots_of(volume.id):
+                self._quotas.move_snapshot(snapshot.project_id, old, kind.name, snapshot.size_gb)
+                snapshot.type_id = kind.id
             self._store.change_type(volume, kind.id)
-            volume.multiattach = kind.multiattach
-            volume.encryption_key_id = None if kind.encryption is None else self._store.new_id()
-            self._store.content.change(volume)
+            volume.multiattach, volume.encryption_key_id = kind.multiattach, key_id
+            self._store.content.change(volume, kind)
         volume.updated_at = self._store.clock.now()
 
     def _charge(self, volume: Volume, old: VolumeType, new: VolumeType) -> None:
@@ -269,9 +287,3 @@ class Migrations:
 
 def _idle(volume: Volume) -> bool:
     return volume.status in ("available", "in-use") and not volume.migrating and volume.group_id is None
-
-
-def _encryption(kind: VolumeType) -> dict[str, Any]:
-    """Return how a type's volumes are encrypted, whichever type it is."""
-    named = ("encryption_id", "volume_type_id")
-    return {name: value for name, value in (kind.encryption or {}).items() if name not in named}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -39,15 +38,7 @@ def register(app: flask.Flask) -> None:
         ("GET", f"{one}/disassociate", _disassociate, "update"),
         ("GET", f"{one}/disassociate_all", _disassociate_all, "update"),
     ):
-        route(app, method, path, _guarded(view, action))
-
-
-def _guarded(view: Callable[..., flask.Response], action: str) -> Callable[..., flask.Response]:
-    def call(request: Request, **arguments: str) -> flask.Response:
-        request.admin(f"{POLICY}:{action}")
-        return view(request, **arguments)
-
-    return call
+        route(app, method, path, view, policy=f"{POLICY}:{action}")
 
 
 def _view(specs: QosSpecs) -> dict[str, Any]:
@@ -55,11 +46,7 @@ def _view(specs: QosSpecs) -> dict[str, Any]:
 
 
 def _shown(request: Request, specs: QosSpecs) -> flask.Response:
-    place = f"{request.token.project_id}/qos-specs/{specs.id}"
-    links = [
-        {"rel": "self", "href": f"{request.base}/v3/{place}"},
-        {"rel": "bookmark", "href": f"{request.base}/{place}"},
-    ]
+    links = request.views.links(request.token.project_id or "", "qos-specs", specs.id)
     return reply({"qos_specs": _view(specs), "links": links})
 
 

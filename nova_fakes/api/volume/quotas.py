@@ -67,6 +67,13 @@ class Quotas:
             for name in (resource, f"{resource}_{type_name}"):
                 used[name] = used.get(name, 0) + change
 
+    def move_snapshot(self, project_id: str, old: str, new: str, gigabytes: int) -> None:
+        """Count a snapshot as one of another type, which no limit forbids."""
+        used = self._used.setdefault(project_id, {})
+        for name, sign in ((old, -1), (new, 1)):
+            for resource, change in (("snapshots", 1), ("gigabytes", gigabytes)):
+                used[f"{resource}_{name}"] = used.get(f"{resource}_{name}", 0) + sign * change
+
     def charge_backup(self, project_id: str, *, backups: int, gigabytes: int) -> None:
         """Count a change in the backups of a project: all of it or, where a limit is exceeded, nothing.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
+    "CIPHERING",
     "Attachment",
     "BackendService",
     "Backup",
@@ -19,6 +20,9 @@ __all__ = [
     "Volume",
     "VolumeType",
 ]
+
+#: What a type says of how its volumes are encrypted.
+CIPHERING = ("provider", "control_location", "cipher", "key_size")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,7 +107,10 @@ class Snapshot:
 
 @dataclass(slots=True, kw_only=True)
 class Backup:
-    """What a volume held at one moment; `volume` has its name, description, metadata and what it took from an image."""
+    """What a volume held at one moment.
+
+    `volume` has its name, description, type, metadata, what it took from an image, and the id of its key.
+    """
 
     id: str
     volume_id: str
@@ -123,7 +130,12 @@ class Backup:
     parent_id: str | None = None
     object_count: int = 0
     fail_reason: str | None = None
+    encryption_key_id: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+
+    def suits(self, type_id: str) -> bool:
+        """Tell whether volumes of a type can take it: one of an encrypted volume goes to its own type alone."""
+        return self.volume.get("encryption_key_id") is None or self.volume["type_id"] == type_id
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,6 +153,14 @@ class VolumeType:
     projects: list[str] = field(default_factory=list)
     qos_specs_id: str | None = None
     encryption: dict[str, Any] | None = None
+
+    @property
+    def ciphering(self) -> dict[str, Any] | None:
+        """How its volumes are encrypted, whichever type says it: provider, control_location, cipher, key_size."""
+        said = self.encryption
+        if said is None:
+            return None
+        return {name: said[name] for name in CIPHERING}
 
     @property
     def multiattach(self) -> bool:
@@ -207,6 +227,7 @@ class Message:
     resource_id: str
     created_at: float
     expires_at: float
+    request_id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

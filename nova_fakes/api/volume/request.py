@@ -114,7 +114,15 @@ def no_action(name: str) -> ApiError:
     )
 
 
-def route(app: flask.Flask, method: str, path: str, view: Callable[..., flask.Response]) -> None:
+def route(
+    app: flask.Flask,
+    method: str,
+    path: str,
+    view: Callable[..., flask.Response],
+    *,
+    since: tuple[int, int] = MINIMUM,
+    policy: str | None = None,
+) -> None:
     """Let `view(request, **arguments of the path)` answer a path, with and without a project in front.
 
     Args:
@@ -122,10 +130,16 @@ def route(app: flask.Flask, method: str, path: str, view: Callable[..., flask.Re
         method: HTTP method.
         path: behind /v3, with a leading slash ("/volumes/<volume_id>").
         view: what answers.
+        since: version with which the path came.
+        policy: what administrators alone may do there, by Cinder's name; None: everybody may.
     """
 
     def answer(**arguments: Any) -> flask.Response:
-        return view(flask.g.volume, **arguments)
+        request: Request = flask.g.volume
+        request.since(since)
+        if policy is not None:
+            request.admin(policy)
+        return view(request, **arguments)
 
     for prefix in ("/v3/<project:project_id>", "/v3"):
         app.add_url_rule(f"{prefix}{path}", f"{method} {prefix}{path}", answer, methods=[method])

@@ -80,6 +80,24 @@ _BACKUP = {
     "name": TEXT,
     "snapshot_id": OPTIONAL_UUID,
 }
+_BACKUP_IDENTITY = {"id": UUID, "size": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}}
+_STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
+_OPTIONAL_TEXT = {"type": ["string", "null"]}
+_BACKUP_VOLUME = {
+    **dict.fromkeys(("name", "description", "type_id", "encryption_key_id"), _OPTIONAL_TEXT),
+    "metadata": _STRINGS,
+    "image_metadata": _STRINGS,
+    "bootable": {"type": "boolean"},
+}
+_BACKUP_RECORD = {
+    **_BACKUP_IDENTITY,
+    **dict.fromkeys(("display_name", "display_description", "container", "volume_id"), _OPTIONAL_TEXT),
+    **dict.fromkeys(("parent_id", "snapshot_id", "encryption_key_id"), _OPTIONAL_TEXT),
+    **dict.fromkeys(("created_at", "data_timestamp"), _OPTIONAL_TEXT),
+    "object_count": {"type": "integer"},
+    "metadata": {**_STRINGS, "type": ["object", "null"]},
+    "driver_info": {"type": ["object", "null"], "properties": {"volume": _object(_BACKUP_VOLUME, closed=False)}},
+}
 _BACKUP_LABELLED = {**_BACKUP, "metadata": {**METADATA, "type": ["object", "null"]}}
 
 _GROUP_TYPE = {"description": TEXT, "is_public": BOOLEAN}
@@ -163,6 +181,20 @@ SCHEMAS: Mapping[str, Any] = {
         {"restore": {**_object({"name": TEXT, "volume_id": OPTIONAL_UUID}), "type": ["object", "null"]}},
         required=("restore",),
     ),
+    "backup import": _object(
+        {
+            "backup-record": _object(
+                {
+                    "backup_service": {"type": "string", "maxLength": 255},
+                    "backup_url": {"type": "string", "minLength": 1},
+                },
+                required=("backup_service", "backup_url"),
+            )
+        },
+        required=("backup-record",),
+    ),
+    "backup identity": _object(_BACKUP_IDENTITY),
+    "backup record": _object(_BACKUP_RECORD, closed=False),
     "backup status": _object(
         {"os-reset_status": _object({"status": {"type": "string"}}, required=("status",))},
         required=("os-reset_status",),

@@ -8,6 +8,7 @@ from typing import Any
 
 from nova_fakes.api.volume.attachments import Attachments, ServerVolumes
 from nova_fakes.api.volume.backends import Backends
+from nova_fakes.api.volume.backup_exports import BackupExports
 from nova_fakes.api.volume.backups import Backups
 from nova_fakes.api.volume.changes import Changes, Notifier
 from nova_fakes.api.volume.content import Content, ImageBytes
@@ -60,6 +61,7 @@ class VolumeService:
         attachments: see `Attachments`.
         snapshots: see `Snapshots`.
         backups: see `Backups`.
+        backup_exports: see `BackupExports`.
         encryption: see `Encryption`.
         messages: see `Messages`.
         group_types: see `GroupTypes`.
@@ -107,6 +109,7 @@ class VolumeService:
         self.qos = QualityOfService(self._store)
         self.snapshots = Snapshots(self._store, self.quotas, self.volumes)
         self.backups = Backups(self._store, self.quotas, self.volumes)
+        self.backup_exports = BackupExports(self._store, self.quotas, self.backups)
         self.messages = Messages(self._store)
         self.encryption = Encryption(self._store, self.volumes)
         self.group_types = GroupTypes(self._store)

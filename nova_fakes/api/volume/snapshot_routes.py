@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import flask
 
 from nova_fakes.api.volume.listing import Listing
@@ -40,8 +37,13 @@ LISTING: Listing[Snapshot] = Listing("snapshots", "Snapshot", FIELDS, PUBLIC, co
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
-    route(app, "GET", "/snapshots", _index)
-    route(app, "GET", "/snapshots/detail", _detail)
+    LISTING.register(
+        app,
+        "/snapshots",
+        lambda request: request.service.snapshots.visible(request.token, all_projects=flag("all_tenants")),
+        lambda request, snapshot: request.views.snapshot_summary(snapshot),
+        lambda request, snapshot: request.views.snapshot(snapshot),
+    )
     route(app, "POST", "/snapshots", _create)
     route(app, "GET", "/snapshots/<snapshot_id>", _show)
     route(app, "PUT", "/snapshots/<snapshot_id>", _update)
@@ -53,19 +55,6 @@ def register(app: flask.Flask) -> None:
     route(app, "GET", "/snapshots/<snapshot_id>/metadata/<key>", _meta)
     route(app, "PUT", "/snapshots/<snapshot_id>/metadata/<key>", _set_meta)
     route(app, "DELETE", "/snapshots/<snapshot_id>/metadata/<key>", _delete_meta)
-
-
-def _index(request: Request) -> flask.Response:
-    return _list(request, "snapshots", request.views.snapshot_summary)
-
-
-def _detail(request: Request) -> flask.Response:
-    return _list(request, "snapshots/detail", request.views.snapshot)
-
-
-def _list(request: Request, path: str, view: Callable[[Snapshot], dict[str, Any]]) -> flask.Response:
-    snapshots = request.service.snapshots.visible(request.token, all_projects=flag("all_tenants"))
-    return LISTING.answer(request, snapshots, view, path)
 
 
 def _create(request: Request) -> flask.Response:

@@ -77,6 +77,8 @@ class Store:
         for attachment in self.attachments_of(volume.id):
             self.remove_attachment(attachment)
         self.content.delete(volume.id)
+        for transfer in [one for one in self.transfers.values() if one.volume_id == volume.id]:
+            del self.transfers[transfer.id]
         del self.volumes[volume.id]
         _discard(self._project_volumes, volume.project_id, volume.id)
         self._type_volumes[volume.type_id] -= 1
@@ -229,7 +231,7 @@ class Store:
             self.add_attachment(attachment)
         for snapshot in snapshots:
             self.add_snapshot(snapshot)
-        self.content.reconcile(volumes, snapshots, attachments, backups)
+        self.content.reconcile(volumes, self.types, snapshots, attachments, backups)
 
 
 def _discard(index: dict[str, dict[str, Any]], key: str, member: str) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import flask
 
-from nova_fakes.api.volume.query import flag, page
+from nova_fakes.api.volume.listing import Listing
+from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import Transfer
-from nova_fakes.api.volume.refusals import not_found
 from nova_fakes.api.volume.request import Request, empty, route
 from nova_fakes.api.volume.schema import boolean
 from nova_fakes.api.volume.views import moment
@@ -23,13 +23,22 @@ FIELDS = {
     "volume_id": lambda transfer: transfer.volume_id,
     "created_at": lambda transfer: transfer.created_at,
 }
+#: Since when the newest comes first, as in other lists.
+PAGED = (3, 59)
+LISTING: Listing[Transfer] = Listing("transfers", "Transfer", FIELDS, tuple(FIELDS))
 
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
     for prefix in PREFIXES:
-        route(app, "GET", prefix, _index)
-        route(app, "GET", f"{prefix}/detail", _detail)
+        LISTING.register(
+            app,
+            prefix,
+            _visible,
+            _summary,
+            _view,
+            returning=True,
+        )
         route(app, "POST", prefix, _create)
         route(app, "GET", f"{prefix}/<transfer_id>", _show)
         route(app, "DELETE", f"{prefix}/<transfer_id>", _delete)
@@ -41,10 +50,7 @@ def _summary(request: Request, transfer: Transfer) -> dict[str, Any]:
         "id": transfer.id,
         "volume_id": transfer.volume_id,
         "name": transfer.name,
-        "links": [
-            {"rel": "self", "href": f"{request.base}/v3/{request.token.project_id}/volume-transfers/{transfer.id}"},
-            {"rel": "bookmark", "href": f"{request.base}/{request.token.project_id}/volume-transfers/{transfer.id}"},
-        ],
+        "links": request.views.links(request.token.project_id or "", "os-volume-transfer", transfer.id),
     }
 
 
@@ -61,25 +67,9 @@ def _view(request: Request, transfer: Transfer) -> dict[str, Any]:
     return view
 
 
-def _page(request: Request) -> list[Transfer]:
-    transfers = request.service.transfers.visible(request.token, all_projects=flag("all_tenants"))
-    found, _more, _total = page(
-        transfers,
-        request.token,
-        request.version,
-        fields=FIELDS,
-        public=tuple(FIELDS),
-        missing=lambda marker: not_found("Transfer", marker),
-    )
-    return list(found)
-
-
-def _index(request: Request) -> flask.Response:
-    return reply({"transfers": [_summary(request, one) for one in _page(request)]})
-
-
-def _detail(request: Request) -> flask.Response:
-    return reply({"transfers": [_view(request, one) for one in _page(request)]})
+def _visible(request: Request) -> list[Transfer]:
+    found = request.service.transfers.visible(request.token, all_projects=flag("all_tenants"))
+    return found if request.version >= PAGED else found[::-1]
 
 
 def _create(request: Request) -> flask.Response:
@@ -90,6 +80,7 @@ def _create(request: Request) -> flask.Response:
         body["volume_id"],
         name=(body.get("name") or "").strip() or None,
         no_snapshots=strict and boolean(body.get("no_snapshots")),
+        encrypted=request.version >= (3, 70),
     )
     return reply({"transfer": {**_view(request, transfer), "auth_key": key}}, 202)
 

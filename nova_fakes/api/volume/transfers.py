@@ -9,7 +9,7 @@ import secrets
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume.quotas import Quotas
 from nova_fakes.api.volume.records import Transfer
-from nova_fakes.api.volume.refusals import invalid_volume
+from nova_fakes.api.volume.refusals import invalid_snapshot, invalid_volume
 from nova_fakes.api.volume.store import Store
 from nova_fakes.api.volume.volumes import Volumes
 from nova_fakes.exceptions import ApiError
@@ -52,7 +52,13 @@ class Transfers:
         return found[::-1]
 
     def create(
-        self, token: Token, volume_id: str, *, name: str | None = None, no_snapshots: bool = False
+        self,
+        token: Token,
+        volume_id: str,
+        *,
+        name: str | None = None,
+        no_snapshots: bool = False,
+        encrypted: bool = False,
     ) -> tuple[Transfer, str]:
         """Offer a volume; return the transfer and the key that opens it, which is told once.
 
@@ -61,14 +67,23 @@ class Transfers:
             volume_id: the volume.
             name: free text.
             no_snapshots: whether its snapshots stay with the project; else they go along.
+            encrypted: whether the API version (3.70 and later) allows that for an encrypted volume.
 
         Raises:
-            ApiError: 404, unknown volume; 400, it is not available.
+            ApiError: 404, unknown volume; 400, it is not available, or encrypted where that is not allowed or its
+                snapshots would stay.
         """
         with self._store.lock:
             volume = self._volumes.get(token, volume_id)
             if volume.status != "available" or volume.migrating:
                 raise invalid_volume("status must be available")
+            if volume.encryption_key_id is not None and not encrypted:
+                raise invalid_volume("transferring encrypted volume is not supported")
+            if volume.encryption_key_id is not None and no_snapshots:
+                raise invalid_volume("transferring an encrypted volume without its snapshots is not supported")
+            stuck = [one for one in self._store.snapshots_of(volume_id) if one.status != "available"]
+            if stuck and not no_snapshots:
+                raise invalid_snapshot(f"snapshot: {stuck[0].id} status must be available")
             key, salt = secrets.token_hex(8), secrets.token_hex(4)
             transfer = Transfer(
                 id=self._store.new_id(),
@@ -114,11 +129,15 @@ class Transfers:
             assert token.project_id is not None
             volume = self._store.volumes[transfer.volume_id]
             snapshots = [] if transfer.no_snapshots else self._store.snapshots_of(volume.id)
+            self._quotas.check_size(token.project_id, volume.size_gb)
             kind = self._store.types[volume.type_id].name
             gigabytes = volume.size_gb + sum(one.size_gb for one in snapshots)
             self._quotas.charge(token.project_id, kind, volumes=1, gigabytes=gigabytes, snapshots=len(snapshots))
-            self._quotas.charge(volume.project_id, kind, volumes=-1, gigabytes=-gigabytes, snapshots=-len(snapshots))
+            self._quotas.charge(volume.project_id, kind, volumes=-1, gigabytes=-volume.size_gb)
+            for one in snapshots:  # which an administrator may have taken
+                self._quotas.charge(one.project_id, kind, snapshots=-1, gigabytes=-one.size_gb)
             self._store.change_owner(volume, snapshots, token.project_id, token.user_id)
+            self._store.content.change(volume, self._store.types[volume.type_id])
             self._end(transfer)
             return transfer
 

@@ -5,25 +5,17 @@ from __future__ import annotations
 import flask
 
 from nova_fakes.api.volume.listing import Listing
-from nova_fakes.api.volume.query import flag
 from nova_fakes.api.volume.records import VolumeType
 from nova_fakes.api.volume.refusals import key_not_found
 from nova_fakes.api.volume.request import Request, empty, no_action, route
 from nova_fakes.api.volume.schema import boolean
+from nova_fakes.api.volume.type_requests import FIELDS, asked_publicity, changes
 from nova_fakes.api.wsgi import reply
 from nova_fakes.exceptions import ApiError
 
 __all__ = ["ACTIONS", "register"]
 
 ACTIONS = ("addProjectAccess", "removeProjectAccess")
-
-FIELDS = {
-    "id": lambda kind: kind.id,
-    "name": lambda kind: kind.name,
-    "description": lambda kind: kind.description,
-    # Handled before: "None" stands for both.
-    "is_public": lambda kind: flask.request.args["is_public"],
-}
 PUBLIC = ("is_public",)
 MANAGE = "volume_extension:types_manage"
 LISTING: Listing[VolumeType] = Listing("volume_types", "Volume type", FIELDS, PUBLIC)
@@ -46,9 +38,7 @@ def register(app: flask.Flask) -> None:
 
 
 def _index(request: Request) -> flask.Response:
-    asked = flask.request.args.get("is_public", "true")
-    is_public = None if asked.lower() == "none" else flag("is_public", True)
-    kinds = request.service.types.visible(request.token, is_public=is_public)
+    kinds = request.service.types.visible(request.token, is_public=asked_publicity())
     return LISTING.answer(request, kinds, request.views.volume_type, "types")
 
 
@@ -73,13 +63,7 @@ def _show(request: Request, type_id: str) -> flask.Response:
 def _update(request: Request, type_id: str) -> flask.Response:
     request.admin(f"{MANAGE}:update")
     body = request.body("type update")["volume_type"]
-    is_public = body.get("is_public")
-    kind = request.service.types.update(
-        type_id,
-        name=body.get("name"),
-        description=body.get("description"),
-        is_public=None if is_public is None else boolean(is_public),
-    )
+    kind = request.service.types.update(type_id, **changes(body))
     return reply({"volume_type": request.views.volume_type(kind)})
 
 

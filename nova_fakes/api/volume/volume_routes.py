@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -56,9 +55,14 @@ LISTING: Listing[Volume] = Listing("volumes", "Volume", FIELDS, PUBLIC, counts=T
 
 def register(app: flask.Flask) -> None:
     """Add the routes to the application."""
-    route(app, "GET", "/volumes", _index)
-    route(app, "GET", "/volumes/detail", _detail)
-    route(app, "GET", "/volumes/summary", _summary)
+    LISTING.register(
+        app,
+        "/volumes",
+        _visible,
+        lambda request, volume: request.views.volume_summary(volume),
+        lambda request, volume: request.views.volume(volume),
+    )
+    route(app, "GET", "/volumes/summary", _summary, since=(3, 12))
     route(app, "POST", "/volumes", _create)
     route(app, "GET", "/volumes/<volume_id>", _show)
     route(app, "PUT", "/volumes/<volume_id>", _update)
@@ -82,22 +86,12 @@ def described(body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _index(request: Request) -> flask.Response:
-    return _list(request, "volumes", request.views.volume_summary)
-
-
-def _detail(request: Request) -> flask.Response:
-    return _list(request, "volumes/detail", request.views.volume)
-
-
-def _list(request: Request, path: str, view: Callable[[Volume], dict[str, Any]]) -> flask.Response:
-    volumes = request.service.volumes.visible(request.token, all_projects=flag("all_tenants"))
-    return LISTING.answer(request, volumes, view, path)
+def _visible(request: Request) -> list[Volume]:
+    return request.service.volumes.visible(request.token, all_projects=flag("all_tenants"))
 
 
 def _summary(request: Request) -> flask.Response:
-    request.since((3, 12))
-    volumes = request.service.volumes.visible(request.token, all_projects=flag("all_tenants"))
+    volumes = _visible(request)
     summary: dict[str, Any] = {
         "total_count": len(volumes),
         "total_size": sum(volume.size_gb for volume in volumes),

@@ -134,13 +134,13 @@ class Volumes:
                     raise invalid_input("Originating snapshot status must be one of 'available, backing-up' values")
                 original = self._store.volumes.get(snapshot.volume_id)
                 availability_zone = availability_zone or (original.availability_zone if original else None)
-                kind = kind if type_reference else self._store.types[snapshot.type_id]
+                kind = self._type_of_copy(kind, self._store.types[snapshot.type_id], named=type_reference is not None)
             elif source_id is not None:
                 source = self.get(token, source_id)
                 if source.status not in ("available", "in-use"):
                     raise invalid_input("Originating source volume status must be one of 'available, in-use' values")
                 availability_zone = availability_zone or source.availability_zone
-                kind = kind if type_reference else self._store.types[source.type_id]
+                kind = self._type_of_copy(kind, self._store.types[source.type_id], named=type_reference is not None)
             backup = None if backup_id is None else self._backup(token, backup_id)
             if backup is not None:
                 size_gb = backup.size_gb if size_gb is None else size_gb
@@ -197,12 +197,14 @@ class Volumes:
                 volume.status = "error"
                 return answer
             volume.host = backend
-            if not self._store.content.create(volume, image, token, backup_id):
+            fits = backup is None or backup.suits(kind.id)
+            made = fits and self._store.content.create(volume, kind, token, image, backup_id)
+            if group is not None:
+                self._store.content.regroup(group.id, add=[volume.id])
+            if not made:
                 tell(self._store, Event.NOT_CREATED, volume.project_id, volume.id)
                 volume.status = "error"
                 return answer
-            if group is not None:
-                self._store.content.regroup(group.id, add=[volume.id])
             volume.status = "available"
             if image is not None:
                 volume.image_metadata = images.metadata(image)
@@ -227,6 +229,7 @@ class Volumes:
                 raise invalid_volume("The volume cannot be updated during maintenance.")
             for name, value in changes.items():
                 setattr(volume, name, dict(value) if isinstance(value, Mapping) else value)
+            self._store.content.change(volume, self._store.types[volume.type_id])
             self._touch(volume)
             return volume
 
@@ -269,7 +272,8 @@ class Volumes:
             self.discard(volume)
 
     def discard(self, volume: Volume) -> None:
-        """Forget a volume with its snapshots, whatever its state is."""
+        """Forget a volume with its snapshots, whatever its state is; NovaFakesError, and it stays."""
+        self._store.content.delete(volume.id)
         for snapshot in self._store.snapshots_of(volume.id):
             kind = self._store.types[snapshot.type_id]
             self._quotas.charge(snapshot.project_id, kind.name, snapshots=-1, gigabytes=-snapshot.size_gb)
@@ -319,6 +323,18 @@ class Volumes:
                 raise key_not_found("Volume", volume_id, key)
             del table[key]
             self._touch(volume)
+
+    @staticmethod
+    def _type_of_copy(kind: VolumeType, original: VolumeType, *, named: bool) -> VolumeType:
+        """Return a copy's type, which is its original's unless another was named that encrypts as that does."""
+        if not named:
+            return original
+        if kind.ciphering != original.ciphering:
+            raise invalid_input(
+                f"Invalid volume_type provided: {kind.id} (requested type is not compatible; either match source "
+                f"volume, or omit type argument)."
+            )
+        return kind
 
     def _check_size(self, size_gb: int | None, snapshot_gb: int | None, source_gb: int | None) -> None:
         if size_gb is None or size_gb <= 0:

@@ -31,8 +31,7 @@ from nova_fakes.ldap.client import (
 )
 from nova_fakes.ldap.client.dn import explode_dn, explode_rdn
 from nova_fakes.ldap.client.functions import escape_str, get_option, initialize, set_option, strf_secs, strp_secs
-from nova_fakes.ldap.client.ldapobject import NO_UNIQUE_ENTRY, LDAPObject, SimpleLDAPObject
-from nova_fakes.ldap.client.reconnecting import ReconnectLDAPObject
+from nova_fakes.ldap.client.ldapobject import NO_UNIQUE_ENTRY, LDAPObject, ReconnectLDAPObject, SimpleLDAPObject
 from nova_fakes.ldap.registry import Registry, current, reset
 
 __all__ = [

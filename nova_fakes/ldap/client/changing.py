@@ -7,6 +7,7 @@ from typing import Any
 from nova_fakes.ldap.client import constants as c
 from nova_fakes.ldap.client.calls import Calls, Controls, encoded
 from nova_fakes.ldap.client.errors import CLASSES
+from nova_fakes.ldap.client.extop import PasswordModifyResponse
 from nova_fakes.ldap.client.sasl import CB_USER, sasl
 
 __all__ = ["Binding", "Changing"]
@@ -199,11 +200,9 @@ class Changing(Calls):
 
         :param extract_newpw: return an object with `genPasswd`, the password that the server made up, instead of bytes
         """
-        from nova_fakes.ldap.client import extop
-
         name, value = self.extop_result(self.passwd(user, oldpw, newpw, serverctrls, clientctrls), 1, self.timeout)
-        if name != extop.PasswordModifyResponse.responseName:
+        if name != PasswordModifyResponse.responseName:
             raise CLASSES["PROTOCOL_ERROR"](f"Unexpected OID {name} in extended response!")
         if extract_newpw and value:
-            return name, extop.PasswordModifyResponse(extop.PasswordModifyResponse.responseName, value)
+            return name, PasswordModifyResponse(PasswordModifyResponse.responseName, value)
         return name, value

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nova_fakes.ldap.client import constants, options
+from nova_fakes.ldap.client.simple import LDAPObject
 from nova_fakes.ldap.registry import current
 
 __all__ = ["escape_str", "get_option", "initialize", "set_option", "strf_secs", "strp_secs"]
@@ -23,13 +24,11 @@ def initialize(
     bytes_mode: Any = None,
     fileno: Any = None,
     **kwargs: Any,
-) -> Any:
+) -> LDAPObject:
     """Return a connection to the directory that a URI leads to in this process.
 
     :raises LDAPError: where it is not a URI; whether something answers there shows at the first request
     """
-    from nova_fakes.ldap.client.ldapobject import LDAPObject
-
     return LDAPObject(uri, trace_level, trace_file, trace_stack_limit, bytes_mode, fileno=fileno, **kwargs)
 
 

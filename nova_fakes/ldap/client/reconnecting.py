@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from nova_fakes.clock import Clock, SystemClock
 from nova_fakes.ldap.client.connection import Connection
 from nova_fakes.ldap.client.errors import CLASSES
-from nova_fakes.ldap.client.ldapobject import SimpleLDAPObject
+from nova_fakes.ldap.client.simple import SimpleLDAPObject
 
 __all__ = ["ReconnectLDAPObject"]
 

@@ -21,10 +21,10 @@ from nova_fakes.virt.driver.setup import fleet_from_conf, hypervisor_from_conf
 from nova_fakes.virt.driver.translation import nova_error, translated
 from nova_fakes.virt.fleet import Fleet, current_fleet
 from nova_fakes.virt.guest import Guest, GuestSpec
-from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.hypervisor import Hypervisor
 from nova_fakes.virt.journal import Event
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.records import failure_recorded
 from nova_fakes.virt.signatures import check_signatures
 from nova_fakes.virt.vif.base import VIF
 

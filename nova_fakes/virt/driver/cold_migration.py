@@ -10,7 +10,7 @@ from nova_fakes.virt import resize
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.reading import disk_info, volumes_from
 from nova_fakes.virt.driver.translation import spawn_failure, translated
-from nova_fakes.virt.host import failure_recorded
+from nova_fakes.virt.records import failure_recorded
 
 __all__ = ["ColdMigrationMethods"]
 

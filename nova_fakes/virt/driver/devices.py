@@ -19,8 +19,8 @@ from nova_fakes.virt.driver.translation import (
     plug_failure,
     translated,
 )
-from nova_fakes.virt.host import failure_recorded
 from nova_fakes.virt.nic import Nic
+from nova_fakes.virt.records import failure_recorded
 
 __all__ = ["DeviceMethods"]
 

@@ -12,7 +12,7 @@ from nova.compute import task_states
 from nova_fakes import exceptions
 from nova_fakes.virt.driver.base import HypervisorDriver
 from nova_fakes.virt.driver.translation import translated
-from nova_fakes.virt.host import failure_recorded
+from nova_fakes.virt.records import failure_recorded
 from nova_fakes.virt.snapshot import DISK_FORMAT
 
 __all__ = ["ImageMethods"]

@@ -4,6 +4,7 @@ Driven as `nova_fakes.virt.vif.dhcp_client` is: whoever does it hands it message
 all servers on the link, and asks it again when `due` has come.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -22,12 +23,13 @@ from nova_fakes.virt.vif.dhcp6_message import (
 
 __all__ = ["Client6", "State6"]
 
-_FOREVER_S = float("inf")
 _BEST_PREFERENCE = 255
 #: What ends a search for an address, or a lease; whatever else goes wrong is asked again in its time.
 _FINAL = (Status.NO_BINDING, Status.NOT_ON_LINK, Status.NO_ADDRESSES)
 #: Before a search begins anew that a server has ended, seconds.
 _BREATH_S = 1.0
+#: Before it begins anew after an address that was in use, as RFC 2131 §3.1 has it: a server may give it again.
+_DECLINED_PAUSE_S = 10.0
 _WANTED = b"".join(
     code.to_bytes(2) for code in (Option6.DNS, Option6.LONGEST_SOLICIT_WAIT, Option6.LONGEST_INFORMATION_WAIT)
 )
@@ -43,6 +45,7 @@ class State6(Enum):
     CONFIRMING = "confirming"
     RENEWING = "renewing"
     REBINDING = "rebinding"
+    DECLINING = "declining"
     INFORMING = "informing"
     BOUND = "bound"
     ENDED = "ended"
@@ -65,6 +68,7 @@ _PATIENCE: Mapping[State6, _Patience] = {
     State6.CONFIRMING: _Patience(Kind6.CONFIRM, 1.0, 4.0, lasts_s=10.0),
     State6.RENEWING: _Patience(Kind6.RENEW, 10.0, 600.0),
     State6.REBINDING: _Patience(Kind6.REBIND, 10.0, 600.0),
+    State6.DECLINING: _Patience(Kind6.DECLINE, 1.0, math.inf, tries=4),
     State6.INFORMING: _Patience(Kind6.INFORMATION_REQUEST, 1.0, 3600.0),
 }
 #: How long an address from before a restart, of which no times are known, is asked for before the search begins anew.
@@ -96,7 +100,7 @@ class Client6:
         self._wait_s = 0.0
         self._best: tuple[int, Lease6] | None = None
         self._longest: dict[State6, float] = {}
-        self._renewal = self._rebinding = self._end = _FOREVER_S
+        self._renewal = self._rebinding = self._end = math.inf
         self._offer: Lease6 | None = None
         #: What it holds; None where it holds nothing.
         self.lease: Lease6 | None = None
@@ -145,13 +149,20 @@ class Client6:
         else:
             self._enter(State6.CONFIRMING, now)
 
+    def decline(self, now: float) -> None:
+        """Refuse the address that it holds, which another uses: its server is told, and then another is looked for."""
+        if self.lease is None or self.lease.address is None:
+            return
+        self._offer, self.lease, self._known = self.lease, None, None
+        self._enter(State6.DECLINING, now)
+
     def release(self) -> Message6 | None:
         """Give the lease back; returns what tells the server, None where there is nothing to give back.
 
         It is said once: the interface goes with the instance, and an answer would find nobody.
         """
         lease, self.lease = self.lease, None
-        self.state, self.due = State6.ENDED, _FOREVER_S
+        self.state, self.due = State6.ENDED, math.inf
         if lease is None or lease.address is None:
             return None
         self._xid = self._chance.getrandbits(24)
@@ -177,11 +188,11 @@ class Client6:
         # Of an address from before a restart nothing else is known, its server included: any may extend it.
         return State6.SOLICITING if self._known is None else State6.REBINDING
 
-    def _enter(self, state: State6, now: float) -> None:
+    def _enter(self, state: State6, at: float) -> None:
         self.state = state
         self._xid = self._chance.getrandbits(24)
-        self._began, self._tries, self._best = now, 0, None
-        self.due = now
+        self._began, self._tries, self._best = at, 0, None
+        self.due = at
 
     def _is_over(self, now: float) -> bool:
         """Tell whether what was said in vain has been said often or long enough."""
@@ -196,8 +207,9 @@ class Client6:
             # Nobody contradicts: it goes on with what it has (§18.2.3).
             self._rest()
             return
+        pause_s = _DECLINED_PAUSE_S if self.state is State6.DECLINING else 0.0
         self._known = self._offer = None
-        self._enter(State6.SOLICITING, now)
+        self._enter(State6.SOLICITING, now + pause_s)
 
     def _say(self, now: float) -> list[Message6]:
         patience = _PATIENCE[self.state]
@@ -227,13 +239,13 @@ class Client6:
     def _options(self, now: float) -> Mapping[int, bytes]:
         hundredths = 0 if self._tries == 1 else min(0xFFFF, int((now - self._began) * 100))
         options: dict[int, bytes] = {Option6.CLIENT: self._duid}
-        addressed = self._offer if self.state is State6.REQUESTING else self.lease
-        if self.state in (State6.REQUESTING, State6.RENEWING) and addressed is not None:
+        addressed = self._offer if self.state in (State6.REQUESTING, State6.DECLINING) else self.lease
+        if self.state in (State6.REQUESTING, State6.RENEWING, State6.DECLINING) and addressed is not None:
             options[Option6.SERVER] = addressed.server
         if self.state is not State6.INFORMING:
             address = self._known if addressed is None else addressed.address
             options[Option6.ASSOCIATION] = encode_association(self._iaid, address)
-        if self.state is not State6.CONFIRMING:
+        if self.state not in (State6.CONFIRMING, State6.DECLINING):
             options[Option6.WANTED] = _WANTED
             if self.state is State6.INFORMING:
                 options[Option6.WANTED] += Option6.REFRESH_TIME.to_bytes(2)
@@ -272,6 +284,9 @@ class Client6:
         if self.state is State6.INFORMING:
             self._hold(Lease6.of_information(message))
             return
+        if self.state is State6.DECLINING:
+            self._give_up(now)  # the server knows, whatever it says of it (§18.2.10.3)
+            return
         status = status_of(message)
         if self.state is State6.CONFIRMING:
             if status is Status.SUCCESS:
@@ -289,14 +304,13 @@ class Client6:
             self._offer = replace(self.lease, server=message.options[Option6.SERVER])
             self._enter(State6.REQUESTING, now)
         elif status in _FINAL or (status is Status.SUCCESS and Option6.ASSOCIATION in message.options):
-            self._lose(now)
-            self.due = now + _BREATH_S
+            self._lose(now + _BREATH_S)
 
     def _hold(self, lease: Lease6) -> None:
         self.lease, self._known, self._offer = lease, lease.address, None
         # It counts from when it was asked for, which is the safe side.
         self._renewal, self._rebinding, self._end = (
-            _FOREVER_S if after_s is None else self._asked + after_s
+            math.inf if after_s is None else self._asked + after_s
             for after_s in (lease.renewal_s, lease.rebinding_s, lease.valid_s)
         )
         self._rest()
@@ -306,6 +320,6 @@ class Client6:
         self.state, self._tries = State6.BOUND, 0
         self.due = min(self._renewal, self._end)
 
-    def _lose(self, now: float) -> None:
+    def _lose(self, begin: float) -> None:
         self.lease = self._known = self._offer = None
-        self._enter(self._first_state(), now)
+        self._enter(self._first_state(), begin)

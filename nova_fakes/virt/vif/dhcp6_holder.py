@@ -1,6 +1,6 @@
 """An interface's DHCPv6 client with its sockets: what it says goes out, what it gets goes to the kernel.
 
-A UDP socket and a netlink socket, opened inside the instance; they belong to its namespace whatever thread uses them.
+A UDP socket and two of netlink, opened inside the instance; they belong to its namespace whatever thread uses them.
 Routes and on-link prefixes come from router advertisements, which are the kernel's (RFC 8415 §6).
 """
 
@@ -8,7 +8,8 @@ import _socket
 import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,7 @@ from nova_fakes.virt.vif import netlink, rtnetlink
 from nova_fakes.virt.vif.dhcp6_client import Client6
 from nova_fakes.virt.vif.dhcp6_message import CLIENT_PORT, FOREVER, SERVER_PORT, SERVERS, Lease6, Message6
 from nova_fakes.virt.vif.dhcp_holder import mac_of
+from nova_fakes.virt.vif.lease_holder import LeaseHolder
 from nova_fakes.virt.vif.plan import Seat
 
 __all__ = ["Holder6"]
@@ -30,7 +32,7 @@ _ADDRESSES = Path("/proc/thread-self/net/if_inet6")
 _GLOBAL = "00"
 
 
-class Holder6:
+class Holder6(LeaseHolder[Message6]):
     """An interface that holds an IPv6 lease or looks for one; made in a thread inside its instance.
 
     :param known: ask again for the address that the interface has already
@@ -38,39 +40,27 @@ class Holder6:
     :raises OSError: the interface is not there
     """
 
+    _client: Client6
+
     def __init__(self, seat: Seat, chance: Random, now: float, *, known: bool, information: bool = False) -> None:
         self._seat = seat
         self._name = f"eth{seat.ordinal}"
         self._address = _address_of(self._name) if known else None
         self._applied: Lease6 | None = None
         self._client = Client6(mac_of(seat), chance, now, self._address, information=information)
-        self._kernel = netlink.Socket()
-        try:
+        with ExitStack() as undo:
+            self._kernel = undo.enter_context(netlink.Socket())
+            self._changes = undo.enter_context(closing(netlink.AddressListener()))
             self._messages = _message_socket(self._name)
-        except BaseException:
-            self._kernel.close()
-            raise
+            undo.pop_all()
 
-    @property
-    def due(self) -> float:
-        """When `wake` is to be called, seconds of the clock."""
-        return self._client.due
-
-    @property
-    def lease(self) -> Lease6 | None:
-        """What it holds, None where it holds nothing."""
-        return self._client.lease
-
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when something has come."""
-        return self._messages.fileno()
-
-    def wake(self, now: float) -> None:
-        """Say what is due."""
-        self._send(self._client.wake(now))
+    def descriptors(self) -> Sequence[int]:
+        """Return what becomes readable when something has come."""
+        return self._messages.fileno(), self._changes.fileno()
 
     def receive(self, now: float) -> None:
         """Let the client hear what has come, and answer."""
+        self._see_duplicates(now)
         while True:
             try:
                 payload, sender = self._messages.recvfrom(_RECEIVE_BYTES)
@@ -78,16 +68,6 @@ class Holder6:
                 return  # there is nothing more, or the link went: the client asks again in its time
             if sender[1] == SERVER_PORT:
                 self._send(self._client.receive(payload, now))
-
-    def reboot(self, now: float) -> None:
-        """Have the address confirmed."""
-        self._client.reboot(now)
-
-    def release(self) -> None:
-        """Give the lease back, where there is one."""
-        farewell = self._client.release()
-        if farewell is not None:
-            self._send([farewell])
 
     def apply(self) -> None:
         """Give the interface what the client holds now, and take what it holds no more.
@@ -111,7 +91,17 @@ class Holder6:
     def close(self) -> None:
         """Close the sockets."""
         self._messages.close()
+        self._changes.close()
         self._kernel.close()
+
+    def _see_duplicates(self, now: float) -> None:
+        """Refuse the address that the kernel has found in use."""
+        for kind, change in self._changes.heard():
+            if change.duplicate and (change.index, change.address) == (self._seat.index, self._address):
+                LOG.warning("%s: another has %s", self._name, socket.inet_ntop(socket.AF_INET6, change.address))
+                if kind == rtnetlink.GONE_ADDRESS:  # it keeps, and marks, the endless ones alone
+                    self._address = None
+                self._client.decline(now)
 
     def _send(self, messages: Iterable[Message6]) -> None:
         """Send what the client wants to say; what the interface does not take now is said again later."""

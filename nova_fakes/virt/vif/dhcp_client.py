@@ -4,19 +4,23 @@ The one who drives it hands it packets and the time, sends what it returns, and 
 is seconds of any monotonic clock; chance, which spreads the repetitions of many clients, is an argument.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
 from nova_fakes.virt.vif.dhcp_message import ANY, BROADCAST, Kind, Lease, Message, Option
 
-__all__ = ["Client", "Send", "State"]
+__all__ = ["Client", "Probe", "Send", "State"]
 
 #: Between two tries, seconds. RFC 2131 §4.1 proposes 4 for the first; a port often comes up just after its instance.
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 64.0
 #: How often an offered address is asked for before the search begins anew.
 _REQUESTS = 4
+#: How often, and how far apart, an address is probed before it is used: in a fifth of a second, not RFC 5227's six.
+_PROBES, _PROBE_WAIT_S = 3, 0.07
+#: Before the search begins anew after an address that was in use (RFC 2131 §3.1).
+_DECLINED_PAUSE_S = 10.0
 #: Between two tries to renew at least (RFC 2131 §4.4.5).
 _SHORTEST_RENEWAL_WAIT_S = 60.0
 _LARGEST_MESSAGE = 1472
@@ -34,12 +38,13 @@ _WANTED = bytes(
 
 
 class State(Enum):
-    """Where a client is (RFC 2131 §4.4, figure 5)."""
+    """Where a client is (RFC 2131 §4.4, figure 5); before it is bound it probes."""
 
     INIT = "init"
     SELECTING = "selecting"
     REQUESTING = "requesting"
     REBOOTING = "rebooting"
+    PROBING = "probing"
     BOUND = "bound"
     RENEWING = "renewing"
     REBINDING = "rebinding"
@@ -54,6 +59,13 @@ class Send:
     destination: bytes = BROADCAST
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question to all on the link, who has an address (RFC 5227 §2.1.1)."""
+
+    address: bytes
+
+
 class Client:
     """Gets and keeps a lease for one interface.
 
@@ -61,12 +73,16 @@ class Client:
     :param chance: for transaction numbers and the spread of repetitions
     :param now: the time, seconds
     :param known: an address that it had before, and asks for again
+    :param probing: probe a new address before it is used
     """
 
-    def __init__(self, mac: bytes, chance: Random, now: float, known: bytes | None = None) -> None:
+    def __init__(
+        self, mac: bytes, chance: Random, now: float, known: bytes | None = None, *, probing: bool = False
+    ) -> None:
         self._mac = mac
         self._chance = chance
         self._known = known
+        self._probing = probing
         self._xid = 0
         self._began = now
         self._asked = now
@@ -79,7 +95,7 @@ class Client:
         #: When `wake` is to be called, seconds.
         self.due = now
 
-    def wake(self, now: float) -> list[Send]:
+    def wake(self, now: float) -> Sequence[Send | Probe]:
         """Do what is due."""
         if now < self.due:
             return []
@@ -92,10 +108,12 @@ class Client:
                 return self._discover(now)
             case State.REQUESTING | State.REBOOTING:
                 return self._ask_again(now)
+            case State.PROBING:
+                return self._probe(now)
             case State.BOUND | State.RENEWING | State.REBINDING:
                 return self._renew(now)
 
-    def receive(self, payload: bytes, now: float) -> list[Send]:
+    def receive(self, payload: bytes, now: float) -> Sequence[Send | Probe]:
         """Take a message in; what is not for this client, or does not fit its state, is passed over."""
         message = Message.decode(payload)
         if message is None or message.xid != self._xid or message.mac != self._mac:
@@ -104,10 +122,9 @@ class Client:
             return self._take_offer(message, now)
         if self.state in (State.REQUESTING, State.REBOOTING, State.RENEWING, State.REBINDING):
             if message.kind is Kind.ACK:
-                self._take_lease(message, now)
-            elif message.kind is Kind.NAK and self._is_from_ours(message):
-                self._lose(now)
-                self.due = now + self._spread(_FIRST_WAIT_S)
+                return self._take_lease(message, now)
+            if message.kind is Kind.NAK and self._is_from_ours(message):
+                self._lose(now + self._spread(_FIRST_WAIT_S))
         return []
 
     def reboot(self, now: float) -> None:
@@ -117,9 +134,22 @@ class Client:
         self.state = State.INIT
         self.due = now
 
+    def decline(self, now: float) -> Sequence[Send]:
+        """Refuse the address that it probes, since another uses it; later another is looked for."""
+        refused = self._offer
+        if self.state is not State.PROBING or refused is None:
+            return []
+        options: dict[int, bytes] = {
+            Option.REQUESTED_ADDRESS: refused.address,
+            Option.SERVER: refused.server,
+            Option.CLIENT: self._identity,
+        }
+        self._lose(now + _DECLINED_PAUSE_S)
+        return [Send(Message(Kind.DECLINE, self._new_xid(), self._mac, options=options))]
+
     def release(self) -> Send | None:
         """Give the lease back; returns what tells the server, None where there is nothing to give back."""
-        lease, self.lease = self.lease, None
+        lease, self.lease = self._offer if self.state is State.PROBING else self.lease, None
         self.state, self.due = State.INIT, float("inf")
         if lease is None:
             return None
@@ -140,7 +170,7 @@ class Client:
         self._xid = self._chance.getrandbits(32)
         return self._xid
 
-    def _begin(self, now: float) -> list[Send]:
+    def _begin(self, now: float) -> Sequence[Send]:
         self._began, self._tries = now, 0
         self._new_xid()
         if self._known is not None:
@@ -149,11 +179,11 @@ class Client:
         self.state = State.SELECTING
         return self._discover(now)
 
-    def _discover(self, now: float) -> list[Send]:
+    def _discover(self, now: float) -> Sequence[Send]:
         self._back_off(now)
         return [Send(self._message(Kind.DISCOVER, now))]
 
-    def _take_offer(self, message: Message, now: float) -> list[Send]:
+    def _take_offer(self, message: Message, now: float) -> Sequence[Send]:
         offer = Lease.from_message(message)
         if offer is None:
             return []
@@ -161,7 +191,7 @@ class Client:
         self.state = State.REQUESTING
         return self._request(now)
 
-    def _request(self, now: float) -> list[Send]:
+    def _request(self, now: float) -> Sequence[Send]:
         self._back_off(now)
         if self.state is State.REBOOTING:
             return [Send(self._message(Kind.REQUEST, now, {Option.REQUESTED_ADDRESS: self._known or ANY}))]
@@ -169,7 +199,7 @@ class Client:
         wanted: dict[int, bytes] = {Option.REQUESTED_ADDRESS: self._offer.address, Option.SERVER: self._offer.server}
         return [Send(self._message(Kind.REQUEST, now, wanted))]
 
-    def _ask_again(self, now: float) -> list[Send]:
+    def _ask_again(self, now: float) -> Sequence[Send | Probe]:
         if self._tries < _REQUESTS:
             return self._request(now)
         # A rebooted client may go on with a lease that holds still (RFC 2131 §3.2); the others begin anew.
@@ -181,10 +211,26 @@ class Client:
         self.state = State.INIT
         return self._begin(now)
 
-    def _take_lease(self, message: Message, now: float) -> None:
+    def _take_lease(self, message: Message, now: float) -> Sequence[Probe]:
         lease = Lease.from_message(message)
         if lease is None:
-            return
+            return []
+        if self._probing and self.state is State.REQUESTING:
+            self.state, self._offer, self._tries = State.PROBING, lease, 0
+            return self._probe(now)
+        self._hold(lease)
+        return []
+
+    def _probe(self, now: float) -> Sequence[Probe]:
+        assert self._offer is not None
+        if self._tries == _PROBES:
+            self._hold(self._offer)
+            return []
+        self._tries += 1
+        self.due = now + _PROBE_WAIT_S
+        return [Probe(self._offer.address)]
+
+    def _hold(self, lease: Lease) -> None:
         # The lease counts from when it was asked for, which is the safe side (RFC 2131 §4.4.1).
         self.lease, self._known = lease, lease.address
         if lease.lease_s is None or lease.renewal_s is None or lease.rebinding_s is None:
@@ -195,7 +241,7 @@ class Client:
             self._end = self._asked + lease.lease_s
         self.state, self.due = State.BOUND, self._renewal
 
-    def _renew(self, now: float) -> list[Send]:
+    def _renew(self, now: float) -> Sequence[Send]:
         lease = self.lease
         assert lease is not None
         if self.state is State.BOUND:
@@ -217,9 +263,9 @@ class Client:
             return True
         return message.options.get(Option.SERVER, self._offer.server) == self._offer.server
 
-    def _lose(self, now: float) -> None:
+    def _lose(self, begin: float) -> None:
         self.lease = self._known = self._offer = None
-        self.state, self.due = State.INIT, now
+        self.state, self.due = State.INIT, begin
 
     def _message(
         self, kind: Kind, now: float, options: Mapping[int, bytes] | None = None, client: bytes = ANY

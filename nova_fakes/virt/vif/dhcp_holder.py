@@ -1,22 +1,23 @@
 """An interface's DHCP client with its sockets: what it says goes out, what it gets goes to the kernel.
 
-A packet socket, since a client without an address can have no other, and a netlink socket. Both are opened inside the
-instance and belong to its namespace whatever thread uses them.
+A packet socket, since a client without an address can have no other, one for ARP, and a netlink socket. All are opened
+inside the instance and belong to its namespace whatever thread uses them.
 """
 
 import _socket
-import ctypes
 import fcntl
 import logging
 import socket
 import struct
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from random import Random
 
 from nova_fakes.virt.vif import netlink, rtnetlink
-from nova_fakes.virt.vif.dhcp_client import Client, Send
+from nova_fakes.virt.vif.arp import ProbeSocket, attach_filter
+from nova_fakes.virt.vif.dhcp_client import Client, Probe, Send, State
 from nova_fakes.virt.vif.dhcp_message import BROADCAST, Lease, Route, enclose, open_packet
+from nova_fakes.virt.vif.lease_holder import LeaseHolder
 from nova_fakes.virt.vif.plan import METRIC_STEP, Seat
 
 __all__ = ["Holder4", "mac_of"]
@@ -25,12 +26,11 @@ LOG = logging.getLogger(__name__)
 
 _ETH_IPV4, _ETHERNET = 0x0800, 1
 _EVERYBODY = b"\xff" * 6
-_SO_ATTACH_FILTER = 26
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
 _RECEIVE_BYTES = 2048
 #: IPv4 needs 68 bytes (RFC 791); a server that says less is wrong.
 _MIN_MTU = 68
-#: Passes UDP to port 68 that is no later fragment (``linux/filter.h``): code, jump if true, if false, operand.
+#: Passes UDP to port 68 that is no later fragment.
 _FILTER = (
     (0x30, 0, 0, 9),  # the protocol
     (0x15, 0, 6, 17),
@@ -44,12 +44,14 @@ _FILTER = (
 )
 
 
-class Holder4:
+class Holder4(LeaseHolder[Send | Probe]):
     """An interface that holds an IPv4 lease or looks for one; made in a thread inside its instance.
 
     :param known: ask again for the address that the interface has already
     :raises OSError: the interface is not there
     """
+
+    _client: Client
 
     def __init__(self, seat: Seat, mtu: int, chance: Random, now: float, *, known: bool) -> None:
         self._seat = seat
@@ -57,56 +59,38 @@ class Holder4:
         self._name = f"eth{seat.ordinal}"
         self._server_mac = _EVERYBODY
         self._address = _address_of(self._name) if known else None
-        self._client = Client(mac_of(seat), chance, now, None if self._address is None else self._address[0])
+        known_address = None if self._address is None else self._address[0]
+        self._client = Client(mac_of(seat), chance, now, known_address, probing=True)
         self._routes: tuple[Route, ...] = ()
         self._lease_mtu: int | None = None
-        self._kernel = netlink.Socket()
-        try:
+        with ExitStack() as undo:
+            self._kernel = undo.enter_context(netlink.Socket())
+            self._arp = undo.enter_context(closing(ProbeSocket(self._name, mac_of(seat))))
             self._packets = _packet_socket(self._name)
-        except BaseException:
-            self._kernel.close()
-            raise
+            undo.pop_all()
 
-    @property
-    def due(self) -> float:
-        """When `wake` is to be called, seconds of the clock."""
-        return self._client.due
+    def descriptors(self) -> Sequence[int]:
+        """Return what becomes readable when something has come."""
+        return self._packets.fileno(), self._arp.fileno()
 
-    @property
-    def lease(self) -> Lease | None:
-        """What it holds, None where it holds nothing."""
-        return self._client.lease
-
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when something has come."""
-        return self._packets.fileno()
-
-    def wake(self, now: float) -> None:
-        """Say what is due."""
-        self._send(self._client.wake(now))
-
-    def reboot(self, now: float) -> None:
-        """Have the address confirmed."""
-        self._client.reboot(now)
-
-    def release(self) -> None:
-        """Give the lease back, where there is one."""
-        farewell = self._client.release()
-        if farewell is not None:
-            self._send([farewell])
-
-    def _send(self, messages: Iterable[Send]) -> None:
+    def _send(self, messages: Iterable[Send | Probe]) -> None:
         """Send what the client wants to say; what the interface does not take now is said again later."""
         for one in messages:
-            packet = enclose(one.message.encode(), one.source, one.destination)
-            mac = _EVERYBODY if one.destination == BROADCAST else self._server_mac
             try:
+                if isinstance(one, Probe):
+                    self._arp.ask(one.address)
+                    continue
+                packet = enclose(one.message.encode(), one.source, one.destination)
+                mac = _EVERYBODY if one.destination == BROADCAST else self._server_mac
                 self._packets.sendto(packet, (self._name, _ETH_IPV4, 0, _ETHERNET, mac))
             except OSError as error:
-                LOG.debug("%s %s: %s", self._name, one.message.kind.name, error)
+                LOG.debug("%s %s: %s", self._name, one, error)
 
     def receive(self, now: float) -> None:
         """Let the client hear what has come, and answer."""
+        if self._arp.is_claimed() and (refusal := self._client.decline(now)):
+            LOG.warning("%s: another has the address that was leased", self._name)
+            self._send(refusal)
         while True:
             try:
                 packet, sender = self._packets.recvfrom(_RECEIVE_BYTES)
@@ -119,7 +103,7 @@ class Holder4:
                 continue
             had = self._client.lease
             self._send(self._client.receive(payload, now))
-            if self._client.lease is not had:
+            if self._client.lease is not had or self._client.state is State.PROBING:
                 self._server_mac = sender[4]
 
     def apply(self) -> None:
@@ -153,6 +137,7 @@ class Holder4:
     def close(self) -> None:
         """Close the sockets."""
         self._packets.close()
+        self._arp.close()
         self._kernel.close()
 
     def _mtu_of(self, lease: Lease | None) -> int | None:
@@ -186,9 +171,7 @@ def _packet_socket(devname: str) -> _socket.socket:
     kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     sock = _socket.socket(socket.AF_PACKET, kind, 0)
     try:
-        code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _FILTER))
-        program = struct.pack("@HP", len(_FILTER), ctypes.addressof(code))
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        attach_filter(sock, _FILTER)
         sock.bind((devname, _ETH_IPV4))
     except BaseException:
         sock.close()

@@ -10,13 +10,14 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from nova_fakes.clock import Clock
 from nova_fakes.exceptions import KernelRefused, RealizerError
 from nova_fakes.virt.vif import namespaces
 from nova_fakes.virt.vif.dhcp6_holder import Holder6
 from nova_fakes.virt.vif.dhcp_holder import Holder4
+from nova_fakes.virt.vif.lease_holder import LeaseHolder
 from nova_fakes.virt.vif.plan import Seat
 
 __all__ = ["Leases"]
@@ -31,39 +32,6 @@ _LONGEST_SLEEP_S = 3600.0
 _Key = tuple[str, str]
 
 
-class _Holder(Protocol):
-    """A client of one interface."""
-
-    @property
-    def due(self) -> float:
-        """When `wake` is to be called, seconds of the clock."""
-
-    @property
-    def lease(self) -> Any:
-        """What it holds, None where it holds nothing."""
-
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when something has come."""
-
-    def receive(self, now: float) -> None:
-        """Hear what has come, and answer."""
-
-    def wake(self, now: float) -> None:
-        """Say what is due."""
-
-    def apply(self) -> None:
-        """Give the interface what the client holds now."""
-
-    def reboot(self, now: float) -> None:
-        """Have what it holds confirmed."""
-
-    def release(self) -> None:
-        """Give the lease back."""
-
-    def close(self) -> None:
-        """Close the sockets."""
-
-
 class Leases:
     """The clients of a fabric's instances, by VIF id. `ask` is for a thread inside the instance, the others for any.
 
@@ -76,7 +44,7 @@ class Leases:
         self._chance = chance
         self._threading = namespaces.native_threading()
         self._lock = self._threading.Lock()
-        self._holders: dict[_Key, _Holder] = {}
+        self._holders: dict[_Key, LeaseHolder[Any]] = {}
         self._by_descriptor: dict[int, _Key] = {}
         self._due: list[tuple[float, _Key]] = []
         self._closing = False
@@ -154,18 +122,20 @@ class Leases:
     def _keys(self, vif_ids: Iterable[str]) -> list[_Key]:
         return [(vif_id, kind) for vif_id in vif_ids for kind in _MAKERS if (vif_id, kind) in self._holders]
 
-    def _start(self, key: _Key, holder: _Holder) -> None:
+    def _start(self, key: _Key, holder: LeaseHolder[Any]) -> None:
         self._holders[key] = holder
-        self._by_descriptor[holder.fileno()] = key
-        self._poll.register(holder.fileno(), _READABLE)
+        for descriptor in holder.descriptors():
+            self._by_descriptor[descriptor] = key
+            self._poll.register(descriptor, _READABLE)
         heapq.heappush(self._due, (holder.due, key))
         if self._thread is None:
             self._thread = self._threading.Thread(target=self._run, name="leases", daemon=True)
             self._thread.start()
 
-    def _end(self, holder: _Holder) -> None:
-        del self._by_descriptor[holder.fileno()]
-        self._poll.unregister(holder.fileno())
+    def _end(self, holder: LeaseHolder[Any]) -> None:
+        for descriptor in holder.descriptors():
+            del self._by_descriptor[descriptor]
+            self._poll.unregister(descriptor)
         holder.close()
 
     def _run(self) -> None:
@@ -179,10 +149,11 @@ class Leases:
                 for descriptor, _event in events:
                     key = self._by_descriptor.get(descriptor)
                     if key is not None:
-                        self._holders[key].receive(now)
                         touched[key] = None
                     elif descriptor == self._bell:
                         os.eventfd_read(self._bell)
+                for key in touched:
+                    self._holders[key].receive(now)
                 while self._due and self._due[0][0] <= now:
                     _due, key = heapq.heappop(self._due)
                     holder = self._holders.get(key)
@@ -208,20 +179,20 @@ class Leases:
             return min(_LONGEST_SLEEP_S, max(0.0, self._due[0][0] - self._clock.monotonic()))
 
 
-def _dhcp4(seat: Seat, mtu: int, chance: Random, now: float, known: bool) -> _Holder:
+def _dhcp4(seat: Seat, mtu: int, chance: Random, now: float, known: bool) -> LeaseHolder[Any]:
     return Holder4(seat, mtu, chance, now, known=known)
 
 
-def _dhcp6(seat: Seat, mtu: int, chance: Random, now: float, known: bool) -> _Holder:
+def _dhcp6(seat: Seat, mtu: int, chance: Random, now: float, known: bool) -> LeaseHolder[Any]:
     return Holder6(seat, chance, now, known=known)
 
 
-def _information6(seat: Seat, mtu: int, chance: Random, now: float, known: bool) -> _Holder:
+def _information6(seat: Seat, mtu: int, chance: Random, now: float, known: bool) -> LeaseHolder[Any]:
     return Holder6(seat, chance, now, known=False, information=True)
 
 
 #: What makes each kind of client: seat, MTU, chance, the time, and whether addresses from earlier leases are there.
-_MAKERS: Mapping[str, Callable[[Seat, int, Random, float, bool], _Holder]] = {
+_MAKERS: Mapping[str, Callable[[Seat, int, Random, float, bool], LeaseHolder[Any]]] = {
     "dhcp4": _dhcp4,
     "dhcp6": _dhcp6,
     "information6": _information6,

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 
 from nova_fakes.exceptions import KernelRefused
 from nova_fakes.virt.vif import rtnetlink
-from nova_fakes.virt.vif.rtnetlink import Link
+from nova_fakes.virt.vif.rtnetlink import Address, Link
 from nova_fakes.virt.vif.template import HEADER, Message
 
-__all__ = ["Socket"]
+__all__ = ["AddressListener", "Socket"]
 
 _SEQUENCE = struct.Struct("=I")
 _SEQUENCE_OFFSET = 8
@@ -25,6 +25,8 @@ _RECEIVE_BYTES = 1 << 16
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _SOL_NETLINK, _EXT_ACK, _CAP_ACK = 270, 11, 10
 _ERROR_MESSAGE = 1
+#: RTMGRP_IPV6_IFADDR.
+_IPV6_ADDRESSES = 0x100
 
 
 class Socket:
@@ -139,6 +141,37 @@ class Socket:
                 answers.append((kind, body))
             if answers and not dump:
                 return answers
+
+
+class AddressListener:
+    """Hears what becomes of the IPv6 addresses of the namespace in which the calling thread is when it makes it."""
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket = _socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        try:
+            self._socket.bind((0, _IPV6_ADDRESSES))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when something has happened."""
+        return self._socket.fileno()
+
+    def heard(self) -> Iterator[tuple[int, Address]]:
+        """Tell what has happened since it was asked last: `rtnetlink.NEW_ADDRESS` or `GONE_ADDRESS`, and to which."""
+        while True:
+            try:
+                answer = self._socket.recv(_RECEIVE_BYTES)
+            except OSError:
+                return  # there is nothing more, or more has happened than the kernel could keep
+            for kind, _sequence, body in _split(answer):
+                yield kind, rtnetlink.address_of(body)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
 
 
 def _split(answer: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -265,8 +265,18 @@ class OpenVSwitch:
         except BaseException:
             self._ledger.done(entry)
             raise
-        descriptor = os.pidfd_open(child.pid)
-        entry = self._ledger.note(entry, pid=child.pid, start_ticks=start_ticks(child.pid))
+        try:
+            descriptor = os.pidfd_open(child.pid)
+            try:
+                entry = self._ledger.note(entry, pid=child.pid, start_ticks=start_ticks(child.pid))
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except BaseException:
+            child.kill()
+            child.wait()
+            self._ledger.done(entry)
+            raise
         self._daemons[name] = _Daemon(name, entry, child.pid, descriptor, child)
 
     def _spawn(self, argv: Sequence[str], entry: Entry) -> subprocess.Popen[bytes]:

@@ -28,6 +28,7 @@ __all__ = [
     "GET_LINK",
     "GET_LINKS",
     "GET_NSID",
+    "GONE_ADDRESS",
     "LEASED_ADDRESS6",
     "LINK_ALIAS",
     "LINK_ATTACH",
@@ -38,6 +39,7 @@ __all__ = [
     "MTU_INDEX",
     "NEIGHBOUR4",
     "NEIGHBOUR6",
+    "NEW_ADDRESS",
     "NEW_LINK",
     "NEW_NSID",
     "NO_AUTOCONF",
@@ -49,9 +51,11 @@ __all__ = [
     "UP_INDEX",
     "VETH",
     "VETH_INTO",
+    "Address",
     "Link",
     "Message",
     "Template",
+    "address_of",
     "any_index",
     "attributes",
     "counters_of",
@@ -62,7 +66,7 @@ __all__ = [
 
 # Message types, flags and families.
 NEW_LINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK = 16, 17, 18, 19
-_RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_NEWNEIGH, _RTM_DELNEIGH = 20, 21, 24, 25, 28, 29
+NEW_ADDRESS, GONE_ADDRESS, _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_NEWNEIGH, _RTM_DELNEIGH = 20, 21, 24, 25, 28, 29
 _RTM_NEWNSID, _RTM_GETNSID = 88, 90
 _ACK, _REPLACE, _EXCL, _CREATE, DUMP = 0x4, 0x100, 0x200, 0x400, 0x300
 #: The interface flag for the ``flags`` of a new link.
@@ -75,13 +79,14 @@ _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES, _IFLA_TARGET_NETNSID = 31, 32, 46
 _INFO_KIND, _INFO_DATA, _VETH_PEER, _INET6_ADDR_GEN_MODE = 1, 2, 1, 8
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO, _IFA_FLAGS = 1, 2, 6, 8
-_IFA_F_PERMANENT_NODAD, _IFA_F_NODAD = 0x82, 0x02
+_IFA_F_PERMANENT_NODAD, _IFA_F_DADFAILED = 0x82, 0x08
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _NDA_DST, _NDA_LLADDR = 1, 2
 _NUD_REACHABLE, _NUD_PERMANENT, _NTF_MASTER = 0x02, 0x80, 0x04
 _NETNSA_NSID, _NETNSA_FD = 1, 3
 
 _IFINFO = struct.Struct("=BxHiII")
+_IFADDR = struct.Struct("=BBBBI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,15 @@ class Link:
     alias: str
     mac: bytes
     stats: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What the kernel says of an IPv6 address; `duplicate` where another on the link has it (RFC 4862 §5.4)."""
+
+    index: int
+    address: bytes
+    duplicate: bool
 
 
 def name(text: str) -> bytes:
@@ -191,11 +205,11 @@ DELETE_GROUP = Template(
 DELETE_LINK = Template("delete an interface", _RTM_DELLINK, 0, _ifinfo(), _IFNAME)
 
 
-def _address(summary: str, family: int, size: int, flags: Part | bytes, kind: int = _RTM_NEWADDR) -> Template:
+def _address(summary: str, family: int, size: int, flags: Part | bytes, kind: int = NEW_ADDRESS) -> Template:
     return Template(
         summary,
         kind,
-        _CREATE | _REPLACE if kind == _RTM_NEWADDR else 0,
+        _CREATE | _REPLACE if kind == NEW_ADDRESS else 0,
         struct.pack("=B", family),
         slot("prefix_length", "B"),
         b"\x00\x00",
@@ -239,17 +253,15 @@ def _neighbour(summary: str, family: int, size: int) -> Template:
 #: RTNH_F_ONLINK, for the ``flags`` of a route whose nexthop lies outside the subnet.
 ON_LINK = 4
 ADDRESS4 = _address("add an IPv4 address", socket.AF_INET, 4, b"")
-DELETE_ADDRESS4 = _address("remove an IPv4 address", socket.AF_INET, 4, b"", _RTM_DELADDR)
-DELETE_ADDRESS6 = _address("remove an IPv6 address", socket.AF_INET6, 16, b"", _RTM_DELADDR)
-#: Times in seconds, after which the kernel prefers others (RFC 4862 §5.5.4), and removes it.
+DELETE_ADDRESS4 = _address("remove an IPv4 address", socket.AF_INET, 4, b"", GONE_ADDRESS)
+DELETE_ADDRESS6 = _address("remove an IPv6 address", socket.AF_INET6, 16, b"", GONE_ADDRESS)
+#: Times in seconds, after which the kernel prefers others (RFC 4862 §5.5.4), and removes it. It is used when the kernel
+#: has found that nobody else has it (RFC 8415 §18.2.10.1).
 LEASED_ADDRESS6 = _address(
     "add a leased IPv6 address",
     socket.AF_INET6,
     16,
-    join(
-        attr(_IFA_FLAGS, u32(_IFA_F_NODAD)),
-        attr(_IFA_CACHEINFO, slot("preferred_s", "I"), slot("valid_s", "I"), bytes(8)),
-    ),
+    attr(_IFA_CACHEINFO, slot("preferred_s", "I"), slot("valid_s", "I"), bytes(8)),
 )
 ADDRESS6 = _address("add an IPv6 address", socket.AF_INET6, 16, attr(_IFA_FLAGS, u32(_IFA_F_PERMANENT_NODAD)))
 ROUTE4 = _route("add an IPv4 route", socket.AF_INET, 4)
@@ -326,6 +338,13 @@ def link_of(body: bytes) -> Link:
         mac=found.get(_IFLA_ADDRESS, b""),
         stats=found.get(_IFLA_STATS64, b""),
     )
+
+
+def address_of(body: bytes) -> Address:
+    """Read what the kernel says of an IPv6 address (``struct ifaddrmsg`` and its attributes)."""
+    _family, _prefix_length, flags, _scope, index = _IFADDR.unpack_from(body)
+    found = attributes(body, _IFADDR.size)
+    return Address(index, found.get(_IFA_ADDRESS, b""), bool(flags & _IFA_F_DADFAILED))
 
 
 def nsid_of(body: bytes) -> int:

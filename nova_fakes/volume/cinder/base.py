@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -12,6 +11,7 @@ from cinder.volume import driver, volume_utils
 from oslo_config import cfg
 
 from nova_fakes.exceptions import InvalidInput, NovaFakesError
+from nova_fakes.temporary import TemporaryDirectory
 from nova_fakes.virt.vif.ledger import Ledger
 from nova_fakes.volume import errors
 from nova_fakes.volume.connections import PROTOCOLS, Portal
@@ -90,9 +90,8 @@ class StoreDriver(driver.VolumeDriver):  # type: ignore[misc]  # Cinder has no t
         self._targets = {one["backend_id"]: one for one in conf.safe_get("replication_device") or []}
         directory = conf.safe_get("nova_fakes_directory")
         if not directory:
-            # It goes with this object, or with the process.
-            self._temporary = tempfile.TemporaryDirectory(prefix="nova-fakes-volumes-")
-            directory = self._temporary.name
+            self._temporary = TemporaryDirectory.of_kind("volumes")
+            directory = str(self._temporary.path)
         self.files = LocalFiles(self.store, directory, Ledger(conf.safe_get("nova_fakes_ledger")))
         self.files.recover()
 

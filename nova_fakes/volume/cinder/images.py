@@ -9,6 +9,7 @@ from typing import Any
 
 from cinder import exception
 
+from nova_fakes.temporary import TemporaryDirectory
 from nova_fakes.volume import errors
 from nova_fakes.volume.cinder.base import StoreDriver, translated
 from nova_fakes.volume.medium import CHUNK_BYTES
@@ -39,7 +40,7 @@ class ImageMethods(StoreDriver):
     @translated
     def copy_volume_to_image(self, context: Any, volume: Any, image_service: Any, image_meta: Any) -> None:
         """Make a volume's content, as it is at this moment, an image's."""
-        with tempfile.TemporaryDirectory(prefix="nova-fakes-image-") as directory:
+        with TemporaryDirectory.of_kind("images") as directory:
             path = Path(directory, "image")
             try:
                 self.store.save_image(volume.name_id, path, image_meta["disk_format"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cinder import context as cinder_context
 from cinder import exception
 from cinder.volume import volume_types
 
@@ -12,7 +13,10 @@ from nova_fakes.volume import errors
 from nova_fakes.volume.cinder.base import StoreDriver, is_replicated, pool_of, translated
 from nova_fakes.volume.pool import GIB
 
-__all__ = ["VolumeMethods", "qos_of"]
+__all__ = ["VolumeMethods", "encryption_of", "qos_of"]
+
+#: What hosts are told of a volume's encryption besides its key.
+_CIPHERING = ("provider", "control_location", "cipher", "key_size")
 
 
 class VolumeMethods(StoreDriver):
@@ -49,7 +53,7 @@ class VolumeMethods(StoreDriver):
         if kind is not None:
             values["qos"] = qos_of(kind.id)
         if volume.encryption_key_id:
-            values["encryption"] = {"provider": "luks", "key_id": str(volume.encryption_key_id)}
+            values["encryption"] = encryption_of(volume)
         return values
 
     def _made(self, volume: Any) -> dict[str, Any]:
@@ -139,3 +143,9 @@ def qos_of(type_id: str) -> dict[str, Any] | None:
     """Return what a type says about quality of service, as a store takes it."""
     specs = volume_types.get_volume_type_qos_specs(type_id)["qos_specs"]
     return None if specs is None else {"consumer": specs["consumer"], "specs": specs["specs"]}
+
+
+def encryption_of(volume: Any) -> dict[str, Any]:
+    """Return what Cinder tells hosts of an encrypted volume, as a store takes it."""
+    said = volume_types.get_volume_type_encryption(cinder_context.get_admin_context(), volume.volume_type_id)
+    return {**{name: said[name] for name in _CIPHERING}, "encryption_key_id": str(volume.encryption_key_id)}

@@ -30,6 +30,8 @@ SEED = [
 ]
 LENGTH = 30
 QUICK, MANY, GROUPS = 300, 4000, 40
+#: Of this one slapd 2.5.13 dies, when the transaction at its end is committed.
+DEADLY = {2580}
 
 Address = tuple[str, int]
 
@@ -98,7 +100,7 @@ def fresh(**switches: Any) -> Client:
 
 def differences(begin: Callable[[], Client], numbers: range) -> list[str]:
     found = []
-    for number in numbers:
+    for number in sorted(set(numbers) - DEADLY):
         program = Author(random.Random(number)).program(LENGTH)
         found += [f"program {number} {one}" for one in compare(program, begin(), fresh())]
     return found

@@ -27,7 +27,7 @@ SELECTION = tuple(
     f"nova.tests.{name}"
     for name in (
         # FakeDriver
-        "functional.compute.test_instance_list",
+        "functional.compute.test_instance_list.TestInstanceListObjects",
         "unit.virt.test_virt_drivers.FakeConnectionTestCase",
         "unit.virt.test_fake",
         # SmallFakeDriver
@@ -63,9 +63,11 @@ SELECTION = tuple(
         "functional.regressions.test_bug_1896463",
         # FakeDriverWithCaching
         "functional.compute.test_cache_image",
-        "functional.test_aggregates.AggregatesV281Test",
+        "functional.test_aggregates.AggregatesV281Test.test_cache_images_on_aggregate",
         # EphEncryptionDriver and its kin
-        "functional.test_ephemeral_encryption",
+        "functional.test_ephemeral_encryption.TestEphemeralEncryptionLUKS.test_flavor_and_image_requested",
+        "functional.test_ephemeral_encryption.TestEphemeralEncryptionPLAIN.test_flavor_requested_luks",
+        "functional.test_ephemeral_encryption.TestEphemeralEncryptionUnavailable",
         # FakeDriverWithoutFakeNodes
         "functional.test_service.TestComputeStartupChecks",
     )

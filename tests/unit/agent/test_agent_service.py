@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import threading
 import time
 import uuid
@@ -10,7 +11,7 @@ import pytest
 from agent_requests import port
 
 import nova_fakes
-from nova_fakes.agent import calls, protocol
+from nova_fakes.agent import calls, daemon, protocol
 from nova_fakes.agent.application import Application
 from nova_fakes.agent.audit import Audit, read
 from nova_fakes.agent.bursts import Bursts
@@ -95,6 +96,34 @@ def test_each_gets_its_own_result_or_error():
     with pytest.raises(ZeroDivisionError):
         bursts.do(lambda: 1 // 0, soon())
     assert bursts.do(lambda: 6, soon()) == 6
+    assert bursts.close(30)
+
+
+def test_a_fabric_that_fails_as_a_whole_fails_its_burst_alone():
+    def together(calls):
+        calls[0]()
+        if len(calls) > 1:
+            raise RealizerError("the fabric is gone")
+
+    gate, done = threading.Event(), []
+    bursts = Bursts(together)
+    threads = [started(bursts.do, lambda: gate.wait(30), soon())]
+    until(lambda: bursts.jobs == 1)
+
+    def ask(number):
+        try:
+            done.append(bursts.do(lambda: number, soon()))
+        except RealizerError as error:
+            done.append(str(error))
+
+    for number in (1, 2):
+        threads.append(started(ask, number))
+        until(lambda number=number: bursts.waiting == number + 1)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(done, key=str) == [1, "the fabric is gone"]
+    assert bursts.do(lambda: 3, soon()) == 3
     assert bursts.close(30)
 
 
@@ -462,3 +491,37 @@ def test_a_batch_beyond_the_limit_is_refused(ask, service):
 def test_a_realizer_without_a_fabric_has_none():
     with Ledger() as ledger:
         assert registry.fabric("null", ledger) is None
+
+
+def test_a_line_that_an_agent_left_torn_does_not_spoil_the_next(tmp_path):
+    audit = Audit(tmp_path / "audit", clock=lambda: 5.0)
+    audit.change(ME, plug(), None, 0.5)
+    whole = (tmp_path / "audit").read_bytes()
+    audit.close()
+    (tmp_path / "audit").write_bytes(whole + whole[:50])  # killed
+    audit = Audit(tmp_path / "audit", clock=lambda: 6.0)
+    audit.change(ME, plug(6), None, 0.5)
+    audit.close()
+    assert [record.at for record in read(tmp_path / "audit")] == [5.0, 6.0]
+
+
+def test_a_line_for_which_there_is_no_room_leaves_nothing(tmp_path, monkeypatch):
+    audit = Audit(tmp_path / "audit", clock=lambda: 5.0)
+    write = os.write
+    monkeypatch.setattr("nova_fakes.agent.audit.os.write", lambda fd, data: write(fd, data[:50]))
+    audit.change(ME, plug(), None, 0.5)
+    monkeypatch.undo()
+    audit.change(ME, plug(6), None, 0.5)
+    audit.close()
+    assert (audit.lost, len(list(read(tmp_path / "audit")))) == (1, 1)
+
+
+def test_a_log_that_cannot_be_opened_anew_is_written_on(tmp_path, caplog):
+    audit = Audit(tmp_path / "log" / "audit")
+    (tmp_path / "log").rename(tmp_path / "old")
+    (tmp_path / "log").write_text("in the way")
+    daemon.open_anew(audit)
+    assert "stays where it is" in caplog.text
+    audit.change(ME, plug(), None, 0.5)
+    audit.close()
+    assert len(list(read(tmp_path / "old" / "audit"))) == 1

@@ -38,10 +38,23 @@ def app() -> flask.Flask:
     def bug() -> flask.Response:
         raise RuntimeError("a secret")
 
+    @app.get("/id")
+    def request_id() -> flask.Response:
+        return wsgi.reply([wsgi.request_id(), wsgi.request_id()])
+
     return app
 
 
 ROOT = {"X-Auth-Token": "root"}
+
+
+def test_a_request_has_one_id_and_no_other_has_it(app) -> None:
+    client, seen = app.test_client(), {wsgi.request_id()}
+    for _ in range(2):
+        response = client.get("/id", headers=ROOT)
+        (one,) = {*response.get_json(), response.headers["x-openstack-request-id"]}
+        seen.add(one)
+    assert len(seen) == 3
 
 
 def test_public_paths_need_no_token_but_take_one(app) -> None:

@@ -221,11 +221,13 @@ def test_imports_leave_tasks(client, service) -> None:
     image = create(client)
     client.put(f"{image['self']}/stage", data=b"xyz", content_type=OCTETS, headers=asks("owner"))
     order = {"method": {"name": "glance-direct"}}
-    client.post(f"{image['self']}/import", json=order, headers=asks("owner"))
+    answer = client.post(f"{image['self']}/import", json=order, headers=asks("owner"))
+    request_id = answer.headers["x-openstack-request-id"]
     (task,) = client.get(f"{image['self']}/tasks", headers=asks("owner")).get_json()["tasks"]
     assert (task["status"], task["input"]["import_req"]) == ("success", order)
     service.load(service.dump())
     assert client.get(task["self"], headers=asks("root")).get_json() == task
+    assert task["request_id"] == request_id
     assert client.get("/v2/tasks", headers=asks("owner")).status_code == 403
     (row,) = client.get("/v2/tasks?status=success", headers=asks("root")).get_json()["tasks"]
     assert "input" not in row

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from volume_requests import ADMIN, CONNECTOR, OTHER_PROJECT, PROJECT, STRANGER, Api, Validator
+from volume_requests import ADMIN, ADMIN_PROJECT, CONNECTOR, OTHER_PROJECT, PROJECT, STRANGER, Api, Validator
 
 from nova_fakes.api.auth import Token
 from nova_fakes.api.volume import VolumeService, create_app
@@ -170,3 +170,56 @@ def test_pools_tell_what_room_they_have(api: Api) -> None:
     capabilities = pool["capabilities"]
     assert (capabilities["provisioned_capacity_gb"], capabilities["total_capacity_gb"]) == (7, "infinite")
     assert api.as_(ADMIN)("GET", "/v3/scheduler-stats/get_pools") == {"pools": [{"name": "nova-fakes@fake#fake"}]}
+
+
+def test_snapshots_of_an_administrator_count_as_his(api: Api, service: VolumeService) -> None:
+    volume_id = api.volume()
+    api.as_(ADMIN)("POST", "/v3/snapshots", {"snapshot": {"volume_id": volume_id}}, status=202)
+    assert service.quotas.used(ADMIN_PROJECT, "snapshots") == 1
+    offer = api("POST", "/v3/volume-transfers", {"transfer": {"volume_id": volume_id}}, status=202)["transfer"]
+    path = f"/v3/volume-transfers/{offer['id']}/accept"
+    api.as_(STRANGER)("POST", path, {"accept": {"auth_key": offer["auth_key"]}}, status=202)
+    used = [service.quotas.used(one, "gigabytes") for one in (PROJECT, ADMIN_PROJECT, OTHER_PROJECT)]
+    assert (used, service.quotas.used(ADMIN_PROJECT, "snapshots")) == ([0, 0, 2], 0)
+
+
+def test_offers_are_paged(api: Api) -> None:
+    offers = []
+    for name in "abc":
+        body = {"volume_id": api.volume(), "name": name}
+        offers.append(api("POST", "/v3/volume-transfers", {"transfer": body}, status=202)["transfer"]["id"])
+    seen, path = [], "/v3/volume-transfers/detail?limit=2"
+    while path:
+        page = api("GET", path)
+        seen += [one["id"] for one in page["transfers"]]
+        path = page["transfers_links"][0]["href"] if "transfers_links" in page else ""
+    assert seen == offers[::-1]
+    old = api.at("3.58")("GET", "/v3/os-volume-transfer")["transfers"]
+    assert [one["id"] for one in old] == offers
+
+
+def test_offer_goes_with_its_volume(api: Api) -> None:
+    volume_id = api.volume()
+    offer = api("POST", "/v3/volume-transfers", {"transfer": {"volume_id": volume_id}}, status=202)["transfer"]
+    api.as_(ADMIN).act(volume_id, "os-force_delete", {})
+    path = f"/v3/volume-transfers/{offer['id']}"
+    api("GET", path, status=404)
+    api.as_(STRANGER)("POST", f"{path}/accept", {"accept": {"auth_key": offer["auth_key"]}}, status=404)
+
+
+def test_snapshots_that_go_along_are_available(api: Api) -> None:
+    volume_id = api.volume()
+    snapshot = api("POST", "/v3/snapshots", {"snapshot": {"volume_id": volume_id}}, status=202)["snapshot"]["id"]
+    api.as_(ADMIN)("POST", f"/v3/snapshots/{snapshot}/action", {"os-reset_status": {"status": "error"}}, status=202)
+    body: dict[str, Any] = {"volume_id": volume_id}
+    assert snapshot in str(api("POST", "/v3/volume-transfers", {"transfer": body}, status=400))
+    api("POST", "/v3/volume-transfers", {"transfer": {**body, "no_snapshots": True}}, status=202)
+
+
+def test_store_follows_names_and_owners(api: Api, store: VolumeStore) -> None:
+    volume_id = api.volume(name="before")
+    api("PUT", f"/v3/volumes/{volume_id}", {"volume": {"name": "after"}})
+    offer = api("POST", "/v3/volume-transfers", {"transfer": {"volume_id": volume_id}}, status=202)["transfer"]
+    path = f"/v3/volume-transfers/{offer['id']}/accept"
+    api.as_(STRANGER)("POST", path, {"accept": {"auth_key": offer["auth_key"]}}, status=202)
+    assert (store.volume(volume_id).name, store.volume(volume_id).owner) == ("after", OTHER_PROJECT)

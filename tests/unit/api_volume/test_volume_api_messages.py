@@ -43,6 +43,8 @@ def test_each_failure_is_told(api: Api, store: VolumeStore) -> None:
     api("POST", f"/v3/backups/{backups[1]}/restore", restore, status=202)
     api.as_(ADMIN).act(volume_id, "os-reset_status", {"status": "available"})
     api.act(volume_id, "os-extend", {"new_size": 2})
+    request_id = api.response.headers["x-openstack-request-id"]
+    assert api("GET", f"/v3/messages?request_id={request_id}")["messages"][0]["event_id"] == "VOLUME_VOLUME_007_010"
     told = [(one["resource_uuid"], one["event_id"]) for one in api("GET", "/v3/messages")["messages"]]
     assert told[::-1] == [
         (lost, "VOLUME_VOLUME_008_012"),

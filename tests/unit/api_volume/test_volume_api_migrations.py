@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from volume_requests import ADMIN, CONNECTOR, NOVA, SERVERS, Api, Validator
+from volume_requests import ADMIN, CONNECTOR, NOVA, PROJECT, SERVERS, Api, Validator
 
 from nova_fakes.api.volume import VolumeService, create_app
 from nova_fakes.clock import ManualClock
@@ -194,6 +194,20 @@ def test_retype_moves_where_it_may(api: Api, store: VolumeStore, swaps: Swaps) -
     assert api.show(used)["volume_type"] == "bulk"
     quota = api("GET", f"/v3/os-quota-sets/{'a' * 32}?usage=true")["quota_set"]
     assert (quota["volumes_bulk"]["in_use"], quota["volumes___DEFAULT__"]["in_use"]) == (2, 0)
+
+
+def test_snapshots_become_of_the_new_type_too(api: Api) -> None:
+    admin = api.as_(ADMIN)
+    types = [admin("POST", "/v3/types", {"volume_type": {"name": name}})["volume_type"]["id"] for name in "ab"]
+    volume_id = api.volume(volume_type="a")
+    snapshot = api("POST", "/v3/snapshots", {"snapshot": {"volume_id": volume_id}}, status=202)["snapshot"]["id"]
+    api.act(volume_id, "os-retype", {"new_type": "b"})
+    usage = admin("GET", f"/v3/os-quota-sets/{PROJECT}?usage=true")["quota_set"]
+    used = {name: usage[name]["in_use"] for name in ("snapshots_a", "gigabytes_a", "snapshots_b", "gigabytes_b")}
+    assert used == {"snapshots_a": 0, "gigabytes_a": 0, "snapshots_b": 1, "gigabytes_b": 2}
+    admin("DELETE", f"/v3/types/{types[0]}", status=202)
+    assert api.show(api.volume(snapshot_id=snapshot))["volume_type"] == "b"
+    api("DELETE", f"/v3/snapshots/{snapshot}", status=202)
 
 
 def test_retype_that_fails_gives_the_type_back(api: Api, store: VolumeStore, swaps: Swaps) -> None:

@@ -19,6 +19,7 @@ def test_versions_need_no_token(api: Api) -> None:
         assert (version["id"], version["min_version"], version["version"]) == ("v3.0", "3.0", "3.71")
     refused = anybody("GET", "/v3/volumes", status=401)
     assert refused["error"]["code"] == 401
+    assert "x-compute-request-id" not in anybody.response.headers
     assert anybody.response.headers["WWW-Authenticate"].startswith("Keystone uri=")
 
 
@@ -43,8 +44,19 @@ def test_microversions(api: Api) -> None:
     api.at("three")("GET", "/v3/volumes", status=400)
 
 
+def test_requests_have_an_id_under_two_names(api: Api) -> None:
+    seen = set()
+    for path, status in (("volumes", 200), ("volumes/x", 404), ("nowhere", 404)):
+        api("GET", f"/v3/{path}", status=status)
+        names = ("x-openstack-request-id", "x-compute-request-id")
+        (request_id,) = {api.response.headers[name] for name in names}
+        seen.add(request_id)
+    api.at("3.99")("GET", "/v3/volumes", status=406)
+    assert len(seen) == 3
+
+
 def test_unknown_paths_and_methods_are_named(api: Api) -> None:
-    for path in ("clusters", "consistencygroups", "os-volume-manage", "workers", "backups/x/export_record"):
+    for path in ("clusters", "consistencygroups", "os-volume-manage", "workers"):
         assert f"/v3/{path}" in api("GET", f"/v3/{path}", status=404)["itemNotFound"]["message"]
     assert "os-unmanage" in str(api.act(api.volume(), "os-unmanage", {}, status=400))
     assert "PATCH" in api("PATCH", "/v3/volumes", status=405)["badMethod"]["message"]

@@ -470,7 +470,11 @@ class FleetMachine(RuleBasedStateMachine):
             for uuid, guest in host.guests.items():
                 statistics = host.statistics(uuid)
                 now = {"cpu": sum(statistics.cpus)}
-                now |= {device: disk.read_bytes + disk.write_bytes for device, disk in statistics.disks}
+                # What is attached anew begins at nought.
+                now |= {
+                    (device, guest.attached_s.get(device)): disk.read_bytes + disk.write_bytes
+                    for device, disk in statistics.disks
+                }
                 before = self.counted.setdefault((uuid, guest.booted_at_s, guest.created_at_s), {})
                 assert all(value >= before.get(name, 0) for name, value in now.items())
                 before.update(now)

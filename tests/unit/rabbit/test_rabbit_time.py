@@ -1,10 +1,15 @@
 """What passes with time, and what becomes of messages that nobody takes."""
 
+import asyncio
+import threading
+
 import pytest
 from rabbit_kit import Client
 
 from nova_fakes.clock import ManualClock
 from nova_fakes.rabbit import Broker, SoftError
+from nova_fakes.rabbit.ticker import Ticker
+from nova_fakes.rabbit.timers import Timers
 
 DEAD = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
 
@@ -159,3 +164,39 @@ def test_reset_leaves_a_new_broker(client: Client, broker: Broker) -> None:
     assert broker.snapshot()["vhosts"] == before
     assert broker.users.get("ann") is None
     assert Client(broker).do("queue_declare", "q").message_count == 0
+
+
+def test_a_timer_whose_action_fails_leaves_the_broker_to_others() -> None:
+    broker = Broker(clock=ManualClock())
+    broker.timers.after(0.0, lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError), broker:
+        pass
+    entered = threading.Event()
+
+    def enter() -> None:
+        with broker:
+            entered.set()
+
+    thread = threading.Thread(target=enter, daemon=True)
+    thread.start()
+    assert entered.wait(30)
+    thread.join()
+
+
+def test_the_ticker_looks_at_the_timers_in_turns_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, loop, turns = Broker(), asyncio.new_event_loop(), []
+
+    class Watched(Timers):
+        @property
+        def next_due_s(self) -> float | None:
+            turns.append(broker._depth)
+            return super().next_due_s
+
+    monkeypatch.setattr(broker, "timers", Watched(broker.clock))
+    ticker = Ticker(broker, loop)
+    ticker.start()
+    broker.timers.after(0.001, loop.stop)
+    loop.run_forever()
+    ticker.stop()
+    loop.close()
+    assert set(turns) == {1}

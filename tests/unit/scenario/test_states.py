@@ -1,6 +1,5 @@
 """Demos' state directories: held while the demo lives, found again after it was killed, left alone when kept."""
 
-import fcntl
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +8,8 @@ import pytest
 
 from nova_fakes.exceptions import NotRunning, StateInUse
 from nova_fakes.scenario.sandboxes import Sandboxes
-from nova_fakes.scenario.states import TemporaryState, demos_directory, reclaim_abandoned
+from nova_fakes.scenario.states import demos_directory, reclaim_abandoned, reclaim_demos
+from nova_fakes.temporary import TemporaryDirectory, home
 
 
 class Recorder(Sandboxes):
@@ -40,30 +40,15 @@ def demos(tmp_path):
     return demos_directory(tmp_path / "nova-fakes")
 
 
-def kill(state: TemporaryState) -> None:
+def kill(state: TemporaryDirectory) -> None:
     """Do to the lock what the end of its process does."""
     os.close(state._lock)
 
 
-def test_directory_is_private_and_goes_with_its_lock(demos):
-    state = TemporaryState(demos)
-    assert state.path.parent == demos
-    assert state.path.stat().st_mode & 0o077 == 0
-    (state.path / "file").write_text("")
-    state.remove()
-    assert not demos.exists()
-
-
-def test_removing_twice_is_no_error(demos):
-    state = TemporaryState(demos)
-    state.remove()
-    state.remove()
-
-
 def test_living_demo_is_left_alone(demos, tmp_path):
-    state = TemporaryState(demos)
+    state = TemporaryDirectory(demos)
     sandboxes = Recorder(tmp_path)
-    assert reclaim_abandoned(sandboxes) == []
+    assert reclaim_demos(sandboxes) == []
     assert sandboxes.acts == []
     assert state.path.is_dir()
     state.remove()
@@ -71,48 +56,47 @@ def test_living_demo_is_left_alone(demos, tmp_path):
 
 @pytest.mark.parametrize("running", [True, False])
 def test_killed_demo_is_stopped_cleaned_and_removed(demos, tmp_path, running):
-    state = TemporaryState(demos)
+    state = TemporaryDirectory(demos)
     (state.path / "databases").mkdir()
     kill(state)
     sandboxes = Recorder(tmp_path, running=running)
-    assert reclaim_abandoned(sandboxes) == [state.path]
+    assert reclaim_demos(sandboxes) == [state.path]
     assert sandboxes.acts == [("down", state.path)] * running + [("cleanup", state.path)]
     assert not demos.exists()
 
 
 def test_killed_demo_whose_daemon_still_starts_waits_for_the_next_time(demos, tmp_path):
-    state = TemporaryState(demos)
+    state = TemporaryDirectory(demos)
     kill(state)
-    assert reclaim_abandoned(Recorder(tmp_path, starting=True)) == []
+    assert reclaim_demos(Recorder(tmp_path, starting=True)) == []
     assert state.path.is_dir()
-    assert reclaim_abandoned(Recorder(tmp_path)) == [state.path]
+    assert reclaim_demos(Recorder(tmp_path)) == [state.path]
 
 
 def test_demo_killed_before_its_directory_was_made(demos, tmp_path):
-    state = TemporaryState(demos)
+    state = TemporaryDirectory(demos)
     state.path.rmdir()
     kill(state)
-    assert reclaim_abandoned(Recorder(tmp_path)) == []
+    assert reclaim_demos(Recorder(tmp_path)) == []
     assert not demos.exists()
 
 
 def test_kept_demo_is_nobody_elses(demos, tmp_path):
-    state = TemporaryState(demos)
+    state = TemporaryDirectory(demos)
     state.release()
     sandboxes = Recorder(tmp_path)
-    assert reclaim_abandoned(sandboxes) == []
+    assert reclaim_demos(sandboxes) == []
     assert state.path.is_dir()
 
 
-def test_directories_without_a_lock_are_not_touched(demos, tmp_path):
-    demos.mkdir()
-    (demos / "mine").mkdir()
-    reclaim_abandoned(Recorder(tmp_path))
-    assert (demos / "mine").is_dir()
-
-
-def test_lock_is_held_against_others(demos):
-    state = TemporaryState(demos)
-    with state.path.with_name(state.path.name + ".lock").open() as other, pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    state.remove()
+def test_all_that_was_killed_is_found_by_its_kind(demos, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made = {"demo": TemporaryDirectory(demos), "fixtures": TemporaryDirectory(home("fixtures"))}
+    living = TemporaryDirectory(home("images"))
+    for one in made.values():
+        kill(one)
+    sandboxes = Recorder(tmp_path)
+    found = reclaim_abandoned(sandboxes)
+    assert {kind: paths for kind, paths in found.items() if paths} == {kind: [one.path] for kind, one in made.items()}
+    assert sandboxes.acts == [("cleanup", one.path) for one in made.values()]
+    living.remove()

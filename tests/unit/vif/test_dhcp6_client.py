@@ -268,3 +268,30 @@ def test_information_alone_is_asked_for_again_in_its_time():
     client.reboot(1001.0)
     assert only(client.wake(1001.0)).kind is Kind6.INFORMATION_REQUEST
     assert client.release() is None
+
+
+def test_an_address_that_another_has_is_declined_and_looked_for_anew(bound):
+    bound.decline(2.0)
+    assert bound.lease is None
+    decline = only(bound.wake(2.0))
+    assert (decline.kind, decline.options[Option6.SERVER], asked_for(decline)) == (Kind6.DECLINE, SERVER, ADDRESS)
+    assert Option6.WANTED not in decline.options
+    assert bound.receive(answer(Kind6.REPLY, decline, address=None, status=Status.UNSPECIFIED_FAILURE), 2.5) == []
+    assert bound.wake(12.0) == []
+    solicit = only(bound.wake(12.5))
+    assert (solicit.kind, solicit.options[Option6.ASSOCIATION]) == (Kind6.SOLICIT, IAID + bytes(8))
+
+
+def test_a_server_that_does_not_hear_of_it_is_told_four_times(bound):
+    bound.decline(2.0)
+    said = []
+    while bound.state is State6.DECLINING:
+        said += [(one.kind, one.xid) for one in bound.wake(bound.due)]
+    assert [kind for kind, _xid in said] == [Kind6.DECLINE] * 4
+    assert len(set(said)) == 1
+    assert only(bound.wake(bound.due)).kind is Kind6.SOLICIT
+
+
+def test_without_an_address_there_is_nothing_to_decline(client):
+    client.decline(0.0)
+    assert only(client.wake(0.0)).kind is Kind6.SOLICIT

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from nova_fakes.virt.vif.dhcp_client import Client, State
+from nova_fakes.virt.vif.dhcp_client import Client, Probe, State
 from nova_fakes.virt.vif.dhcp_message import ANY, BROADCAST, Kind, Message, Option
 
 MAC = bytes.fromhex("fa163e000001")
@@ -177,3 +177,51 @@ def test_a_lease_is_given_back_once(bound):
     assert (send.message.client, send.message.options[Option.SERVER]) == (ADDRESS, SERVER)
     assert bound.release() is None
     assert bound.wake(1e9) == []
+
+
+@pytest.fixture
+def probing():
+    """A client that has been granted an address at the second 0, and probes it."""
+    client = Client(MAC, Random(1), 0.0, probing=True)
+    discover = only(client.wake(0.0)).message
+    request = only(client.receive(answer(Kind.OFFER, discover), 0.0)).message
+    assert client.receive(answer(Kind.ACK, request), 0.0) == [Probe(ADDRESS)]
+    return client
+
+
+def test_an_address_that_nobody_claims_is_used(probing):
+    said = []
+    while probing.state is State.PROBING:
+        assert probing.lease is None
+        said += probing.wake(probing.due)
+    assert said == [Probe(ADDRESS)] * 2
+    assert (probing.state, probing.lease.address, probing.due) == (State.BOUND, ADDRESS, 1800.0)
+
+
+def test_one_that_another_has_is_declined_and_looked_for_anew_after_a_pause(probing):
+    send = only(probing.decline(0.1))
+    assert (send.message.kind, send.message.client, send.source, send.destination) == (
+        Kind.DECLINE, ANY, ANY, BROADCAST,
+    )  # fmt: skip
+    assert send.message.options[Option.REQUESTED_ADDRESS] == ADDRESS
+    assert send.message.options[Option.SERVER] == SERVER
+    assert probing.lease is None
+    assert probing.wake(10.0) == []
+    assert only(probing.wake(10.1)).message.kind is Kind.DISCOVER
+
+
+def test_what_is_in_use_is_not_declined(bound):
+    assert bound.decline(1.0) == []
+    assert bound.lease is not None
+
+
+def test_an_address_that_is_still_probed_is_given_back_too(probing):
+    assert probing.release().message.client == ADDRESS
+    assert probing.release() is None
+
+
+def test_an_address_from_before_is_not_probed():
+    client = Client(MAC, Random(1), 0.0, ADDRESS, probing=True)
+    request = only(client.wake(0.0)).message
+    assert client.receive(answer(Kind.ACK, request), 0.1) == []
+    assert client.state is State.BOUND

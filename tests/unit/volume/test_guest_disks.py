@@ -45,6 +45,45 @@ def test_guest_writes_and_the_next_one_reads(host, store):
     assert volume.disk.read(4096, 14) == b"from the guest"
 
 
+def test_each_attachment_counts_from_nought(host, store):
+    nothing = (0, 0, 0, 0, 0)
+    host.clock.advance(3600)
+    for _ in range(2):
+        _volume, attached = _attached(host, store, "vdb")
+        host.attach_volume(UUID, attached)
+        assert host.disk_statistics(UUID, "vdb") == nothing
+        host.guest_disk(UUID, "vdb").write(0, b"x")
+        host.clock.advance(60)
+        after = host.disk_statistics(UUID, "vdb")
+        assert after.write_bytes > 1
+        assert dict(host.statistics(UUID).disks)["vdb"] == after
+        host.detach_volume(UUID, "vdb")
+
+
+def test_counters_begin_anew_with_the_emulator(host, store):
+    host.attach_volume(UUID, _attached(host, store, "vdb")[1])
+    host.guest_disk(UUID, "vdb").write(0, b"x" * 512)
+    host.clock.advance(60)
+    host.change(UUID, "soft_reboot")
+    assert host.disk_statistics(UUID, "vdb").write_bytes > 512
+    host.change(UUID, "hard_reboot")
+    assert host.disk_statistics(UUID, "vdb") == (0, 0, 0, 0, 0)
+
+
+def test_what_fails_leaves_the_counters(host, store):
+    host.attach_volume(UUID, _attached(host, store, "vdb")[1])
+    host.clock.advance(60)
+    host.guest_disk(UUID, "vdb").write(0, b"x")
+    before = host.disk_statistics(UUID, "vdb")
+    for operation in ("detach_volume", "hard_reboot"):
+        host.faults.add(FaultRule(operation, times=1))
+    with pytest.raises(InjectedFault):
+        host.detach_volume(UUID, "vdb")
+    with pytest.raises(InjectedFault):
+        host.change(UUID, "hard_reboot")
+    assert host.disk_statistics(UUID, "vdb") == before != (0, 0, 0, 0, 0)
+
+
 def test_guest_that_does_not_run_writes_nothing(host, store):
     _volume, attached = _attached(host, store, "vdb")
     host.attach_volume(UUID, attached)
