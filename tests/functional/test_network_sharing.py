@@ -509,3 +509,16 @@ def test_a_network_of_several_segments(admin, demo) -> None:
         admin.network.create_network(segments=[place("vxlan")], provider_network_type="vxlan")
     with pytest.raises(exceptions.ForbiddenException):
         demo.network.create_network(segments=[place("vxlan")])
+
+
+def test_how_many_addresses_are_taken(admin, demo, ports) -> None:
+    (row,) = [one for one in admin.network.network_ip_availabilities() if one.network_id == ports[0].network_id]
+    (subnet,) = row.subnet_ip_availability
+    assert (row.total_ips, row.used_ips) == (subnet["total_ips"], subnet["used_ips"])
+    assert row.used_ips == len(ports)
+    assert row.total_ips == 253
+    demo.network.delete_port(ports[0])
+    assert admin.network.get_network_ip_availability(row.network_id).used_ips == len(ports) - 1
+    assert next(iter(admin.network.network_ip_availabilities(ip_version=6))).total_ips == 0
+    assert list(demo.network.network_ip_availabilities()) == []
+    assert admin.network.get("/network-ip-availabilities?colour=red").status_code == 400

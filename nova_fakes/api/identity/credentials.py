@@ -59,7 +59,7 @@ def add_application_credentials(app: flask.Flask, service: IdentityService, poli
                     403, "A restricted application credential cannot be used to manage application credentials."
                 )
         body = json_object(SINGULAR)
-        if body.get("access_rules") is not None:  # to keep them unenforced would let the credential do more than asked
+        if body.get("access_rules"):  # to keep them unenforced would let the credential do more than asked
             raise ApiError(400, "Invalid input for field 'access_rules': no service here enforces access rules.")
         secret = body.pop("secret", None) or secrets.token_urlsafe(64)
         if not isinstance(secret, str):

@@ -12,6 +12,7 @@ from nova_fakes.api.network.body import arguments, asked, caller, fields, wrappe
 from nova_fakes.api.network.collection import Collection
 from nova_fakes.api.network.description import description
 from nova_fakes.api.network.extensions import EXTENSIONS
+from nova_fakes.api.network.ip_availability import add_ip_availability
 from nova_fakes.api.network.nested import Nested
 from nova_fakes.api.network.nested_routes import add_nested
 from nova_fakes.api.network.query import Page, Query
@@ -53,6 +54,7 @@ def create_app(service: NetworkService, tokens: TokenValidator) -> flask.Flask:
     _add_quotas(app, service)
     _add_trunks(app, service)
     add_records(app)
+    add_ip_availability(app, service.networks)
     for collection in service.collections:
         if isinstance(collection, Nested):
             add_nested(app, collection)

@@ -50,6 +50,7 @@ _DESCRIPTIONS: Final[tuple[tuple[str, str, str], ...]] = (
     ("multi-provider", "Multi Provider Network", "Networks can have several segments."),
     ("net-mtu", "Network MTU", "Networks have an MTU."),
     ("net-mtu-writable", "Network MTU (writable)", "The MTU of a network can be set."),
+    ("network-ip-availability", "Network IP Availability", "How many addresses of networks are taken."),
     ("network_availability_zone", "Network Availability Zone", "Networks can ask for a zone."),
     ("pagination", "Pagination support", "Lists come in pages."),
     ("port-mac-address-regenerate", "Neutron Port MAC address regenerate", "A port's MAC address can be made anew."),

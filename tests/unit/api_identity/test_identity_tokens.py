@@ -227,6 +227,9 @@ def test_application_credentials(client, service, demo, clock) -> None:
     ruled = {"name": "r", "access_rules": [{"service": "image", "method": "GET", "path": "/v2/images"}]}
     assert "access rules" in refused(client.post(path, json={"application_credential": ruled}, headers=demo), 400)
     rules = f"/v3/users/{user_id}/access_rules"
+    # What the openstack command sends where its user names none.
+    plain = {"name": "plain", "access_rules": []}
+    assert client.post(path, json={"application_credential": plain}, headers=demo).status_code == 201
     assert client.get(rules, headers=demo).get_json()["access_rules"] == []
     assert refused(client.delete(f"{rules}/none", headers=demo), 404)
     clock.advance(601)
