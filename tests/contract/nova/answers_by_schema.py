@@ -66,14 +66,9 @@ class Cloud:
     """The fakes, a session with them, and what was wrong."""
 
     def __init__(self, stack: Stack) -> None:
-        auth = v3.Password(
-            stack.endpoint("identity"),
-            username="admin",
-            password="secret",
-            project_name="admin",
-            user_domain_id="default",
-            project_domain_id="default",
-        )
+        where = {"user_domain_id": "default", "project_domain_id": "default"}
+        identity = stack.endpoint("identity")
+        auth = v3.Password(identity, username="admin", password="secret", project_name="admin", **where)
         self.session = session.Session(auth, session=stack.session())
         self.problems: list[str] = []
         self.answers = 0
@@ -145,7 +140,8 @@ def servers(cloud: Cloud, minor: int, image: str, network: str) -> None:
     actions: list[dict[str, Any]] = [
         {"lock": None}, {"unlock": None}, {"pause": None}, {"unpause": None}, {"os-stop": None}, {"os-start": None},
         {"rescue": {}}, {"unrescue": None}, {"rebuild": {"imageRef": image}}, {"resize": {"flavorRef": f"r{minor}"}},
-        {"confirmResize": None}, {"createImage": {"name": "i"}}, {"addSecurityGroup": {"name": "default"}},
+        {"confirmResize": None}, {"createImage": {"name": "i"}}, {"removeSecurityGroup": {"name": "default"}},
+        {"addSecurityGroup": {"name": "default"}},
         {"os-getConsoleOutput": {}}, {"shelve": None}, {"unshelve": None}, {"os-resetState": {"state": "error"}},
         {"os-resetState": {"state": "active"}},
     ]  # fmt: skip
