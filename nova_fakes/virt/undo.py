@@ -195,10 +195,11 @@ class UndoingHost(Host):
         :param known: all of which there is talk
         """
         try:
-            extra = [known[vif_id] for vif_id in guest.wired - wired]
+            # In the order of `known`: that of a set is another in each process, and events have the same for a seed.
+            extra = [nic for vif_id, nic in known.items() if vif_id in guest.wired - wired]
             if extra:
                 self._unplug(guest, extra if wired else None)
-            missing = [known[vif_id] for vif_id in wired - guest.wired]
+            missing = [nic for vif_id, nic in known.items() if vif_id in wired - guest.wired]
             if missing:
                 self._plug(guest, missing, guest.state is State.RUNNING)
             self._set_link(guest)

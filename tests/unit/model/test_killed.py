@@ -1,5 +1,6 @@
 """A process that is killed at any moment leaves what it told of, and nothing half done."""
 
+import os
 import random
 import signal
 import sqlite3
@@ -91,6 +92,18 @@ def check_what_is_left(path, seed, between):
 @pytest.mark.parametrize("seed", range(15))
 def test_nothing_is_lost_and_nothing_is_half_done(tmp_path, seed, between):
     check_what_is_left(tmp_path / "journal", seed, between)
+
+
+@pytest.mark.parametrize("seed", [3, 1000])
+def test_the_same_happens_in_every_process(tmp_path, seed):
+    written = []
+    for number in (1, 2, 3):
+        path, environment = tmp_path / str(number), {**os.environ, "PYTHONHASHSEED": str(number)}
+        subprocess.run([sys.executable, WORKER, path, str(seed), "900"], stdout=subprocess.DEVNULL, env=environment)
+        with closing(Journal(path, keep=1_000_000)) as journal:
+            written.append([event.to_json() for event in journal.events()])
+    assert len(written[0]) == 900
+    assert written[0] == written[1] == written[2]
 
 
 @pytest.mark.slow
