@@ -58,7 +58,8 @@ class SqliteStore:
         self._is_loading = False
         self._added: dict[int, tuple[object, ...]] = {}
         self._removed: list[tuple[int]] = []
-        self._is_open = False
+        #: What has happened besides since the last time, in its order.
+        self._statements: list[tuple[str, list[tuple[object, ...]]]] = []
         self._file = open_alone(path, BROKER)
         self._last = self._file.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
 
@@ -152,7 +153,7 @@ class SqliteStore:
 
     def queue_deleted(self, queue: Queue) -> None:
         """Forget a queue, its bindings and its messages."""
-        self._write()
+        self._collect()  # what comes and goes before is not of a queue that is declared anew
         row = (queue.vhost.name, queue.name)
         self._execute("DELETE FROM queues WHERE vhost = ? AND name = ?", row)
         self._execute("DELETE FROM messages WHERE vhost = ? AND queue = ?", row)
@@ -192,31 +193,35 @@ class SqliteStore:
             self._removed.append((number,))
 
     def commit(self) -> None:
-        """Write what has happened since the last time."""
-        self._write()
-        if self._is_open:
-            self._file.execute("COMMIT")
-            self._is_open = False
+        """Write what has happened since the last time: all of it, or nothing where that fails, and the next time again.
 
-    def _write(self) -> None:
+        :raises sqlite3.OperationalError: the file takes it not now, the disk being full
+        """
+        self._collect()
+        if not self._statements:
+            return
+        try:
+            self._file.execute("BEGIN")
+            for statement, rows in self._statements:
+                self._file.executemany(statement, rows)
+            self._file.execute("COMMIT")
+        except BaseException:
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+            raise
+        self._statements.clear()
+
+    def _collect(self) -> None:
         if self._added:
-            self._begin()
-            self._file.executemany(ADD, self._added.values())
+            self._statements.append((ADD, list(self._added.values())))
             self._added.clear()
         if self._removed:
-            self._begin()
-            self._file.executemany("DELETE FROM messages WHERE id = ?", self._removed)
+            self._statements.append(("DELETE FROM messages WHERE id = ?", list(self._removed)))
             self._removed.clear()
 
     def _execute(self, statement: str, row: tuple[object, ...]) -> None:
         if not self._is_loading:
-            self._begin()
-            self._file.execute(statement, row)
-
-    def _begin(self) -> None:
-        if not self._is_open:
-            self._file.execute("BEGIN")
-            self._is_open = True
+            self._statements.append((statement, [row]))
 
 
 def _binding_row(binding: Binding) -> tuple[object, ...]:

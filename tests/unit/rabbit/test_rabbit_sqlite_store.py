@@ -213,3 +213,36 @@ def test_a_file_of_another_program_is_left_alone(path):
     path.write_bytes(b"no database at all, but long enough to be looked at" * 100)
     with pytest.raises(InvalidInput, match="give another name"):
         SqliteStore(path)
+
+
+def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(again):
+    kept = again()
+    with kept as channel:
+        channel.queue_declare("jobs", durable=True)
+        channel.queue_declare("old", durable=True)
+        channel.publish("", "jobs", KEPT, b"first")
+        channel.publish("", "old", KEPT, b"old")
+        channel.confirm_select()
+    file = kept.store._file
+    (pages,) = file.execute("PRAGMA page_count").fetchone()
+    file.execute(f"PRAGMA max_page_count = {pages}")
+
+    def change():
+        with kept as channel:
+            channel.queue_declare("new", durable=True)
+            channel.publish("", "new", KEPT, b"second" * 10_000)
+            channel.queue_delete("old")
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        change()
+    with pytest.raises(sqlite3.OperationalError, match="full"), kept as channel:
+        channel.publish("", "jobs", KEPT, b"third")
+    assert not file.in_transaction
+    assert file.execute("SELECT name FROM queues ORDER BY name").fetchall() == [("jobs",), ("old",)]
+    file.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    with kept as channel:
+        channel.ack(channel.get("jobs").delivery_tag)
+    kept = again()
+    assert set(kept.broker.snapshot()["vhosts"]["/"]["queues"]) == {"jobs", "new"}
+    assert bodies(kept, "new") == [b"second" * 10_000]
+    assert bodies(kept, "jobs") == [b"third"]
