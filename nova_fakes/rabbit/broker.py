@@ -6,6 +6,7 @@ the store commits, and the links of those who got something are flushed.
 
 from __future__ import annotations
 
+import logging
 import random
 import secrets
 import threading
@@ -22,7 +23,7 @@ from nova_fakes.rabbit.history import Call, History
 from nova_fakes.rabbit.reply_to import Replies
 from nova_fakes.rabbit.session import Session
 from nova_fakes.rabbit.snapshot import snapshot
-from nova_fakes.rabbit.timers import Timers
+from nova_fakes.rabbit.timers import Timer, Timers
 from nova_fakes.rabbit.users import Permission, User, Users
 from nova_fakes.rabbit.vhost import VirtualHost
 
@@ -35,6 +36,11 @@ __all__ = ["Broker"]
 
 MAX_MESSAGE_BYTES = 134_217_728
 CONSUMER_TIMEOUT_S = 1800.0
+#: As RabbitMQ tells of its disk alarm.
+LOW_ON_DISK = "low on disk"
+_KEEP_AGAIN_S = 1.0
+
+LOG = logging.getLogger(__name__)
 
 
 class Broker:
@@ -75,6 +81,7 @@ class Broker:
         self.is_down = False
         #: Why no more messages are taken; None: they are.
         self.blocked_by: str | None = None
+        self._keeping_again: Timer | None = None
         self._later: deque[Callable[[], None]] = deque()
         self._lock = threading.RLock()
         self._turned = threading.Condition(self._lock)
@@ -119,18 +126,37 @@ class Broker:
     def _finish(self) -> None:
         if self._later:
             self.run_later()
-        while self.confirming:
-            channels, self.confirming = self.confirming, []
-            for channel in channels:
-                channel.flush_confirms()
-        if self.store is not None:
-            self.store.commit()
+        if self.store is None or self._keep(self.store):
+            while self.confirming:
+                channels, self.confirming = self.confirming, []
+                for channel in channels:
+                    channel.flush_confirms()
         while self.unflushed:
             links, self.unflushed = self.unflushed, {}
             for link in links:
                 link.flush()
         if self._watchers:
             self._turned.notify_all()
+
+    def _keep(self, store: Store) -> bool:
+        """Have what happened kept. Where there is no room, confirm nothing and take no messages until there is."""
+        try:
+            store.commit()
+        except OSError as error:
+            if self.blocked_by is None:
+                LOG.error("the broker takes no messages until there is room on its disk: %s", error)
+                self.block(LOW_ON_DISK)
+            if self._keeping_again is None:
+                self._keeping_again = self.timers.after(_KEEP_AGAIN_S, self._keep_again)
+            return False
+        if self.blocked_by == LOW_ON_DISK:
+            LOG.warning("there is room on the broker's disk again")
+            self.unblock()
+        return True
+
+    def _keep_again(self) -> None:
+        """Make a turn, at the end of which it is tried."""
+        self._keeping_again = None
 
     def later(self, action: Callable[[], None]) -> None:
         """Do something once the client has its answer to what it asks for now."""
@@ -298,6 +324,7 @@ class Broker:
                 if exchange.name and not exchange.name.startswith("amq."):
                     vhost.delete_exchange(exchange)
         self.timers.clear()
+        self._keeping_again = None
         self.faults.clear()
         self.blocked_by = None
         self.is_down = False

@@ -7,6 +7,9 @@ since nothing waits for the disk.
 
 from __future__ import annotations
 
+import errno
+import logging
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
     from nova_fakes.rabbit.queue import Queue
 
 __all__ = ["SqliteStore"]
+
+LOG = logging.getLogger(__name__)
+
+#: What SQLite says where a file cannot grow; on some file systems it is an error of writing.
+_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
 
 TABLES = """
 CREATE TABLE exchanges (
@@ -70,9 +78,13 @@ class SqliteStore:
         self.close()
 
     def close(self) -> None:
-        """Let the file go."""
-        self.commit()
-        self._file.close()
+        """Let the file go, with what has happened since there was no room on the disk lost."""
+        try:
+            self.commit()
+        except OSError as error:
+            LOG.error("the latest of the broker is lost: %s", error)
+        finally:
+            self._file.close()
 
     # What was there before.
 
@@ -195,7 +207,7 @@ class SqliteStore:
     def commit(self) -> None:
         """Write what has happened since the last time: all of it, or nothing where that fails, and the next time again.
 
-        :raises sqlite3.OperationalError: the file takes it not now, the disk being full
+        :raises OSError: there is no room on the disk
         """
         self._collect()
         if not self._statements:
@@ -205,9 +217,11 @@ class SqliteStore:
             for statement, rows in self._statements:
                 self._file.executemany(statement, rows)
             self._file.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._file.in_transaction:
                 self._file.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _NO_ROOM:
+                raise OSError(errno.ENOSPC, str(error), str(self.path)) from error
             raise
         self._statements.clear()
 

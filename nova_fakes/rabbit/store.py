@@ -45,4 +45,7 @@ class Store(Protocol):
         """A message that was added has left its queue for good."""
 
     def commit(self) -> None:
-        """Make everything told so far last; called at the end of each turn, so cheap where nothing was told."""
+        """Make everything told so far last; called at the end of each turn, so cheap where nothing was told.
+
+        :raises OSError: there is no room for it; it is tried again, with what will have been told by then
+        """

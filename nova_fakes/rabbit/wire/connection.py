@@ -346,8 +346,10 @@ class Connection:
         return bool(self._held_by)
 
     def blocked(self, reason: str | None) -> None:
-        """Read nothing more once the client publishes; None: go on."""
+        """Read nothing more once the client publishes, or where it waits for a confirm; None: go on."""
         self.blocking = reason
+        if reason is not None and any(channel.session is self.session for channel in self.broker.confirming):
+            self.published_while_blocked()
         if reason is None and "blocked" in self._held_by:
             self._release("blocked")
             if self.session is not None and self.session.can("connection.blocked"):

@@ -215,7 +215,7 @@ def test_a_file_of_another_program_is_left_alone(path):
         SqliteStore(path)
 
 
-def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(again):
+def test_with_a_full_disk_nothing_is_confirmed_until_there_is_room(again, clock, caplog):
     kept = again()
     with kept as channel:
         channel.queue_declare("jobs", durable=True)
@@ -226,23 +226,70 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(again):
     file = kept.store._file
     (pages,) = file.execute("PRAGMA page_count").fetchone()
     file.execute(f"PRAGMA max_page_count = {pages}")
-
-    def change():
-        with kept as channel:
-            channel.queue_declare("new", durable=True)
-            channel.publish("", "new", KEPT, b"second" * 10_000)
-            channel.queue_delete("old")
-
-    with pytest.raises(sqlite3.OperationalError, match="full"):
-        change()
-    with pytest.raises(sqlite3.OperationalError, match="full"), kept as channel:
+    with kept as channel:
+        channel.queue_declare("new", durable=True)
+        channel.publish("", "new", KEPT, b"second" * 10_000)
+        channel.queue_delete("old")
+    assert kept.inbox.blocked_by == kept.broker.blocked_by == "low on disk"
+    with kept as channel:
         channel.publish("", "jobs", KEPT, b"third")
+    assert not kept.inbox.confirms
     assert not file.in_transaction
     assert file.execute("SELECT name FROM queues ORDER BY name").fetchall() == [("jobs",), ("old",)]
     file.execute(f"PRAGMA max_page_count = {pages + 1000}")
     with kept as channel:
         channel.ack(channel.get("jobs").delivery_tag)
+    assert list(kept.inbox.confirms) == [(2, True, True)]
+    assert kept.inbox.blocked_by is None
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     kept = again()
     assert set(kept.broker.snapshot()["vhosts"]["/"]["queues"]) == {"jobs", "new"}
     assert bodies(kept, "new") == [b"second" * 10_000]
     assert bodies(kept, "jobs") == [b"third"]
+
+
+def test_it_looks_for_room_by_itself(again, clock):
+    kept = again()
+    with kept as channel:
+        channel.queue_declare("jobs", durable=True)
+        channel.confirm_select()
+    file = kept.store._file
+    (pages,) = file.execute("PRAGMA page_count").fetchone()
+    file.execute(f"PRAGMA max_page_count = {pages}")
+    with kept as channel:
+        channel.publish("", "jobs", KEPT, b"x" * 100_000)
+    file.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    assert kept.broker.timers.next_due_s == clock.monotonic() + 1
+    clock.advance(1)
+    with kept.broker:
+        assert not kept.inbox.confirms
+    assert list(kept.inbox.confirms) == [(1, False, True)]
+
+
+def test_a_block_of_another_reason_stays(again):
+    kept = again()
+    kept.broker.block("because")
+    file = kept.store._file
+    (pages,) = file.execute("PRAGMA page_count").fetchone()
+    file.execute(f"PRAGMA max_page_count = {pages}")
+    with kept as channel:
+        channel.queue_declare("jobs" * 60, durable=True)
+        channel.queue_declare("more" * 60, durable=True, arguments=typed({"x-a" * 30: "b" * 9000}))
+    assert kept.broker.blocked_by == "because"
+    file.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    with kept:
+        pass
+    assert kept.broker.blocked_by == "because"
+    assert file.execute("SELECT count(*) FROM queues").fetchone() == (2,)
+
+
+def test_what_there_was_no_room_for_at_the_end_is_told(again, caplog):
+    kept = again()
+    file = kept.store._file
+    (pages,) = file.execute("PRAGMA page_count").fetchone()
+    file.execute(f"PRAGMA max_page_count = {pages}")
+    with kept as channel:
+        channel.queue_declare("jobs", durable=True)
+        channel.publish("", "jobs", KEPT, b"x" * 100_000)
+    kept.store.close()
+    assert "the latest of the broker is lost" in caplog.text
