@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from nova_fakes.ldap.dn import Rdn
 from nova_fakes.ldap.entry import GENERATED, Entry, Values
+from nova_fakes.ldap.matching import CLASS_VALUED
 from nova_fakes.ldap.results import LdapError, ResultCode
 from nova_fakes.ldap.schema import Attribute, AttributeType, ObjectClass, Schema
 
@@ -15,7 +16,6 @@ __all__ = ["Checker", "ClassSet"]
 
 # Attributes that only entries of one class have.
 PLACES = {"ref": "referral", "aliasedObjectName": "alias", "subtreeSpecification": "subentry"}
-CLASS_VALUED = {"objectClass", "structuralObjectClass"}
 # Attributes that only the directory changes, unless an administrator asks to relax that.
 MANAGEABLE = {"entryUUID", "createTimestamp", "creatorsName", "modifyTimestamp", "modifiersName"}
 

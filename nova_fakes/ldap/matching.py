@@ -14,7 +14,7 @@ from nova_fakes.ldap.rules import MatchingRule
 from nova_fakes.ldap.schema import Attribute, AttributeType, Schema
 from nova_fakes.ldap.syntaxes import PREFIX
 
-__all__ = ["Allowed", "Matcher", "asserted_key", "compile_filter", "equality_key", "substring_test"]
+__all__ = ["CLASS_VALUED", "Allowed", "Matcher", "asserted_key", "compile_filter", "equality_key", "substring_test"]
 
 Allowed = Callable[[Entry, AttributeType], bool] | None
 """Tells whether whoever searches may search by an attribute of an entry; None where everything is allowed."""

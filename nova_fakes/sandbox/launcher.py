@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nova_fakes import exceptions
-from nova_fakes.exceptions import NotRunning, SandboxError, StateInUse
+from nova_fakes.exceptions import SandboxError, StateInUse
 from nova_fakes.sandbox.agent import clean_up_agent
 from nova_fakes.sandbox.client import Client
 from nova_fakes.sandbox.spec import Progress, SandboxSpec, default_state
@@ -20,7 +20,7 @@ from nova_fakes.sandbox.state import StateDirectory
 from nova_fakes.virt.vif.cleanup import cleanup as cleanup_ledger
 from nova_fakes.virt.vif.ledger import Entry, Ledger
 
-__all__ = ["Progress", "SandboxSpec", "cleanup", "default_state", "end", "up"]
+__all__ = ["Progress", "SandboxSpec", "cleanup", "default_state", "up"]
 
 LOG = logging.getLogger(__name__)
 
@@ -110,18 +110,6 @@ def cleanup(state: Path) -> list[Entry]:
         LOG.warning("%s %s was left where it is: %s", entry.kind, entry.name, reason)
     directory.control_socket.unlink(missing_ok=True)
     return [*cleaned.removed, *agents.removed]
-
-
-def end(state: Path) -> None:
-    """Stop a sandbox if it runs, and remove what it made outside its state directory.
-
-    :raises StateInUse: it is still starting
-    """
-    try:
-        Client(state).down()
-    except NotRunning:
-        LOG.debug("no sandbox runs on %s", state)
-    cleanup(state)
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:

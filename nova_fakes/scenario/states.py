@@ -8,7 +8,7 @@ from nova_fakes import temporary
 from nova_fakes.exceptions import NotRunning
 from nova_fakes.scenario.sandboxes import Sandboxes
 
-__all__ = ["demos_directory", "reclaim_abandoned", "reclaim_demos"]
+__all__ = ["demos_directory", "reclaim", "reclaim_abandoned", "reclaim_demos"]
 
 
 def demos_directory(default_state: Path) -> Path:
@@ -18,18 +18,20 @@ def demos_directory(default_state: Path) -> Path:
 
 def reclaim_demos(sandboxes: Sandboxes) -> list[Path]:
     """Stop and remove what killed demos left; return the state directories that were removed."""
-    return _reclaim(sandboxes, demos_directory(sandboxes.default_state()))
+    return reclaim(sandboxes, demos_directory(sandboxes.default_state()))
 
 
 def reclaim_abandoned(sandboxes: Sandboxes) -> dict[str, list[Path]]:
     """Do the same for all that was killed; return what was removed by its kind."""
     removed = {"demo": reclaim_demos(sandboxes)}
     for kind in temporary.KINDS:
-        removed[kind] = _reclaim(sandboxes, temporary.home(kind))
+        removed[kind] = reclaim(sandboxes, temporary.home(kind))
     return removed
 
 
-def _reclaim(sandboxes: Sandboxes, parent: Path) -> list[Path]:
+def reclaim(sandboxes: Sandboxes, parent: Path) -> list[Path]:
+    """Do the same for one directory of state directories."""
+
     def clear(state: Path) -> None:
         try:
             sandboxes.client(state).down()
